@@ -1,0 +1,663 @@
+
+#include <endian.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "exports_codec.h"
+#include "exports_digest.h"
+
+
+#define RECORD_MAGIC    0x45585231      /* EXR1 */
+#define TOKEN_MAGIC     0x45585431      /* EXT1 */
+#define STRING_NULL     0xffff
+
+/* both records begin alike: magic 4, length 4, checksum 8, then the rest */
+#define CHECKSUM_POS    8
+#define CHECKED_POS     16
+
+
+/* a bounded cursor: once something does not fit, nothing more is done */
+
+typedef struct {
+    const uint8_t  *pos;
+    const uint8_t  *end;
+    int             failed;
+} reader_t;
+
+typedef struct {
+    uint8_t        *pos;
+    uint8_t        *end;
+    int             failed;
+} writer_t;
+
+
+static uint16_t get16(const uint8_t *p);
+static uint32_t get32(const uint8_t *p);
+static void put16(uint8_t *p, uint16_t value);
+static void put32(uint8_t *p, uint32_t value);
+static void write_bytes(writer_t *w, const void *data, size_t len);
+static void write_string(writer_t *w, const exports_str_t *str);
+static exports_str_t read_string(reader_t *rd);
+static int sealed(const uint8_t *p, size_t len, uint32_t magic,
+    const uint8_t *key, size_t key_len);
+static exports_rc_t item_header(exports_item_t *item, const uint8_t *key,
+    const uint8_t *p, size_t len);
+
+
+uint64_t
+exports_get64(const uint8_t *p)
+{
+    uint64_t  value;
+
+    memcpy(&value, p, 8);
+
+    return be64toh(value);
+}
+
+
+void
+exports_put64(uint8_t *p, uint64_t value)
+{
+    value = htobe64(value);
+    memcpy(p, &value, 8);
+}
+
+
+uint64_t
+exports_checksum(const void *key, size_t key_len, const void *value,
+    size_t len)
+{
+    return XXH3_64bits(value, len) ^ XXH3_64bits(key, key_len);
+}
+
+
+int
+exports_tie(const char *id, size_t len, uint64_t *tie)
+{
+    uint8_t  digest[EXPORTS_SHA256_LEN];
+
+    if (exports_sha256(digest, id, len) != 0) {
+        return -1;
+    }
+
+    *tie = exports_get64(digest);
+
+    return 0;
+}
+
+
+int
+exports_hash(uint8_t *hash, const char *text, size_t len)
+{
+    uint8_t  digest[EXPORTS_SHA256_LEN];
+
+    if (exports_sha256(digest, text, len) != 0) {
+        return -1;
+    }
+
+    memcpy(hash, digest, EXPORTS_HASH_LEN);
+
+    return 0;
+}
+
+
+size_t
+exports_scope_key(uint8_t *key, exports_kind_t kind, const char *name,
+    size_t len)
+{
+    key[0] = (uint8_t) kind;
+    memcpy(key + 1, name, len);
+
+    return 1 + len;
+}
+
+
+size_t
+exports_id_key(uint8_t *key, exports_kind_t kind, uint64_t scope,
+    const char *id, size_t len)
+{
+    uint8_t  *p;
+
+    p = key;
+    *p++ = (uint8_t) kind;
+
+    /* a project's ids are its own, a uuid is one user's in all the store */
+
+    if (kind == EXPORTS_PROJECT) {
+        exports_put64(p, scope);
+        p += 8;
+    }
+
+    memcpy(p, id, len);
+
+    return (size_t) (p - key) + len;
+}
+
+
+void
+exports_manifest_key(uint8_t *key, uint64_t scope, uint64_t created,
+    uint64_t tie)
+{
+    exports_put64(key, scope);
+    exports_put64(key + 8, created);
+    exports_put64(key + 16, tie);
+}
+
+
+void
+exports_facet_key(exports_facet_t *key, uint64_t scope, unsigned facet,
+    const exports_facets_t *values)
+{
+    uint8_t  *p;
+
+    p = key->bytes;
+
+    exports_put64(p, scope);
+    p += 8;
+
+    *p++ = (uint8_t) facet;
+
+    if (facet & EXPORTS_FACET_STATUS) {
+        *p++ = values->status;
+    }
+
+    if (facet & EXPORTS_FACET_TYPE) {
+        memcpy(p, values->type, EXPORTS_HASH_LEN);
+        p += EXPORTS_HASH_LEN;
+    }
+
+    if (facet & EXPORTS_FACET_SUBJECT_TYPE) {
+        memcpy(p, values->subject_type, EXPORTS_HASH_LEN);
+        p += EXPORTS_HASH_LEN;
+    }
+
+    if (facet & EXPORTS_FACET_SUBJECT_ID) {
+        exports_put64(p, (uint64_t) values->subject_id);
+        p += 8;
+    }
+
+    key->len = (size_t) (p - key->bytes);
+}
+
+
+unsigned
+exports_facet_next(unsigned facet, const exports_facets_t *values)
+{
+    do {
+        facet++;
+    } while (facet <= EXPORTS_FACET_MASK && (facet & ~values->has) != 0);
+
+    return facet;
+}
+
+
+void
+exports_scope_encode(uint8_t *value, const exports_scope_t *scope,
+    const uint8_t *key, size_t key_len)
+{
+    exports_put64(value, scope->id);
+    exports_put64(value + 8, scope->revision);
+    exports_put64(value + 16, exports_checksum(key, key_len, value, 16));
+}
+
+
+exports_rc_t
+exports_scope_decode(exports_scope_t *scope, const uint8_t *key,
+    size_t key_len, const void *value, size_t len)
+{
+    const uint8_t  *p = value;
+
+    if (len != EXPORTS_SCOPE_VALUE_LEN
+        || exports_get64(p + 16) != exports_checksum(key, key_len, p, 16))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    scope->id = exports_get64(p);
+    scope->revision = exports_get64(p + 8);
+
+    return EXPORTS_OK;
+}
+
+
+void
+exports_id_encode(uint8_t *value, const uint8_t *manifest_key,
+    const uint8_t *key, size_t key_len)
+{
+    memcpy(value, manifest_key, EXPORTS_MANIFEST_KEY_LEN);
+    exports_put64(value + EXPORTS_MANIFEST_KEY_LEN,
+                  exports_checksum(key, key_len, value,
+                                   EXPORTS_MANIFEST_KEY_LEN));
+}
+
+
+exports_rc_t
+exports_id_decode(const uint8_t **manifest_key, const uint8_t *key,
+    size_t key_len, const void *value, size_t len)
+{
+    const uint8_t  *p = value;
+
+    if (len != EXPORTS_ID_VALUE_LEN
+        || exports_get64(p + EXPORTS_MANIFEST_KEY_LEN)
+           != exports_checksum(key, key_len, p, EXPORTS_MANIFEST_KEY_LEN))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    *manifest_key = p;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_record_encode(uint8_t *buf, size_t size, size_t *len,
+    const exports_record_t *record)
+{
+    size_t                 n;
+    writer_t               w;
+    const exports_item_t  *item;
+
+    if (size < EXPORTS_RECORD_HEADER) {
+        return EXPORTS_INVALID;
+    }
+
+    item = &record->item;
+
+    if (size > EXPORTS_RECORD_MAX) {
+        size = EXPORTS_RECORD_MAX;
+    }
+
+    w.pos = buf + EXPORTS_RECORD_HEADER;
+    w.end = buf + size;
+    w.failed = 0;
+
+    write_bytes(&w, item->json, item->json_len);
+    write_string(&w, &item->id);
+    write_string(&w, &record->storage_backend);
+    write_string(&w, &record->storage_key);
+    write_string(&w, &record->content_type);
+    write_string(&w, &record->name);
+    write_string(&w, &record->group);
+    write_string(&w, &record->subject_type);
+
+    if (w.failed) {
+        return EXPORTS_INVALID;
+    }
+
+    n = (size_t) (w.pos - buf);
+
+    put32(buf, RECORD_MAGIC);
+    put32(buf + 4, (uint32_t) n);
+    exports_put64(buf + CHECKSUM_POS, 0);
+    buf[16] = item->kind;
+    buf[17] = item->status;
+    buf[18] = item->flags;
+    buf[19] = item->export_kind;
+    put16(buf + 20, item->json_len);
+    put16(buf + 22, item->link_pos);
+    exports_put64(buf + 24, record->expires);
+    exports_put64(buf + 32, (uint64_t) record->subject_id);
+
+    *len = n;
+
+    return EXPORTS_OK;
+}
+
+
+void
+exports_record_seal(uint8_t *record, size_t len, const uint8_t *key)
+{
+    exports_put64(record + CHECKSUM_POS,
+                  exports_checksum(key, EXPORTS_MANIFEST_KEY_LEN,
+                                   record + CHECKED_POS, len - CHECKED_POS));
+}
+
+
+exports_rc_t
+exports_item_decode(exports_item_t *item, const uint8_t *key,
+    const void *value, size_t len)
+{
+    reader_t        rd;
+    exports_rc_t    rc;
+    const uint8_t  *p = value;
+
+    rc = item_header(item, key, p, len);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    rd.pos = p + EXPORTS_RECORD_HEADER + item->json_len;
+    rd.end = p + len;
+    rd.failed = 0;
+
+    item->id = read_string(&rd);
+
+    return (rd.failed || item->id.data == NULL) ? EXPORTS_CORRUPT : EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_record_decode(exports_record_t *record, const uint8_t *key,
+    const void *value, size_t len)
+{
+    reader_t        rd;
+    exports_rc_t    rc;
+    const uint8_t  *p = value;
+
+    rc = item_header(&record->item, key, p, len);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    record->expires = exports_get64(p + 24);
+    record->subject_id = (int64_t) exports_get64(p + 32);
+
+    rd.pos = p + EXPORTS_RECORD_HEADER + record->item.json_len;
+    rd.end = p + len;
+    rd.failed = 0;
+
+    record->item.id = read_string(&rd);
+    record->storage_backend = read_string(&rd);
+    record->storage_key = read_string(&rd);
+    record->content_type = read_string(&rd);
+    record->name = read_string(&rd);
+    record->group = read_string(&rd);
+    record->subject_type = read_string(&rd);
+
+    if (rd.failed || rd.pos != rd.end
+        || record->item.id.data == NULL
+        || record->storage_backend.data == NULL
+        || record->storage_key.data == NULL
+        || record->content_type.data == NULL
+        || (record->item.kind == EXPORTS_USER && record->group.data == NULL)
+        || (record->item.kind == EXPORTS_PROJECT && record->name.data == NULL)
+        || ((record->item.flags & EXPORTS_RECORD_SUBJECT) != 0)
+           != (record->subject_type.data != NULL))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+int
+exports_record_facets(exports_facets_t *facets, const exports_record_t *record)
+{
+    facets->has = EXPORTS_FACET_STATUS;
+    facets->status = record->item.status;
+
+    if (record->item.kind != EXPORTS_USER) {
+        return 0;
+    }
+
+    facets->has |= EXPORTS_FACET_TYPE;
+
+    if (exports_hash(facets->type, record->group.data, record->group.len)
+        != 0)
+    {
+        return -1;
+    }
+
+    if ((record->item.flags & EXPORTS_RECORD_SUBJECT) == 0) {
+        return 0;
+    }
+
+    facets->has |= EXPORTS_FACET_SUBJECT_TYPE|EXPORTS_FACET_SUBJECT_ID;
+    facets->subject_id = record->subject_id;
+
+    return exports_hash(facets->subject_type, record->subject_type.data,
+                        record->subject_type.len);
+}
+
+
+exports_rc_t
+exports_token_encode(uint8_t *buf, size_t size, size_t *len,
+    const exports_token_t *token, const uint8_t *key)
+{
+    size_t    n;
+    unsigned  i;
+    writer_t  w;
+
+    if (size < EXPORTS_TOKEN_HEADER
+        || token->ntables > EXPORTS_TOKEN_TABLES_MAX)
+    {
+        return EXPORTS_INVALID;
+    }
+
+    w.pos = buf + EXPORTS_TOKEN_HEADER;
+    w.end = buf + size;
+    w.failed = 0;
+
+    for (i = 0; i < token->ntables; i++) {
+        write_string(&w, &token->tables[i]);
+    }
+
+    if (w.failed) {
+        return EXPORTS_INVALID;
+    }
+
+    n = (size_t) (w.pos - buf);
+
+    put32(buf, TOKEN_MAGIC);
+    put32(buf + 4, (uint32_t) n);
+    buf[16] = (uint8_t) token->kind;
+    buf[17] = (uint8_t) token->flags;
+    put16(buf + 18, (uint16_t) token->ntables);
+    put32(buf + 20, 0);
+    exports_put64(buf + 24, token->scope);
+    exports_put64(buf + 32, token->created);
+    exports_put64(buf + 40, token->expires);
+    exports_put64(buf + 48, token->revoked);
+
+    exports_put64(buf + CHECKSUM_POS,
+                  exports_checksum(key, EXPORTS_SHA256_LEN,
+                                   buf + CHECKED_POS, n - CHECKED_POS));
+    *len = n;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_token_decode(exports_token_t *token, const uint8_t *key,
+    const void *value, size_t len)
+{
+    unsigned        i;
+    reader_t        rd;
+    const uint8_t  *p = value;
+
+    if (len < EXPORTS_TOKEN_HEADER || len > EXPORTS_TOKEN_RECORD_MAX
+        || !sealed(p, len, TOKEN_MAGIC, key, EXPORTS_SHA256_LEN)
+        || (p[16] != EXPORTS_PROJECT && p[16] != EXPORTS_USER)
+        || (p[17] & ~EXPORTS_TOKEN_FLAGS) != 0)
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    token->kind = p[16];
+    token->flags = p[17];
+    token->ntables = get16(p + 18);
+    token->scope = exports_get64(p + 24);
+    token->created = exports_get64(p + 32);
+    token->expires = exports_get64(p + 40);
+    token->revoked = exports_get64(p + 48);
+
+    if (token->ntables > EXPORTS_TOKEN_TABLES_MAX) {
+        return EXPORTS_CORRUPT;
+    }
+
+    rd.pos = p + EXPORTS_TOKEN_HEADER;
+    rd.end = p + len;
+    rd.failed = 0;
+
+    for (i = 0; i < token->ntables; i++) {
+        token->tables[i] = read_string(&rd);
+
+        if (token->tables[i].data == NULL) {
+            return EXPORTS_CORRUPT;
+        }
+    }
+
+    return (rd.failed || rd.pos != rd.end) ? EXPORTS_CORRUPT : EXPORTS_OK;
+}
+
+
+int
+exports_token_valid(const exports_token_t *token, uint64_t now)
+{
+    return (token->flags & EXPORTS_TOKEN_INACTIVE) == 0
+           && token->revoked == 0
+           && (token->expires == 0 || token->expires > now);
+}
+
+
+void
+exports_token_id(char *id, const uint8_t *key)
+{
+    memcpy(id, "tok_", 4);
+    exports_hex(id + 4, key, 8);
+}
+
+
+static uint16_t
+get16(const uint8_t *p)
+{
+    return (uint16_t) (p[0] << 8 | p[1]);
+}
+
+
+static uint32_t
+get32(const uint8_t *p)
+{
+    return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
+           | (uint32_t) p[2] << 8 | p[3];
+}
+
+
+static void
+put16(uint8_t *p, uint16_t value)
+{
+    p[0] = (uint8_t) (value >> 8);
+    p[1] = (uint8_t) value;
+}
+
+
+static void
+put32(uint8_t *p, uint32_t value)
+{
+    put16(p, (uint16_t) (value >> 16));
+    put16(p + 2, (uint16_t) value);
+}
+
+
+static void
+write_bytes(writer_t *w, const void *data, size_t len)
+{
+    if (w->failed || (size_t) (w->end - w->pos) < len) {
+        w->failed = 1;
+        return;
+    }
+
+    memcpy(w->pos, data, len);
+    w->pos += len;
+}
+
+
+static void
+write_string(writer_t *w, const exports_str_t *str)
+{
+    uint8_t  len[2];
+
+    if (str->data == NULL) {
+        put16(len, STRING_NULL);
+        write_bytes(w, len, 2);
+        return;
+    }
+
+    if (str->len >= STRING_NULL) {
+        w->failed = 1;
+        return;
+    }
+
+    put16(len, (uint16_t) str->len);
+    write_bytes(w, len, 2);
+    write_bytes(w, str->data, str->len);
+}
+
+
+static exports_str_t
+read_string(reader_t *rd)
+{
+    size_t         len;
+    exports_str_t  str = { NULL, 0 };
+
+    if (rd->failed || rd->end - rd->pos < 2) {
+        rd->failed = 1;
+        return str;
+    }
+
+    len = get16(rd->pos);
+    rd->pos += 2;
+
+    if (len == STRING_NULL) {
+        return str;
+    }
+
+    if ((size_t) (rd->end - rd->pos) < len) {
+        rd->failed = 1;
+        return str;
+    }
+
+    str.data = (const char *) rd->pos;
+    str.len = len;
+    rd->pos += len;
+
+    return str;
+}
+
+
+static int
+sealed(const uint8_t *p, size_t len, uint32_t magic, const uint8_t *key,
+    size_t key_len)
+{
+    return get32(p) == magic
+           && get32(p + 4) == len
+           && exports_get64(p + CHECKSUM_POS)
+              == exports_checksum(key, key_len, p + CHECKED_POS,
+                                  len - CHECKED_POS);
+}
+
+
+static exports_rc_t
+item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
+    size_t len)
+{
+    if (len < EXPORTS_RECORD_HEADER || len > EXPORTS_RECORD_MAX
+        || !sealed(p, len, RECORD_MAGIC, key, EXPORTS_MANIFEST_KEY_LEN))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    item->kind = p[16];
+    item->status = p[17];
+    item->flags = p[18];
+    item->export_kind = p[19];
+    item->json_len = get16(p + 20);
+    item->link_pos = get16(p + 22);
+    item->json = (const char *) p + EXPORTS_RECORD_HEADER;
+
+    if ((item->kind != EXPORTS_PROJECT && item->kind != EXPORTS_USER)
+        || exports_status_name(item->status) == NULL
+        || (item->flags & ~EXPORTS_RECORD_FLAGS) != 0
+        || item->json_len > len - EXPORTS_RECORD_HEADER
+        || item->link_pos > item->json_len)
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    return EXPORTS_OK;
+}

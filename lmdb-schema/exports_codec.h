@@ -1,0 +1,203 @@
+
+/*
+ * exports_codec.h: keys and records as bytes.
+ *
+ * Encodes and decodes what the databases hold, as README.md lays it out.
+ * Nothing here allocates, locks or knows LMDB.  Integers are big-endian.
+ * Decoded strings are views into the bytes that were decoded and live as long
+ * as those; they end without a zero.
+ */
+
+#ifndef EXPORTS_CODEC_H
+#define EXPORTS_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "exports_error.h"
+#include "exports_schema.h"
+#include "exports_text.h"
+
+
+typedef struct {
+    const char  *data;      /* NULL: null, where null is allowed */
+    size_t       len;
+} exports_str_t;
+
+
+/* keys and the small values */
+
+#define EXPORTS_MANIFEST_KEY_LEN  24    /* scope 8, created 8, tie 8 */
+#define EXPORTS_ENTRY_LEN         16    /* created 8, tie 8: in facets */
+#define EXPORTS_SCOPE_KEY_MAX     (1 + EXPORTS_SCOPE_NAME_MAX)
+#define EXPORTS_ID_KEY_MAX        (1 + 8 + EXPORTS_ID_MAX)
+#define EXPORTS_FACET_KEY_MAX     (8 + 1 + 1 + 2 * EXPORTS_HASH_LEN + 8)
+#define EXPORTS_SCOPE_VALUE_LEN   24
+#define EXPORTS_ID_VALUE_LEN      32
+
+typedef struct {
+    uint64_t  id;
+    uint64_t  revision;
+} exports_scope_t;
+
+typedef struct {
+    uint8_t   bytes[EXPORTS_FACET_KEY_MAX];
+    size_t    len;
+} exports_facet_t;
+
+/* what a manifest's lists are derived from; has: EXPORTS_FACET_* bits */
+typedef struct {
+    unsigned  has;
+    uint8_t   status;
+    uint8_t   type[EXPORTS_HASH_LEN];
+    uint8_t   subject_type[EXPORTS_HASH_LEN];
+    int64_t   subject_id;
+} exports_facets_t;
+
+
+uint64_t exports_get64(const uint8_t *p);
+void exports_put64(uint8_t *p, uint64_t value);
+
+/*
+ * The checksum of every value but a facet entry: XXH3-64 of the value without
+ * its checksum, XOR XXH3-64 of its key.  The key takes part so that a value
+ * found under another's key is noticed.
+ */
+uint64_t exports_checksum(const void *key, size_t key_len, const void *value,
+    size_t len);
+
+/* The first 8 bytes of the SHA-256 of an id.  Returns 0, -1: libcrypto. */
+int exports_tie(const char *id, size_t len, uint64_t *tie);
+
+/* The first 16 bytes of the SHA-256 of a string.  Returns 0, -1: libcrypto. */
+int exports_hash(uint8_t *hash, const char *text, size_t len);
+
+/* Builders of keys: the caller has checked lengths; they return the length. */
+size_t exports_scope_key(uint8_t *key, exports_kind_t kind, const char *name,
+    size_t len);
+size_t exports_id_key(uint8_t *key, exports_kind_t kind, uint64_t scope,
+    const char *id, size_t len);
+void exports_manifest_key(uint8_t *key, uint64_t scope, uint64_t created,
+    uint64_t tie);
+
+/* The key of the list that fixes the fields of "facet" to these values, of
+   which only they are looked at (NULL will do for EXPORTS_FACET_ALL). */
+void exports_facet_key(exports_facet_t *key, uint64_t scope, unsigned facet,
+    const exports_facets_t *values);
+
+/*
+ * Iterates over all facets a manifest with these values is in: start with
+ * EXPORTS_FACET_ALL, end when the result is greater than EXPORTS_FACET_MASK.
+ */
+unsigned exports_facet_next(unsigned facet, const exports_facets_t *values);
+
+void exports_scope_encode(uint8_t *value, const exports_scope_t *scope,
+    const uint8_t *key, size_t key_len);
+exports_rc_t exports_scope_decode(exports_scope_t *scope, const uint8_t *key,
+    size_t key_len, const void *value, size_t len);
+
+void exports_id_encode(uint8_t *value, const uint8_t *manifest_key,
+    const uint8_t *key, size_t key_len);
+/* *manifest_key points into value */
+exports_rc_t exports_id_decode(const uint8_t **manifest_key,
+    const uint8_t *key, size_t key_len, const void *value, size_t len);
+
+
+/* manifests */
+
+#define EXPORTS_RECORD_EXPIRES  0x01    /* expires is set */
+#define EXPORTS_RECORD_LINK     0x02    /* a link goes in at link_pos */
+#define EXPORTS_RECORD_SUBJECT  0x04    /* subject_type, subject_id are set */
+#define EXPORTS_RECORD_FLAGS    0x07
+
+#define EXPORTS_RECORD_HEADER   40
+
+/* what a page needs of a record, checked */
+typedef struct {
+    uint8_t        kind;            /* exports_kind_t */
+    uint8_t        status;          /* exports_status_t */
+    uint8_t        flags;           /* EXPORTS_RECORD_* */
+    uint8_t        export_kind;     /* exports_export_kind_t; 0: a user's */
+    uint16_t       json_len;
+    uint16_t       link_pos;        /* bytes of json before the link */
+    const char    *json;            /* the item as it is sent */
+    exports_str_t  id;
+} exports_item_t;
+
+/* a record whole */
+typedef struct {
+    exports_item_t  item;
+    uint64_t        expires;            /* with EXPORTS_RECORD_EXPIRES */
+    int64_t         subject_id;         /* with EXPORTS_RECORD_SUBJECT */
+    exports_str_t   storage_backend;
+    exports_str_t   storage_key;
+    exports_str_t   content_type;
+    exports_str_t   name;               /* download_name, filename */
+    exports_str_t   group;              /* table, type */
+    exports_str_t   subject_type;       /* null without a subject */
+} exports_record_t;
+
+
+/*
+ * Encodes a record but its checksum, which needs the key: seal it when the
+ * scope is known.  Writes up to size bytes to buf; *len is the length.
+ * Returns EXPORTS_INVALID when it does not fit or exceeds EXPORTS_RECORD_MAX.
+ */
+exports_rc_t exports_record_encode(uint8_t *buf, size_t size, size_t *len,
+    const exports_record_t *record);
+
+void exports_record_seal(uint8_t *record, size_t len, const uint8_t *key);
+
+/*
+ * Check a value read from manifests under a key: its length, magic, checksum,
+ * and that every length inside stays inside.  EXPORTS_OK or EXPORTS_CORRUPT.
+ */
+exports_rc_t exports_item_decode(exports_item_t *item, const uint8_t *key,
+    const void *value, size_t len);
+exports_rc_t exports_record_decode(exports_record_t *record,
+    const uint8_t *key, const void *value, size_t len);
+
+/* Where the manifest of a record is listed.  Returns 0, -1: libcrypto. */
+int exports_record_facets(exports_facets_t *facets,
+    const exports_record_t *record);
+
+
+/* tokens */
+
+#define EXPORTS_TOKEN_ADMIN       0x01
+#define EXPORTS_TOKEN_TABLES      0x02  /* restricted to the tables listed */
+#define EXPORTS_TOKEN_INACTIVE    0x04
+#define EXPORTS_TOKEN_FLAGS       0x07
+
+#define EXPORTS_TOKEN_HEADER      56
+#define EXPORTS_TOKEN_RECORD_MAX                                             \
+    (EXPORTS_TOKEN_HEADER                                                    \
+     + EXPORTS_TOKEN_TABLES_MAX * (2 + EXPORTS_STRING_MAX))
+
+#define EXPORTS_TOKEN_ID_LEN      20    /* tok_ + 16 hexadecimal digits */
+
+typedef struct {
+    exports_kind_t  kind;
+    unsigned        flags;          /* EXPORTS_TOKEN_* */
+    uint64_t        scope;
+    uint64_t        created;
+    uint64_t        expires;        /* 0: never */
+    uint64_t        revoked;        /* 0: not */
+    unsigned        ntables;
+    exports_str_t   tables[EXPORTS_TOKEN_TABLES_MAX];
+} exports_token_t;
+
+/* key: the EXPORTS_SHA256_LEN bytes of the token's digest */
+exports_rc_t exports_token_encode(uint8_t *buf, size_t size, size_t *len,
+    const exports_token_t *token, const uint8_t *key);
+exports_rc_t exports_token_decode(exports_token_t *token, const uint8_t *key,
+    const void *value, size_t len);
+
+/* neither revoked, nor inactive, nor expired at a time */
+int exports_token_valid(const exports_token_t *token, uint64_t now);
+
+/* Writes EXPORTS_TOKEN_ID_LEN bytes: the first half of the digest names it. */
+void exports_token_id(char *id, const uint8_t *key);
+
+
+#endif /* EXPORTS_CODEC_H */

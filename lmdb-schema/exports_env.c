@@ -1,0 +1,617 @@
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exports_private.h"
+
+
+/* an open that a signal interrupts, or that meets another one's */
+#define OPEN_ATTEMPTS   64
+
+
+static exports_rc_t open_mdb(exports_env_t *env,
+    const exports_env_options_t *options, int is_short,
+    exports_error_t *error);
+static exports_rc_t check_locks(exports_env_t *env, exports_error_t *error);
+static exports_rc_t open_databases(exports_env_t *env, MDB_txn *txn,
+    int create, exports_error_t *error);
+static exports_rc_t create_meta(exports_env_t *env, MDB_txn *txn,
+    const uint8_t *lineage, exports_error_t *error);
+static exports_rc_t check_meta(exports_env_t *env, MDB_txn *txn,
+    const exports_env_options_t *options, exports_error_t *error);
+static exports_rc_t count_free(MDB_txn *txn, uint64_t from, uint64_t *count);
+static void assert_failed(MDB_env *mdb, const char *message);
+
+
+const char *const  exports_db_names[EXPORTS_DB_COUNT] = {
+    [DB_META] = EXPORTS_DB_META,
+    [DB_SCOPES] = EXPORTS_DB_SCOPES,
+    [DB_TOKENS] = EXPORTS_DB_TOKENS,
+    [DB_MANIFESTS] = EXPORTS_DB_MANIFESTS,
+    [DB_IDS] = EXPORTS_DB_IDS,
+    [DB_FACETS] = EXPORTS_DB_FACETS
+};
+
+
+static const unsigned  db_flags[EXPORTS_DB_COUNT] = {
+    [DB_FACETS] = MDB_DUPSORT|MDB_DUPFIXED
+};
+
+
+exports_rc_t
+exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
+    exports_error_t *error)
+{
+    int             is_short;
+    char           *path, data_file[4096], lock_file[4096];
+    exports_rc_t    rc;
+    exports_env_t  *env;
+
+    rc = exports_files_mkdir(options, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    /* LMDB opens the two files one after the other: never through a symlink
+       that may be swapped in between */
+
+    path = realpath(options->path, NULL);
+
+    if (path == NULL) {
+        if (errno == EACCES) {
+            return exports_files_denied(error, options->path, "reachable");
+        }
+
+        return exports_error(error,
+                             errno == ENOENT || errno == ENOTDIR
+                                 ? EXPORTS_MISSING : EXPORTS_FAILED,
+                             "\"%s\": %s", options->path, strerror(errno));
+    }
+
+    if (snprintf(data_file, sizeof(data_file), "%s/" EXPORTS_DATA_FILE, path)
+            >= (int) sizeof(data_file)
+        || snprintf(lock_file, sizeof(lock_file), "%s/" EXPORTS_LOCK_FILE,
+                    path)
+               >= (int) sizeof(lock_file))
+    {
+        free(path);
+        return exports_error(error, EXPORTS_FAILED, "\"%s\": path too long",
+                             options->path);
+    }
+
+    env = calloc(1, sizeof(exports_env_t));
+
+    if (env == NULL) {
+        free(path);
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    env->path = path;
+    env->flags = options->flags;
+    is_short = 0;
+
+    rc = exports_files_create(options, data_file, lock_file, error);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_files_access(data_file,
+                                  (options->flags & EXPORTS_ENV_WRITE)
+                                      ? R_OK|W_OK : R_OK,
+                                  error);
+    }
+
+    if (rc == EXPORTS_OK && !exports_files_new(data_file, options)) {
+        rc = exports_probe(data_file, error);
+
+        if (rc == EXPORTS_CORRUPT && (options->flags & EXPORTS_ENV_WRITE)) {
+            is_short = 1;
+            rc = EXPORTS_OK;
+        }
+    }
+
+    if (rc == EXPORTS_OK && (options->flags & EXPORTS_ENV_IMMUTABLE) == 0) {
+        rc = exports_files_access(lock_file, R_OK|W_OK, error);
+    }
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_identity(&env->identity, path, error);
+    }
+
+    if (rc == EXPORTS_OK) {
+        rc = open_mdb(env, options, is_short, error);
+    }
+
+    if (rc != EXPORTS_OK) {
+        exports_env_close(env);
+        return rc;
+    }
+
+    *envp = env;
+
+    return EXPORTS_OK;
+}
+
+
+void
+exports_env_close(exports_env_t *env)
+{
+    if (env->mdb != NULL) {
+        mdb_env_close(env->mdb);
+    }
+
+    free(env->path);
+    free(env);
+}
+
+
+const exports_identity_t *
+exports_env_identity(const exports_env_t *env)
+{
+    return &env->identity;
+}
+
+
+const uint8_t *
+exports_env_lineage(const exports_env_t *env)
+{
+    return env->lineage;
+}
+
+
+const char *
+exports_env_path(const exports_env_t *env)
+{
+    return env->path;
+}
+
+
+unsigned
+exports_env_reap(exports_env_t *env)
+{
+    int  dead;
+
+    if (env->flags & EXPORTS_ENV_IMMUTABLE) {
+        return 0;
+    }
+
+    dead = 0;
+    (void) mdb_reader_check(env->mdb, &dead);
+
+    return (unsigned) dead;
+}
+
+
+exports_rc_t
+exports_env_copy(exports_env_t *env, int fd, exports_error_t *error)
+{
+    int  rc;
+
+    rc = mdb_env_copyfd2(env->mdb, fd, MDB_CP_COMPACT);
+
+    return rc == 0 ? EXPORTS_OK : exports_mdb_error(error, env, "copying", rc);
+}
+
+
+exports_rc_t
+exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
+    exports_error_t *error)
+{
+    int           i, rc;
+    MDB_txn      *txn;
+    MDB_stat      st;
+    MDB_envinfo   info;
+
+    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+    if (rc != 0) {
+        return exports_mdb_error(error, env, "reading", rc);
+    }
+
+    (void) mdb_env_info(env->mdb, &info);
+    (void) mdb_env_stat(env->mdb, &st);
+
+    stat->map_size = info.me_mapsize;
+    stat->page_size = st.ms_psize;
+    stat->pages_used = info.me_last_pgno + 1;
+    stat->txnid = mdb_txn_id(txn);
+    stat->readers = info.me_numreaders;
+    stat->readers_max = info.me_maxreaders;
+
+    for (i = 0; i < EXPORTS_DB_COUNT && rc == 0; i++) {
+        rc = mdb_stat(txn, env->dbi[i], &st);
+        stat->entries[i] = st.ms_entries;
+    }
+
+    if (rc == 0 && count_free(txn, 0, &stat->pages_free) != EXPORTS_OK) {
+        rc = MDB_CORRUPTED;
+    }
+
+    mdb_txn_abort(txn);
+
+    return rc == 0 ? EXPORTS_OK : exports_mdb_error(error, env, "reading", rc);
+}
+
+
+void
+exports_env_on_assert(exports_env_t *env, void (*handler)(const char *message))
+{
+    env->on_assert = handler;
+    (void) mdb_env_set_userctx(env->mdb, env);
+    (void) mdb_env_set_assert(env->mdb, assert_failed);
+}
+
+
+exports_rc_t
+exports_env_fill(exports_env_t *env, exports_error_t *error)
+{
+    int           fd, rc;
+    uint64_t      have, need, count;
+    MDB_txn      *txn;
+    MDB_stat      st;
+    MDB_envinfo   info;
+    struct stat   sb;
+    exports_rc_t  erc;
+
+    (void) mdb_env_info(env->mdb, &info);
+    (void) mdb_env_stat(env->mdb, &st);
+
+    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &sb) == -1) {
+        return exports_error(error, EXPORTS_FAILED, "\"%s\": %s", env->path,
+                             strerror(errno));
+    }
+
+    have = (uint64_t) sb.st_size / st.ms_psize;
+    need = info.me_last_pgno + 1;
+
+    if (have >= need) {
+        return EXPORTS_OK;
+    }
+
+    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+    if (rc != 0) {
+        return exports_mdb_error(error, env, "reading", rc);
+    }
+
+    erc = count_free(txn, have, &count);
+
+    mdb_txn_abort(txn);
+
+    if (erc != EXPORTS_OK || count != need - have) {
+        return exports_error(error, EXPORTS_CORRUPT,
+                             "\"%s/" EXPORTS_DATA_FILE "\" is truncated",
+                             env->path);
+    }
+
+    if (ftruncate(fd, (off_t) (need * st.ms_psize)) == -1) {
+        return exports_error(error, EXPORTS_FAILED,
+                             "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
+                             "extended: %s", env->path, strerror(errno));
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+open_mdb(exports_env_t *env, const exports_env_options_t *options,
+    int is_short, exports_error_t *error)
+{
+    int                  rc, attempt;
+    unsigned             flags;
+    MDB_txn             *txn;
+    exports_rc_t         erc;
+    exports_identity_t   identity;
+
+    rc = mdb_env_create(&env->mdb);
+    if (rc != 0) {
+        return exports_error(error, EXPORTS_NOMEM, "%s", mdb_strerror(rc));
+    }
+
+    (void) mdb_env_set_maxdbs(env->mdb, EXPORTS_DB_COUNT);
+    (void) mdb_env_set_maxreaders(env->mdb, EXPORTS_READERS_MAX);
+    (void) mdb_env_set_mapsize(env->mdb, options->map_size != 0
+                                         ? options->map_size
+                                         : EXPORTS_MAP_SIZE);
+
+    flags = MDB_NOTLS;
+
+    if ((options->flags & EXPORTS_ENV_WRITE) == 0) {
+        flags |= MDB_RDONLY;
+    }
+
+    if (options->flags & EXPORTS_ENV_IMMUTABLE) {
+        flags |= MDB_NOLOCK;
+    }
+
+    if (options->flags & EXPORTS_ENV_NOMETASYNC) {
+        flags |= MDB_NOMETASYNC;
+    }
+
+    if (options->flags & EXPORTS_ENV_NORDAHEAD) {
+        flags |= MDB_NORDAHEAD;
+    }
+
+    for (attempt = 0; attempt < OPEN_ATTEMPTS; attempt++) {
+        rc = mdb_env_open(env->mdb, env->path, flags, 0660);
+
+        if (rc != EINTR) {
+            break;
+        }
+    }
+
+    if (rc != 0) {
+        return exports_mdb_error(error, env, "opening", rc);
+    }
+
+    erc = exports_identity(&identity, env->path, error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    if (!exports_identity_equal(&identity, &env->identity)) {
+        return exports_error(error, EXPORTS_STALE,
+                             "\"%s\" was replaced while being opened",
+                             env->path);
+    }
+
+    (void) exports_env_reap(env);
+
+    if (is_short) {
+        erc = exports_env_fill(env, error);
+        if (erc != EXPORTS_OK) {
+            return erc;
+        }
+    }
+
+    rc = mdb_txn_begin(env->mdb, NULL,
+                       (options->flags & EXPORTS_ENV_CREATE) ? 0 : MDB_RDONLY,
+                       &txn);
+    if (rc != 0) {
+        return exports_mdb_error(error, env, "opening", rc);
+    }
+
+    erc = check_locks(env, error);
+
+    if (erc == EXPORTS_OK) {
+        erc = open_databases(env, txn, options->flags & EXPORTS_ENV_CREATE,
+                             error);
+    }
+
+    if (erc == EXPORTS_OK && (options->flags & EXPORTS_ENV_CREATE)) {
+        erc = create_meta(env, txn, options->lineage, error);
+    }
+
+    if (erc == EXPORTS_OK) {
+        erc = check_meta(env, txn, options, error);
+    }
+
+    if (erc != EXPORTS_OK) {
+        mdb_txn_abort(txn);
+        return erc;
+    }
+
+    /* the handles live on only when the transaction commits */
+
+    rc = mdb_txn_commit(txn);
+
+    return rc == 0 ? EXPORTS_OK : exports_mdb_error(error, env, "opening", rc);
+}
+
+
+static exports_rc_t
+check_locks(exports_env_t *env, exports_error_t *error)
+{
+    MDB_envinfo  info;
+
+    if (env->flags & (EXPORTS_ENV_IMMUTABLE|EXPORTS_ENV_WRITE)) {
+        return EXPORTS_OK;
+    }
+
+    (void) mdb_env_info(env->mdb, &info);
+
+    if (info.me_numreaders == 0) {
+        return exports_error(error, EXPORTS_UNLOCKED,
+                             "\"%s\" is on a read-only file system: readers "
+                             "would be invisible to a writer elsewhere",
+                             env->path);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+open_databases(exports_env_t *env, MDB_txn *txn, int create,
+    exports_error_t *error)
+{
+    int       i, rc;
+    unsigned  flags;
+
+    for (i = 0; i < EXPORTS_DB_COUNT; i++) {
+        rc = mdb_dbi_open(txn, exports_db_names[i],
+                          db_flags[i] | (create ? MDB_CREATE : 0),
+                          &env->dbi[i]);
+
+        if (rc == MDB_NOTFOUND) {
+            return exports_error(error, EXPORTS_FORMAT,
+                                 "\"%s\" is not a store of exports: it has no "
+                                 "database \"%s\"", env->path,
+                                 exports_db_names[i]);
+        }
+
+        if (rc == 0) {
+            rc = mdb_dbi_flags(txn, env->dbi[i], &flags);
+        }
+
+        if (rc != 0) {
+            return exports_mdb_error(error, env, "opening", rc);
+        }
+
+        if (flags != db_flags[i]) {
+            return exports_error(error, EXPORTS_FORMAT,
+                                 "\"%s\" is not a store of exports: its "
+                                 "database \"%s\" is of another kind",
+                                 env->path, exports_db_names[i]);
+        }
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+create_meta(exports_env_t *env, MDB_txn *txn, const uint8_t *lineage,
+    exports_error_t *error)
+{
+    size_t           len;
+    uint8_t          buf[EXPORTS_LINEAGE_LEN];
+    exports_rc_t     rc;
+    const uint8_t   *value;
+
+    rc = exports_meta_get(txn, env, EXPORTS_META_FORMAT, &value, &len);
+    if (rc != EXPORTS_NOT_FOUND) {
+        return EXPORTS_OK;
+    }
+
+    exports_put64(buf, EXPORTS_FORMAT_VERSION);
+
+    rc = exports_meta_put(txn, env, EXPORTS_META_FORMAT, buf, 8, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    exports_put64(buf, 1);
+
+    rc = exports_meta_put(txn, env, EXPORTS_META_NEXT_SCOPE, buf, 8, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    if (lineage == NULL) {
+        if (getrandom(buf, EXPORTS_LINEAGE_LEN, 0) != EXPORTS_LINEAGE_LEN) {
+            return exports_error(error, EXPORTS_FAILED, "getrandom: %s",
+                                 strerror(errno));
+        }
+
+        /* RFC 9562: version 4, the usual variant */
+
+        buf[6] = (uint8_t) ((buf[6] & 0x0f) | 0x40);
+        buf[8] = (uint8_t) ((buf[8] & 0x3f) | 0x80);
+        lineage = buf;
+    }
+
+    return exports_meta_put(txn, env, EXPORTS_META_LINEAGE, lineage,
+                            EXPORTS_LINEAGE_LEN, error);
+}
+
+
+static exports_rc_t
+check_meta(exports_env_t *env, MDB_txn *txn,
+    const exports_env_options_t *options, exports_error_t *error)
+{
+    char            have[EXPORTS_LINEAGE_TEXT_LEN];
+    size_t          len;
+    uint64_t        version;
+    exports_rc_t    rc;
+    const uint8_t  *value;
+
+    rc = exports_meta_get(txn, env, EXPORTS_META_FORMAT, &value, &len);
+
+    if (rc != EXPORTS_OK || len != 8) {
+        return exports_error(error, EXPORTS_FORMAT,
+                             "\"%s\" is not a store of exports, or is "
+                             "damaged: its format version cannot be read",
+                             env->path);
+    }
+
+    version = exports_get64(value);
+
+    if (version != EXPORTS_FORMAT_VERSION) {
+        return exports_error(error, EXPORTS_FORMAT,
+                             "\"%s\" is of store format %llu, this program "
+                             "knows format %u", env->path,
+                             (unsigned long long) version,
+                             EXPORTS_FORMAT_VERSION);
+    }
+
+    rc = exports_meta_get(txn, env, EXPORTS_META_LINEAGE, &value, &len);
+
+    if (rc != EXPORTS_OK || len != EXPORTS_LINEAGE_LEN) {
+        return exports_error(error, EXPORTS_CORRUPT,
+                             "\"%s\" is damaged: its lineage cannot be read",
+                             env->path);
+    }
+
+    memcpy(env->lineage, value, EXPORTS_LINEAGE_LEN);
+
+    if (options->lineage != NULL
+        && memcmp(options->lineage, env->lineage, EXPORTS_LINEAGE_LEN) != 0)
+    {
+        exports_uuid_unparse(have, env->lineage);
+
+        return exports_error(error, EXPORTS_CONFLICT,
+                             "\"%s\" is a store already, of lineage %.*s",
+                             env->path, EXPORTS_LINEAGE_TEXT_LEN, have);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+/* the free list: lists of page numbers by transaction, a count in front */
+
+static exports_rc_t
+count_free(MDB_txn *txn, uint64_t from, uint64_t *count)
+{
+    int          rc;
+    size_t       i, n, page;
+    MDB_val      k, v;
+    MDB_cursor  *cursor;
+
+    *count = 0;
+
+    rc = mdb_cursor_open(txn, 0, &cursor);
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+
+        memcpy(&n, v.mv_data, sizeof(size_t));
+
+        if (from == 0) {
+            *count += n;
+            continue;
+        }
+
+        for (i = 1; i <= n && (i + 1) * sizeof(size_t) <= v.mv_size; i++) {
+            memcpy(&page, (char *) v.mv_data + i * sizeof(size_t),
+                   sizeof(size_t));
+            *count += (page >= from);
+        }
+    }
+
+    mdb_cursor_close(cursor);
+
+    return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+}
+
+
+static void
+assert_failed(MDB_env *mdb, const char *message)
+{
+    exports_env_t  *env;
+
+    env = mdb_env_get_userctx(mdb);
+
+    if (env != NULL && env->on_assert != NULL) {
+        env->on_assert(message);
+    }
+}

@@ -1,0 +1,132 @@
+
+/*
+ * exports_env.h: an open store.
+ *
+ * A store is a directory with LMDB's two files.  One process may hold one
+ * exports_env_t of a store at a time: LMDB's locks belong to the process, and
+ * closing a second one drops them.  exports_identity() tells whether two
+ * paths lead to the same store.  An environment must not be carried over a
+ * fork.  Threads may share it; readers and writers of it are one thread's.
+ */
+
+#ifndef EXPORTS_ENV_H
+#define EXPORTS_ENV_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "exports_error.h"
+#include "exports_schema.h"
+
+
+typedef struct exports_env_s  exports_env_t;
+
+
+/* flags of exports_env_open() */
+
+#define EXPORTS_ENV_WRITE       0x01    /* writers may be begun */
+#define EXPORTS_ENV_CREATE      0x02    /* with WRITE: make it if missing */
+#define EXPORTS_ENV_IMMUTABLE   0x04    /* nobody writes: no locks, no slots */
+#define EXPORTS_ENV_NOMETASYNC  0x08    /* a power cut may lose one commit */
+#define EXPORTS_ENV_NORDAHEAD   0x10    /* for stores larger than memory */
+
+typedef struct {
+    const char     *path;       /* the directory */
+    size_t          map_size;   /* bytes; 0: EXPORTS_MAP_SIZE */
+    unsigned        flags;      /* EXPORTS_ENV_* */
+    const uint8_t  *lineage;    /* CREATE: EXPORTS_LINEAGE_LEN bytes; NULL:
+                                   a random one */
+    gid_t           group;      /* CREATE: of the files; (gid_t) -1: default */
+} exports_env_options_t;
+
+
+/*
+ * The files behind a path.  Differs from what an environment was opened with
+ * when a symlink was swapped, or a file renamed over or deleted.
+ */
+typedef struct {
+    dev_t  data_dev;
+    ino_t  data_ino;
+    dev_t  lock_dev;            /* 0, 0: there is no lock file */
+    ino_t  lock_ino;
+} exports_identity_t;
+
+/* EXPORTS_OK, EXPORTS_MISSING, EXPORTS_DENIED or EXPORTS_FAILED */
+exports_rc_t exports_identity(exports_identity_t *identity, const char *path,
+    exports_error_t *error);
+
+int exports_identity_equal(const exports_identity_t *a,
+    const exports_identity_t *b);
+
+
+/*
+ * Opens a store, after the data file's meta pages were read and found to be
+ * consistent: LMDB itself trusts them and dies of bad ones.  Never blocks on
+ * a file that is no regular one.  A lock file that is missing is created with
+ * mode 0660, whatever the umask; the data file (0640) and the directory (2770)
+ * only with EXPORTS_ENV_CREATE.
+ *
+ * EXPORTS_MISSING   no directory or no data file
+ * EXPORTS_DENIED    the text names the file and the user
+ * EXPORTS_FORMAT    not LMDB's, not a store, or newer than this library
+ * EXPORTS_CORRUPT   meta pages that contradict the file
+ * EXPORTS_UNLOCKED  a read-only file system, without EXPORTS_ENV_IMMUTABLE
+ * EXPORTS_CONFLICT  CREATE, and there is a store of another lineage
+ * EXPORTS_BUSY      all EXPORTS_READERS_MAX reader slots are in use
+ * EXPORTS_NOMEM, EXPORTS_FAILED
+ */
+exports_rc_t exports_env_open(exports_env_t **env,
+    const exports_env_options_t *options, exports_error_t *error);
+
+/* Closes it; all its readers and writers must be closed before. */
+void exports_env_close(exports_env_t *env);
+
+/* the files that were opened */
+const exports_identity_t *exports_env_identity(const exports_env_t *env);
+
+/* EXPORTS_LINEAGE_LEN bytes */
+const uint8_t *exports_env_lineage(const exports_env_t *env);
+
+const char *exports_env_path(const exports_env_t *env);
+
+/*
+ * Frees the reader slots of processes that are gone; a slot left behind pins
+ * pages, and the file grows.  Returns the number of slots freed.
+ */
+unsigned exports_env_reap(exports_env_t *env);
+
+/*
+ * Writes the whole store, compacted, as one snapshot to a file descriptor
+ * that is open for writing.  Pages stay pinned while it runs.
+ */
+exports_rc_t exports_env_copy(exports_env_t *env, int fd,
+    exports_error_t *error);
+
+
+typedef struct {
+    uint64_t  map_size;
+    uint64_t  page_size;
+    uint64_t  pages_used;       /* of the map: up to the last page */
+    uint64_t  pages_free;       /* of these: in LMDB's free list */
+    uint64_t  txnid;            /* of the last commit */
+    uint64_t  entries[EXPORTS_DB_COUNT];    /* in the order below */
+    unsigned  readers;          /* slots in use */
+    unsigned  readers_max;
+} exports_env_stat_t;
+
+/* Names of the databases, in the order of exports_env_stat_t.entries. */
+extern const char *const  exports_db_names[EXPORTS_DB_COUNT];
+
+exports_rc_t exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
+    exports_error_t *error);
+
+/*
+ * LMDB's assertions, instead of abort(): called with a message, must not
+ * return.  For the whole process, to be set before an environment is used.
+ */
+void exports_env_on_assert(exports_env_t *env,
+    void (*handler)(const char *message));
+
+
+#endif /* EXPORTS_ENV_H */

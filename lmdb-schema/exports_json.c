@@ -1,0 +1,127 @@
+
+#include <stdio.h>
+#include <string.h>
+
+#include "exports_json.h"
+
+
+json_t *
+exports_json_load(const char *text, size_t len, exports_error_t *error)
+{
+    json_t        *root;
+    json_error_t   je;
+
+    if (len > EXPORTS_JSON_MAX) {
+        (void) exports_error(error, EXPORTS_INVALID,
+                             "longer than %d bytes", EXPORTS_JSON_MAX);
+        return NULL;
+    }
+
+    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+
+    if (root == NULL) {
+        (void) exports_error(error, EXPORTS_INVALID,
+                             "not JSON as it must be: column %d: %s",
+                             je.column, je.text);
+        return NULL;
+    }
+
+    if (!json_is_object(root)) {
+        json_decref(root);
+        (void) exports_error(error, EXPORTS_INVALID, "not a JSON object");
+        return NULL;
+    }
+
+    return root;
+}
+
+
+exports_rc_t
+exports_json_bad(exports_error_t *error, const char *key,
+    const char *reason, json_t *value)
+{
+    char          shown[64];
+    size_t        n;
+    const size_t  room = sizeof(shown) - 4;
+
+    if (value == NULL) {
+        return exports_error(error, EXPORTS_INVALID, "%s: missing", key);
+    }
+
+    if (json_is_object(value) || json_is_array(value)) {
+        return exports_error(error, EXPORTS_INVALID, "%s: %s", key, reason);
+    }
+
+    n = json_dumpb(value, shown, room, JSON_ENCODE_ANY|JSON_ENSURE_ASCII);
+
+    if (n > room) {
+        memcpy(shown + room, "...", 3);
+        n = room + 3;
+    }
+
+    return exports_error(error, EXPORTS_INVALID, "%s: %s: %.*s", key, reason,
+                         (int) n, shown);
+}
+
+
+exports_str_t
+exports_json_string(const json_t *value)
+{
+    exports_str_t  str = { NULL, 0 };
+
+    if (json_is_string(value)) {
+        str.data = json_string_value(value);
+        str.len = json_string_length(value);
+    }
+
+    return str;
+}
+
+
+exports_rc_t
+exports_json_scope(exports_kind_t kind, const char *key, json_t *value,
+    char name[EXPORTS_SCOPE_NAME_MAX], size_t *len, exports_error_t *error)
+{
+    int             n;
+    char            number[24];
+    exports_str_t   text;
+
+    text = exports_json_string(value);
+
+    if (kind == EXPORTS_USER && json_is_integer(value)) {
+        n = snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT,
+                     json_integer_value(value));
+        text.data = number;
+        text.len = (size_t) n;
+    }
+
+    if (text.data == NULL
+        || !exports_scope_name_valid(kind, text.data, text.len))
+    {
+        return exports_json_bad(error, key,
+                                kind == EXPORTS_PROJECT
+                                    ? "not 1 to 128 of a-z, 0-9, _ and -"
+                                    : "not an integer or 1 to 64 of A-Z, a-z, "
+                                      "0-9, ., _ and -",
+                                value);
+    }
+
+    memcpy(name, text.data, text.len);
+    *len = text.len;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_json_print(char **text, json_t *object, int failed,
+    exports_error_t *error)
+{
+    *text = failed ? NULL : json_dumps(object, JSON_COMPACT);
+
+    json_decref(object);
+
+    return *text != NULL ? EXPORTS_OK
+                         : exports_error(error, EXPORTS_NOMEM,
+                                         "out of memory");
+}

@@ -1,0 +1,40 @@
+
+/*
+ * exports_json.h: what the readers of manifests and tokens share; private.
+ */
+
+#ifndef EXPORTS_JSON_H
+#define EXPORTS_JSON_H
+
+#include <jansson.h>
+
+#include "exports_manifest.h"
+
+
+/* An object, its keys unique; NULL: the error says why. */
+json_t *exports_json_load(const char *text, size_t len,
+    exports_error_t *error);
+
+/* "key: reason: value", the value shortened; value NULL: "key: missing" */
+exports_rc_t exports_json_bad(exports_error_t *error, const char *key,
+    const char *reason, json_t *value);
+
+/* a view of a string; null when the value is none */
+exports_str_t exports_json_string(const json_t *value);
+
+/* The name of a project or user, an integer too, to name; *len its length. */
+exports_rc_t exports_json_scope(exports_kind_t kind, const char *key,
+    json_t *value, char name[EXPORTS_SCOPE_NAME_MAX], size_t *len,
+    exports_error_t *error);
+
+/* One line; the object is released.  failed: it was not built whole. */
+exports_rc_t exports_json_print(char **text, json_t *object, int failed,
+    exports_error_t *error);
+
+exports_rc_t exports_manifest_take(exports_manifest_t *manifest, json_t *root,
+    exports_error_t *error);
+exports_rc_t exports_token_take(exports_token_line_t *line, json_t *root,
+    exports_error_t *error);
+
+
+#endif /* EXPORTS_JSON_H */

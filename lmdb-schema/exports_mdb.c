@@ -1,0 +1,135 @@
+
+#include <errno.h>
+#include <string.h>
+
+#include "exports_private.h"
+
+
+exports_rc_t
+exports_rc_of_mdb(int mdb)
+{
+    switch (mdb) {
+
+    case MDB_SUCCESS:
+        return EXPORTS_OK;
+
+    case MDB_NOTFOUND:
+        return EXPORTS_NOT_FOUND;
+
+    case MDB_KEYEXIST:
+        return EXPORTS_CONFLICT;
+
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_CURSOR_FULL:
+    case MDB_PAGE_FULL:
+    case MDB_BAD_VALSIZE:
+        return EXPORTS_CORRUPT;
+
+    case MDB_VERSION_MISMATCH:
+    case MDB_INVALID:
+    case MDB_INCOMPATIBLE:
+        return EXPORTS_FORMAT;
+
+    case MDB_READERS_FULL:
+        return EXPORTS_BUSY;
+
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+        return EXPORTS_FULL;
+
+    case MDB_PANIC:
+    case MDB_MAP_RESIZED:
+    case MDB_BAD_RSLOT:
+    case MDB_BAD_TXN:
+    case MDB_BAD_DBI:
+    case EINVAL:
+    case EAGAIN:
+        return EXPORTS_STALE;
+
+    case ENOMEM:
+        return EXPORTS_NOMEM;
+
+    default:
+        return EXPORTS_FAILED;
+    }
+}
+
+
+exports_rc_t
+exports_mdb_error(exports_error_t *error, const exports_env_t *env,
+    const char *what, int mdb)
+{
+    return exports_error(error, exports_rc_of_mdb(mdb), "%s \"%s\": %s", what,
+                         env->path,
+                         mdb == MDB_MAP_FULL
+                             ? "the map is full: give a larger --map-size"
+                         : mdb == EIO || mdb == ENOSPC
+                             ? "input/output error (is the disk full?)"
+                         : mdb_strerror(mdb));
+}
+
+
+exports_rc_t
+exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
+    MDB_val *value)
+{
+    MDB_val  k;
+
+    k.mv_data = (void *) key;
+    k.mv_size = key_len;
+
+    return exports_rc_of_mdb(mdb_get(txn, dbi, &k, value));
+}
+
+
+exports_rc_t
+exports_meta_get(MDB_txn *txn, const exports_env_t *env, const char *name,
+    const uint8_t **value, size_t *len)
+{
+    MDB_val          v;
+    exports_rc_t     rc;
+    const uint8_t   *p;
+
+    rc = exports_mdb_get(txn, env->dbi[DB_META], name, strlen(name), &v);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    p = v.mv_data;
+
+    if (v.mv_size < 8
+        || exports_get64(p + v.mv_size - 8)
+           != exports_checksum(name, strlen(name), p, v.mv_size - 8))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    *value = p;
+    *len = v.mv_size - 8;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_meta_put(MDB_txn *txn, const exports_env_t *env, const char *name,
+    const uint8_t *value, size_t len, exports_error_t *error)
+{
+    int       rc;
+    uint8_t   buf[EXPORTS_CHECKPOINT_MAX + 8];
+    MDB_val   k, v;
+
+    memcpy(buf, value, len);
+    exports_put64(buf + len,
+                  exports_checksum(name, strlen(name), value, len));
+
+    k.mv_data = (void *) name;
+    k.mv_size = strlen(name);
+    v.mv_data = buf;
+    v.mv_size = len + 8;
+
+    rc = mdb_put(txn, env->dbi[DB_META], &k, &v, 0);
+
+    return rc == 0 ? EXPORTS_OK : exports_mdb_error(error, env, "writing", rc);
+}

@@ -1,0 +1,620 @@
+
+/*
+ * Two ways lead to a page.  The manifests of a scope lie in the order of its
+ * pages, so that one range read backward serves the list of all, and a list by
+ * status as long as most records pass ("scan").  Otherwise the lists in facets
+ * are merged and each record is read by its key ("merge").  Offsets are taken
+ * from the lists: they are arrays of fixed size, a leaf of which is skipped
+ * in one step.
+ */
+
+#include <string.h>
+
+#include "exports_private.h"
+
+
+/* a scan gives way to the lists after this many misses, and two a hit */
+#define SCAN_MISSES     32
+
+#define ALL_STATUSES    0xffffffff
+
+
+/* a list, read from its end: the current entry is entries[left - 1] */
+
+typedef struct {
+    MDB_cursor             *cursor;
+    const exports_facet_t  *key;
+    const uint8_t          *entries;    /* of the current leaf */
+    size_t                  left;       /* in it; 0: at the end */
+    uint64_t                count;      /* of the list */
+} list_t;
+
+
+typedef struct {
+    exports_reader_t            *reader;
+    const exports_page_query_t  *query;
+    exports_page_t              *page;
+    unsigned                     statuses;  /* to scan for; 0: no scan */
+    unsigned                     nheap;
+    list_t                      *heap[EXPORTS_LISTS_MAX];
+    list_t                       lists[EXPORTS_LISTS_MAX];
+} walk_t;
+
+
+static exports_rc_t count_lists(walk_t *w);
+static unsigned scan_statuses(const exports_page_query_t *query);
+static exports_rc_t scan(walk_t *w, const uint8_t *start, unsigned want,
+    uint8_t *last);
+static exports_rc_t merge(walk_t *w, unsigned want);
+static exports_rc_t add_item(walk_t *w, const uint8_t *key,
+    const MDB_val *value, unsigned statuses);
+static void set_key(uint8_t *key, uint64_t scope, const uint8_t *entry);
+
+static exports_rc_t heap_build(walk_t *w, const uint8_t *below);
+static exports_rc_t heap_skip(walk_t *w, uint64_t n);
+static exports_rc_t heap_pop(walk_t *w);
+static void heap_down(walk_t *w, unsigned i);
+static int newer(const list_t *a, const list_t *b);
+
+static exports_rc_t list_open(walk_t *w, unsigned i);
+static exports_rc_t list_last(list_t *list);
+static exports_rc_t list_below(list_t *list, const uint8_t *entry);
+static exports_rc_t list_skip(list_t *list, uint64_t n);
+static exports_rc_t list_leaf(list_t *list, MDB_cursor_op op,
+    const MDB_val *current);
+
+
+exports_rc_t
+exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
+    exports_page_t *page)
+{
+    unsigned       want;
+    walk_t         w;
+    uint8_t        last[EXPORTS_ENTRY_LEN];
+    exports_rc_t   rc;
+
+    page->nitems = 0;
+    page->total = 0;
+    memset(page->bad_key, 0, sizeof(page->bad_key));
+
+    w.reader = reader;
+    w.query = query;
+    w.page = page;
+    w.nheap = 0;
+
+    rc = count_lists(&w);
+
+    if (rc != EXPORTS_OK || query->offset >= page->total || query->limit == 0)
+    {
+        return rc;
+    }
+
+    want = query->limit;
+
+    if (want > page->total - query->offset) {
+        want = (unsigned) (page->total - query->offset);
+    }
+
+    w.statuses = scan_statuses(query);
+
+    if (w.statuses != 0 && query->offset == 0) {
+        rc = scan(&w, NULL, want, last);
+
+    } else {
+        rc = heap_build(&w, NULL);
+
+        if (rc == EXPORTS_OK) {
+            rc = heap_skip(&w, query->offset);
+        }
+
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        if (w.nheap == 0) {
+            return EXPORTS_CORRUPT;
+        }
+
+        if (w.statuses == 0) {
+            return merge(&w, want);
+        }
+
+        rc = scan(&w, w.heap[0]->entries
+                      + (w.heap[0]->left - 1) * EXPORTS_ENTRY_LEN,
+                  want, last);
+    }
+
+    if (rc != EXPORTS_OK || page->nitems == want) {
+        return rc;
+    }
+
+    /* too many misses: go on where the scan has ended */
+
+    rc = heap_build(&w, last);
+
+    return rc == EXPORTS_OK ? merge(&w, want) : rc;
+}
+
+
+static exports_rc_t
+count_lists(walk_t *w)
+{
+    unsigned      i;
+    exports_rc_t  rc;
+
+    for (i = 0; i < w->query->nlists; i++) {
+        rc = list_open(w, i);
+
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        w->page->total += w->lists[i].count;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+/* the set of statuses that the lists stand for, if they fix nothing else */
+
+static unsigned
+scan_statuses(const exports_page_query_t *query)
+{
+    unsigned        i, statuses;
+    const uint8_t  *key;
+
+    for (statuses = 0, i = 0; i < query->nlists; i++) {
+        key = query->lists[i].bytes;
+
+        if (key[8] == EXPORTS_FACET_ALL) {
+            return ALL_STATUSES;
+        }
+
+        if (key[8] != EXPORTS_FACET_STATUS) {
+            return 0;
+        }
+
+        statuses |= 1U << key[9];
+    }
+
+    return statuses;
+}
+
+
+/* start: an entry, or NULL for the newest; last: the last record looked at */
+
+static exports_rc_t
+scan(walk_t *w, const uint8_t *start, unsigned want, uint8_t *last)
+{
+    int            rc;
+    uint8_t        key[EXPORTS_MANIFEST_KEY_LEN];
+    MDB_val        k, v;
+    unsigned       misses, before;
+    MDB_cursor    *cursor;
+    exports_rc_t   erc;
+
+    cursor = w->reader->manifests;
+
+    k.mv_data = key;
+    k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
+
+    if (start != NULL) {
+        set_key(key, w->query->scope, start);
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY);
+
+    } else {
+        exports_put64(key, w->query->scope + 1);
+        memset(key + 8, 0, EXPORTS_ENTRY_LEN);
+
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+
+        if (rc == 0) {
+            rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV);
+
+        } else if (rc == MDB_NOTFOUND) {
+            rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+        }
+    }
+
+    for (misses = 0; /* void */ ; rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV))
+    {
+        if (rc != 0) {
+            return rc == MDB_NOTFOUND ? EXPORTS_CORRUPT
+                                      : exports_rc_of_mdb(rc);
+        }
+
+        /* the lists promised more than there is */
+
+        if (k.mv_size != EXPORTS_MANIFEST_KEY_LEN
+            || exports_get64(k.mv_data) != w->query->scope)
+        {
+            return EXPORTS_CORRUPT;
+        }
+
+        before = w->page->nitems;
+
+        erc = add_item(w, k.mv_data, &v, w->statuses);
+        if (erc != EXPORTS_OK || w->page->nitems == want) {
+            return erc;
+        }
+
+        misses += (w->page->nitems == before);
+
+        if (misses > SCAN_MISSES + 2 * w->page->nitems) {
+            memcpy(last, (uint8_t *) k.mv_data + 8, EXPORTS_ENTRY_LEN);
+            return EXPORTS_OK;
+        }
+    }
+}
+
+
+static exports_rc_t
+merge(walk_t *w, unsigned want)
+{
+    int             rc;
+    list_t         *list;
+    uint8_t         key[EXPORTS_MANIFEST_KEY_LEN];
+    MDB_val         k, v;
+    unsigned        statuses, before;
+    exports_rc_t    erc;
+    const uint8_t  *facet;
+
+    while (w->page->nitems < want) {
+
+        if (w->nheap == 0) {
+            return EXPORTS_CORRUPT;
+        }
+
+        list = w->heap[0];
+        facet = list->key->bytes;
+        statuses = (facet[8] & EXPORTS_FACET_STATUS) ? 1U << facet[9]
+                                                     : ALL_STATUSES;
+
+        set_key(key, w->query->scope,
+                list->entries + (list->left - 1) * EXPORTS_ENTRY_LEN);
+
+        k.mv_data = key;
+        k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
+
+        before = w->page->nitems;
+        rc = mdb_cursor_get(w->reader->manifests, &k, &v, MDB_SET);
+
+        erc = rc == 0 ? add_item(w, key, &v, statuses) : exports_rc_of_mdb(rc);
+
+        if (erc == EXPORTS_NOT_FOUND
+            || (erc == EXPORTS_OK && w->page->nitems == before))
+        {
+            memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
+            return EXPORTS_CORRUPT;
+        }
+
+        if (erc == EXPORTS_OK) {
+            erc = heap_pop(w);
+        }
+
+        if (erc != EXPORTS_OK) {
+            return erc;
+        }
+    }
+
+    return EXPORTS_OK;
+}
+
+
+/* the checksum before the status: a page must not lack what was damaged */
+
+static exports_rc_t
+add_item(walk_t *w, const uint8_t *key, const MDB_val *value,
+    unsigned statuses)
+{
+    exports_item_t  *item;
+
+    item = &w->page->items[w->page->nitems];
+
+    if (exports_item_decode(item, key, value->mv_data, value->mv_size)
+            != EXPORTS_OK
+        || item->kind != w->query->kind)
+    {
+        memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
+        return EXPORTS_CORRUPT;
+    }
+
+    if (statuses & (1U << item->status)) {
+        w->page->nitems++;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static void
+set_key(uint8_t *key, uint64_t scope, const uint8_t *entry)
+{
+    exports_put64(key, scope);
+    memcpy(key + 8, entry, EXPORTS_ENTRY_LEN);
+}
+
+
+/* below: an entry that all entries must precede, or NULL */
+
+static exports_rc_t
+heap_build(walk_t *w, const uint8_t *below)
+{
+    unsigned      i;
+    list_t       *list;
+    exports_rc_t  rc;
+
+    w->nheap = 0;
+
+    for (i = 0; i < w->query->nlists; i++) {
+        list = &w->lists[i];
+
+        if (list->count == 0) {
+            continue;
+        }
+
+        rc = below == NULL ? list_last(list) : list_below(list, below);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        if (list->left > 0) {
+            w->heap[w->nheap++] = list;
+        }
+    }
+
+    for (i = w->nheap / 2; i > 0; i--) {
+        heap_down(w, i - 1);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+heap_skip(walk_t *w, uint64_t n)
+{
+    exports_rc_t  rc;
+
+    while (n > 0 && w->nheap > 1) {
+        rc = heap_pop(w);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        n--;
+    }
+
+    if (n > 0 && w->nheap == 1) {
+        rc = list_skip(w->heap[0], n);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        w->nheap = w->heap[0]->left > 0;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+heap_pop(walk_t *w)
+{
+    exports_rc_t  rc;
+
+    rc = list_skip(w->heap[0], 1);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    if (w->heap[0]->left == 0) {
+        w->heap[0] = w->heap[--w->nheap];
+    }
+
+    heap_down(w, 0);
+
+    return EXPORTS_OK;
+}
+
+
+static void
+heap_down(walk_t *w, unsigned i)
+{
+    list_t    *list;
+    unsigned   child;
+
+    while ((child = 2 * i + 1) < w->nheap) {
+
+        if (child + 1 < w->nheap && newer(w->heap[child + 1], w->heap[child]))
+        {
+            child++;
+        }
+
+        if (!newer(w->heap[child], w->heap[i])) {
+            return;
+        }
+
+        list = w->heap[i];
+        w->heap[i] = w->heap[child];
+        w->heap[child] = list;
+        i = child;
+    }
+}
+
+
+static int
+newer(const list_t *a, const list_t *b)
+{
+    return memcmp(a->entries + (a->left - 1) * EXPORTS_ENTRY_LEN,
+                  b->entries + (b->left - 1) * EXPORTS_ENTRY_LEN,
+                  EXPORTS_ENTRY_LEN)
+           > 0;
+}
+
+
+static exports_rc_t
+list_open(walk_t *w, unsigned i)
+{
+    int            rc;
+    list_t        *list;
+    size_t         count;
+    MDB_val        k, v;
+    MDB_cursor   **cursor;
+
+    list = &w->lists[i];
+    list->key = &w->query->lists[i];
+    list->left = 0;
+    list->count = 0;
+
+    cursor = &w->reader->facets[i];
+
+    if (*cursor == NULL) {
+        rc = mdb_cursor_open(w->reader->txn, w->reader->env->dbi[DB_FACETS],
+                             cursor);
+    } else {
+        rc = mdb_cursor_renew(w->reader->txn, *cursor);
+    }
+
+    if (rc == 0) {
+        k.mv_data = (void *) list->key->bytes;
+        k.mv_size = list->key->len;
+
+        rc = mdb_cursor_get(*cursor, &k, &v, MDB_SET);
+    }
+
+    if (rc == 0) {
+        rc = mdb_cursor_count(*cursor, &count);
+    }
+
+    if (rc == 0) {
+        list->count = count;
+
+    } else if (rc != MDB_NOTFOUND) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    list->cursor = *cursor;
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+list_last(list_t *list)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_LAST_DUP);
+
+    if (rc == 0) {
+
+        /* at the end MDB_GET_MULTIPLE hands out nothing: go to and fro */
+
+        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_PREV_DUP);
+
+        if (rc == 0) {
+            rc = mdb_cursor_get(list->cursor, &k, &v, MDB_NEXT_DUP);
+
+        } else if (rc == MDB_NOTFOUND) {
+            rc = 0;
+        }
+    }
+
+    return rc == 0 ? list_leaf(list, MDB_GET_MULTIPLE, NULL)
+                   : exports_rc_of_mdb(rc);
+}
+
+
+static exports_rc_t
+list_below(list_t *list, const uint8_t *entry)
+{
+    int           rc;
+    MDB_val       k, v;
+    exports_rc_t  erc;
+
+    k.mv_data = (void *) list->key->bytes;
+    k.mv_size = list->key->len;
+    v.mv_data = (void *) entry;
+    v.mv_size = EXPORTS_ENTRY_LEN;
+
+    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_GET_BOTH_RANGE);
+
+    if (rc == MDB_NOTFOUND) {
+
+        /* all entries are older; the failed search has moved the cursor */
+
+        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
+
+        return rc == 0 ? list_last(list) : exports_rc_of_mdb(rc);
+    }
+
+    erc = rc == 0 ? list_leaf(list, MDB_GET_MULTIPLE, &v)
+                  : exports_rc_of_mdb(rc);
+
+    return erc == EXPORTS_OK ? list_skip(list, 1) : erc;
+}
+
+
+static exports_rc_t
+list_skip(list_t *list, uint64_t n)
+{
+    exports_rc_t  rc;
+
+    while (n >= list->left) {
+        n -= list->left;
+
+        rc = list_leaf(list, MDB_PREV_MULTIPLE, NULL);
+
+        if (rc != EXPORTS_OK) {
+            list->left = 0;
+            return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+        }
+    }
+
+    list->left -= n;
+
+    return EXPORTS_OK;
+}
+
+
+/*
+ * The leaf the cursor is at.  A key with one value has none: LMDB then leaves
+ * the result untouched and says nothing.
+ */
+
+static exports_rc_t
+list_leaf(list_t *list, MDB_cursor_op op, const MDB_val *current)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    v.mv_data = NULL;
+    v.mv_size = 0;
+
+    rc = mdb_cursor_get(list->cursor, &k, &v, op);
+
+    if (rc == 0 && v.mv_size == 0 && op == MDB_GET_MULTIPLE) {
+        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_GET_CURRENT);
+    }
+
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    if (v.mv_size == 0 || v.mv_size % EXPORTS_ENTRY_LEN != 0) {
+        return EXPORTS_CORRUPT;
+    }
+
+    list->entries = v.mv_data;
+    list->left = v.mv_size / EXPORTS_ENTRY_LEN;
+
+    if (current != NULL) {
+        list->left = (size_t) ((const uint8_t *) current->mv_data
+                               - list->entries) / EXPORTS_ENTRY_LEN + 1;
+    }
+
+    return EXPORTS_OK;
+}

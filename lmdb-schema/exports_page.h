@@ -1,0 +1,47 @@
+
+/*
+ * exports_page.h: one page of a union of lists, newest first.
+ *
+ * A list is a key of facets: all manifests of a scope that agree in some
+ * fields.  Lists of one query are disjoint (they fix the same fields to
+ * different values), so that totals are sums and a page is a merge.
+ */
+
+#ifndef EXPORTS_PAGE_H
+#define EXPORTS_PAGE_H
+
+#include "exports_codec.h"
+#include "exports_read.h"
+
+
+typedef struct {
+    uint64_t                scope;
+    exports_kind_t          kind;       /* that every item must be of */
+    const exports_facet_t  *lists;
+    unsigned                nlists;     /* 1 to EXPORTS_LISTS_MAX */
+    uint64_t                offset;     /* items to skip */
+    unsigned                limit;      /* items wanted, to EXPORTS_PAGE_MAX */
+} exports_page_query_t;
+
+
+/* the items' strings are views into the map: good until the reader's reset */
+typedef struct {
+    uint64_t        total;              /* of all lists, whatever the offset */
+    unsigned        nitems;
+    uint8_t         bad_key[EXPORTS_MANIFEST_KEY_LEN];  /* EXPORTS_CORRUPT */
+    exports_item_t  items[EXPORTS_PAGE_MAX];
+} exports_page_t;
+
+
+/*
+ * Reads a page in the snapshot of the reader, which must be renewed.  The same
+ * order everywhere: created descending, then tie descending.
+ *
+ * EXPORTS_CORRUPT  a record or an entry contradicts the rest; page->bad_key
+ * EXPORTS_STALE, EXPORTS_FAILED, EXPORTS_NOMEM  as LMDB reports
+ */
+exports_rc_t exports_page_read(exports_reader_t *reader,
+    const exports_page_query_t *query, exports_page_t *page);
+
+
+#endif /* EXPORTS_PAGE_H */

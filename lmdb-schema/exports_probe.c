@@ -1,0 +1,182 @@
+
+/*
+ * The layout read here is that of LMDB 0.9 on 64-bit machines: struct MDB_meta
+ * behind the page header of 16 bytes, on pages 0 and 1.  LMDB trusts what it
+ * finds there: a page size of zero is a SIGFPE, a file shorter than the last
+ * page a SIGBUS at some later read, a FIFO a hang.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exports_private.h"
+
+
+#define META_MAGIC      0xbeefc0de
+#define META_VERSION    1
+#define META_FLAG       0x08            /* P_META in the page header */
+#define NO_PAGE         UINT64_MAX      /* the root of an empty tree */
+
+#define PAGE_SIZE_MIN   512
+#define PAGE_SIZE_MAX   65536
+
+/* a writer may be in the middle of its pwrite: read again, a few times */
+#define ATTEMPTS        16
+
+
+typedef struct {
+    uint32_t  pad;                      /* of the first: the page size */
+    uint16_t  flags;
+    uint16_t  depth;
+    uint64_t  branch_pages;
+    uint64_t  leaf_pages;
+    uint64_t  overflow_pages;
+    uint64_t  entries;
+    uint64_t  root;
+} tree_t;
+
+typedef struct {
+    uint64_t  pgno;
+    uint16_t  pad;
+    uint16_t  flags;
+    uint32_t  bounds;
+    uint32_t  magic;
+    uint32_t  version;
+    uint64_t  address;
+    uint64_t  map_size;
+    tree_t    trees[2];
+    uint64_t  last_page;
+    uint64_t  txnid;
+} meta_page_t;
+
+
+static const char  truncated[] = "is shorter than its meta pages say";
+
+
+static const char *check_file(int fd);
+static const char *check_page(int fd, unsigned n, uint32_t *page_size,
+    uint64_t file_size);
+
+
+exports_rc_t
+exports_probe(const char *data_file, exports_error_t *error)
+{
+    int          fd, i;
+    const char  *fault;
+
+    fd = open(data_file, O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
+
+    if (fd == -1) {
+        return exports_error(error,
+                             errno == ENOENT || errno == ENOTDIR
+                                 ? EXPORTS_MISSING : EXPORTS_FAILED,
+                             "\"%s\" cannot be opened: %s", data_file,
+                             strerror(errno));
+    }
+
+    fault = NULL;
+
+    for (i = 0; i < ATTEMPTS; i++) {
+        fault = check_file(fd);
+
+        if (fault == NULL || fault == truncated) {
+            break;
+        }
+    }
+
+    (void) close(fd);
+
+    if (fault != NULL) {
+        return exports_error(error,
+                             fault == truncated ? EXPORTS_CORRUPT
+                                                : EXPORTS_FORMAT,
+                             "\"%s\" %s", data_file, fault);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static const char *
+check_file(int fd)
+{
+    uint32_t      page_size;
+    const char   *fault;
+    struct stat   st;
+
+    if (fstat(fd, &st) == -1) {
+        return "cannot be examined";
+    }
+
+    if (!S_ISREG(st.st_mode)) {
+        return "is not a regular file";
+    }
+
+    if (st.st_size == 0) {
+        return "is empty";
+    }
+
+    page_size = 0;
+
+    fault = check_page(fd, 0, &page_size, (uint64_t) st.st_size);
+    if (fault != NULL) {
+        return fault;
+    }
+
+    return check_page(fd, 1, &page_size, (uint64_t) st.st_size);
+}
+
+
+static const char *
+check_page(int fd, unsigned n, uint32_t *page_size, uint64_t file_size)
+{
+    unsigned      i;
+    meta_page_t   meta;
+
+    if (pread(fd, &meta, sizeof(meta), (off_t) n * *page_size)
+        != (ssize_t) sizeof(meta))
+    {
+        return "is too short to be an LMDB file";
+    }
+
+    if ((meta.flags & META_FLAG) == 0 || meta.magic != META_MAGIC) {
+        return "is not an LMDB file";
+    }
+
+    if (meta.version != META_VERSION) {
+        return "is of another version of LMDB's format than 0.9's";
+    }
+
+    if (meta.trees[0].pad < PAGE_SIZE_MIN || meta.trees[0].pad > PAGE_SIZE_MAX
+        || (meta.trees[0].pad & (meta.trees[0].pad - 1)) != 0
+        || (n > 0 && meta.trees[0].pad != *page_size))
+    {
+        return "has a damaged meta page: the page size is impossible";
+    }
+
+    *page_size = meta.trees[0].pad;
+
+    if (meta.pgno != n || meta.last_page < 1) {
+        return "has a damaged meta page: its number is wrong";
+    }
+
+    for (i = 0; i < 2; i++) {
+        if (meta.trees[i].root != NO_PAGE
+            && (meta.trees[i].root < 2 || meta.trees[i].root > meta.last_page))
+        {
+            return "has a damaged meta page: a root lies outside the file";
+        }
+    }
+
+    /* last, for it is the fault that a writer may find to be none */
+
+    if (meta.last_page >= file_size / *page_size) {
+        return truncated;
+    }
+
+    return NULL;
+}

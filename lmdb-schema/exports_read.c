@@ -1,0 +1,402 @@
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exports_private.h"
+
+
+static exports_rc_t begin(exports_reader_t *reader);
+static exports_rc_t renew(exports_reader_t *reader);
+static void drop(exports_reader_t *reader);
+static exports_rc_t walk(exports_reader_t *reader, exports_db_t db,
+    const uint8_t *prefix, size_t prefix_len, exports_visit_pt visit,
+    void *data);
+
+
+exports_rc_t
+exports_reader_open(exports_reader_t **readerp, exports_env_t *env,
+    exports_error_t *error)
+{
+    exports_rc_t       rc;
+    exports_reader_t  *reader;
+
+    reader = calloc(1, sizeof(exports_reader_t));
+    if (reader == NULL) {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    reader->env = env;
+
+    rc = exports_reader_renew(reader);
+
+    if (rc != EXPORTS_OK) {
+        exports_reader_close(reader);
+        return exports_error(error, rc, "reading \"%s\": %s", env->path,
+                             exports_strerror(rc));
+    }
+
+    exports_reader_reset(reader);
+
+    *readerp = reader;
+
+    return EXPORTS_OK;
+}
+
+
+void
+exports_reader_close(exports_reader_t *reader)
+{
+    drop(reader);
+    free(reader);
+}
+
+
+exports_rc_t
+exports_reader_renew(exports_reader_t *reader)
+{
+    int           rc;
+    exports_rc_t  erc;
+
+    erc = reader->txn == NULL ? begin(reader) : renew(reader);
+
+    if (erc == EXPORTS_OK) {
+
+        /* no cursor is looked at before the renewed transaction has one */
+
+        if (reader->manifests == NULL) {
+            rc = mdb_cursor_open(reader->txn, reader->env->dbi[DB_MANIFESTS],
+                                 &reader->manifests);
+        } else {
+            rc = mdb_cursor_renew(reader->txn, reader->manifests);
+        }
+
+        erc = exports_rc_of_mdb(rc);
+    }
+
+    if (erc != EXPORTS_OK) {
+        drop(reader);
+        return erc;
+    }
+
+    reader->active = 1;
+
+    return EXPORTS_OK;
+}
+
+
+void
+exports_reader_reset(exports_reader_t *reader)
+{
+    if (reader->active) {
+        mdb_txn_reset(reader->txn);
+        reader->active = 0;
+    }
+}
+
+
+const uint8_t *
+exports_reader_lineage(const exports_reader_t *reader)
+{
+    return exports_env_lineage(reader->env);
+}
+
+
+uint64_t
+exports_reader_txnid(const exports_reader_t *reader)
+{
+    return mdb_txn_id(reader->txn);
+}
+
+
+void
+exports_reader_borrow(exports_reader_t *reader, exports_env_t *env,
+    MDB_txn *txn)
+{
+    memset(reader, 0, sizeof(exports_reader_t));
+
+    reader->env = env;
+    reader->txn = txn;
+    reader->active = 1;
+    reader->borrowed = 1;
+}
+
+
+void
+exports_reader_return(exports_reader_t *reader)
+{
+    drop(reader);
+}
+
+
+exports_rc_t
+exports_read_token(exports_reader_t *reader, const uint8_t *digest,
+    exports_token_t *token)
+{
+    MDB_val       v;
+    exports_rc_t  rc;
+
+    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_TOKENS], digest,
+                         EXPORTS_SHA256_LEN, &v);
+
+    return rc == EXPORTS_OK ? exports_token_decode(token, digest, v.mv_data,
+                                                   v.mv_size)
+                            : rc;
+}
+
+
+exports_rc_t
+exports_read_scope(exports_reader_t *reader, exports_kind_t kind,
+    const char *name, size_t len, exports_scope_t *scope)
+{
+    size_t        key_len;
+    uint8_t       key[EXPORTS_SCOPE_KEY_MAX];
+    MDB_val       v;
+    exports_rc_t  rc;
+
+    if (len > EXPORTS_SCOPE_NAME_MAX) {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    key_len = exports_scope_key(key, kind, name, len);
+
+    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_SCOPES], key,
+                         key_len, &v);
+
+    return rc == EXPORTS_OK ? exports_scope_decode(scope, key, key_len,
+                                                   v.mv_data, v.mv_size)
+                            : rc;
+}
+
+
+exports_rc_t
+exports_read_manifest(exports_reader_t *reader, exports_kind_t kind,
+    uint64_t scope, const char *id, size_t len,
+    uint8_t key[EXPORTS_MANIFEST_KEY_LEN], exports_record_t *record)
+{
+    size_t          id_key_len;
+    uint8_t         id_key[EXPORTS_ID_KEY_MAX];
+    MDB_val         v;
+    exports_rc_t    rc;
+    const uint8_t  *found;
+
+    if (len > EXPORTS_ID_MAX) {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    id_key_len = exports_id_key(id_key, kind, scope, id, len);
+
+    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_IDS], id_key,
+                         id_key_len, &v);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    rc = exports_id_decode(&found, id_key, id_key_len, v.mv_data, v.mv_size);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    memcpy(key, found, EXPORTS_MANIFEST_KEY_LEN);
+
+    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_MANIFESTS], key,
+                         EXPORTS_MANIFEST_KEY_LEN, &v);
+
+    if (rc == EXPORTS_NOT_FOUND) {
+        return EXPORTS_CORRUPT;
+    }
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_record_decode(record, key, v.mv_data, v.mv_size);
+    }
+
+    if (rc == EXPORTS_OK
+        && (record->item.kind != kind || record->item.id.len != len
+            || memcmp(record->item.id.data, id, len) != 0))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    return rc;
+}
+
+
+exports_rc_t
+exports_read_checkpoint(exports_reader_t *reader, const char *name,
+    const uint8_t **value, size_t *len)
+{
+    char  key[sizeof(EXPORTS_META_CHECKPOINT) + EXPORTS_CHECKPOINT_NAME_MAX];
+
+    if (strlen(name) > EXPORTS_CHECKPOINT_NAME_MAX) {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    (void) snprintf(key, sizeof(key), EXPORTS_META_CHECKPOINT "%s", name);
+
+    return exports_meta_get(reader->txn, reader->env, key, value, len);
+}
+
+
+exports_rc_t
+exports_walk_scopes(exports_reader_t *reader, exports_visit_pt visit,
+    void *data)
+{
+    return walk(reader, DB_SCOPES, NULL, 0, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_tokens(exports_reader_t *reader, exports_visit_pt visit,
+    void *data)
+{
+    return walk(reader, DB_TOKENS, NULL, 0, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_ids(exports_reader_t *reader, exports_visit_pt visit, void *data)
+{
+    return walk(reader, DB_IDS, NULL, 0, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_manifests(exports_reader_t *reader, uint64_t scope,
+    exports_visit_pt visit, void *data)
+{
+    uint8_t  prefix[8];
+
+    exports_put64(prefix, scope);
+
+    return walk(reader, DB_MANIFESTS, prefix, scope != 0 ? 8 : 0, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_facets(exports_reader_t *reader, exports_visit_pt visit,
+    void *data)
+{
+    return walk(reader, DB_FACETS, NULL, 0, visit, data);
+}
+
+
+static exports_rc_t
+begin(exports_reader_t *reader)
+{
+    int       rc;
+    MDB_env  *mdb;
+
+    mdb = reader->env->mdb;
+
+    rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &reader->txn);
+
+    if (rc == MDB_READERS_FULL) {
+        (void) exports_env_reap(reader->env);
+        rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &reader->txn);
+    }
+
+    if (rc == MDB_MAP_RESIZED && mdb_env_set_mapsize(mdb, 0) == 0) {
+        rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &reader->txn);
+    }
+
+    if (rc != 0) {
+        reader->txn = NULL;
+    }
+
+    return exports_rc_of_mdb(rc);
+}
+
+
+static exports_rc_t
+renew(exports_reader_t *reader)
+{
+    int  rc;
+
+    rc = mdb_txn_renew(reader->txn);
+
+    if (rc == 0) {
+        return EXPORTS_OK;
+    }
+
+    if (rc == MDB_BAD_RSLOT || rc == MDB_READERS_FULL) {
+        drop(reader);
+        return begin(reader);
+    }
+
+    /* the map may be moved: no transaction of this process may be alive */
+
+    if (rc == MDB_MAP_RESIZED
+        && mdb_env_set_mapsize(reader->env->mdb, 0) == 0)
+    {
+        rc = mdb_txn_renew(reader->txn);
+    }
+
+    return exports_rc_of_mdb(rc);
+}
+
+
+static void
+drop(exports_reader_t *reader)
+{
+    int  i;
+
+    if (reader->manifests != NULL) {
+        mdb_cursor_close(reader->manifests);
+        reader->manifests = NULL;
+    }
+
+    for (i = 0; i < EXPORTS_LISTS_MAX; i++) {
+        if (reader->facets[i] != NULL) {
+            mdb_cursor_close(reader->facets[i]);
+            reader->facets[i] = NULL;
+        }
+    }
+
+    if (reader->txn != NULL && !reader->borrowed) {
+        mdb_txn_abort(reader->txn);
+    }
+
+    reader->txn = NULL;
+    reader->active = 0;
+}
+
+
+static exports_rc_t
+walk(exports_reader_t *reader, exports_db_t db, const uint8_t *prefix,
+    size_t prefix_len, exports_visit_pt visit, void *data)
+{
+    int            rc;
+    MDB_val        k, v;
+    MDB_cursor    *cursor;
+    exports_rc_t   erc;
+    MDB_cursor_op  op;
+
+    rc = mdb_cursor_open(reader->txn, reader->env->dbi[db], &cursor);
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    k.mv_data = (void *) prefix;
+    k.mv_size = prefix_len;
+    op = prefix_len != 0 ? MDB_SET_RANGE : MDB_FIRST;
+
+    for (erc = EXPORTS_OK; erc == EXPORTS_OK; op = MDB_NEXT) {
+
+        rc = mdb_cursor_get(cursor, &k, &v, op);
+
+        if (rc == MDB_NOTFOUND
+            || (rc == 0 && prefix_len != 0
+                && (k.mv_size < prefix_len
+                    || memcmp(k.mv_data, prefix, prefix_len) != 0)))
+        {
+            break;
+        }
+
+        erc = rc == 0 ? visit(data, k.mv_data, k.mv_size, v.mv_data, v.mv_size)
+                      : exports_rc_of_mdb(rc);
+    }
+
+    mdb_cursor_close(cursor);
+
+    return erc;
+}

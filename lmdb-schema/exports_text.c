@@ -1,0 +1,196 @@
+
+#include <string.h>
+
+#include "exports_text.h"
+
+
+void
+exports_hex(char *text, const uint8_t *bytes, size_t len)
+{
+    size_t             i;
+    static const char  digits[] = "0123456789abcdef";
+
+    for (i = 0; i < len; i++) {
+        *text++ = digits[bytes[i] >> 4];
+        *text++ = digits[bytes[i] & 0x0f];
+    }
+}
+
+
+int
+exports_unhex(uint8_t *bytes, size_t len, const char *text)
+{
+    int      digit;
+    char     c;
+    size_t   i;
+
+    for (i = 0; i < 2 * len; i++) {
+        c = text[i];
+
+        if (c >= '0' && c <= '9') {
+            digit = c - '0';
+
+        } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
+            digit = (c | 0x20) - 'a' + 10;
+
+        } else {
+            return -1;
+        }
+
+        bytes[i / 2] = (uint8_t) ((i & 1) ? (bytes[i / 2] << 4) | digit
+                                          : digit);
+    }
+
+    return 0;
+}
+
+
+void
+exports_uuid_unparse(char *text, const uint8_t *bytes)
+{
+    size_t  i;
+
+    for (i = 0; i < EXPORTS_LINEAGE_LEN; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *text++ = '-';
+        }
+
+        exports_hex(text, bytes + i, 1);
+        text += 2;
+    }
+}
+
+
+int
+exports_uuid_parse(uint8_t *bytes, const char *text, size_t len)
+{
+    size_t  i;
+
+    if (len != EXPORTS_LINEAGE_TEXT_LEN) {
+        return -1;
+    }
+
+    for (i = 0; i < EXPORTS_LINEAGE_LEN; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            if (*text++ != '-') {
+                return -1;
+            }
+        }
+
+        if (exports_unhex(bytes + i, 1, text) != 0) {
+            return -1;
+        }
+
+        text += 2;
+    }
+
+    return 0;
+}
+
+
+static const char  *status_names[] = {
+    [EXPORTS_STATUS_READY] = "ready",
+    [EXPORTS_STATUS_NOT_FOUND] = "not_found",
+    [EXPORTS_STATUS_PENDING] = "pending",
+    [EXPORTS_STATUS_PROCESSING] = "processing",
+    [EXPORTS_STATUS_FAILED] = "failed",
+    [EXPORTS_STATUS_CANCELLED] = "cancelled"
+};
+
+#define STATUS_COUNT  (sizeof(status_names) / sizeof(status_names[0]))
+
+
+const char *
+exports_status_name(unsigned status)
+{
+    return status < STATUS_COUNT ? status_names[status] : NULL;
+}
+
+
+unsigned
+exports_status_parse(exports_kind_t kind, const char *text, size_t len)
+{
+    unsigned  status;
+
+    for (status = EXPORTS_STATUS_READY; status < STATUS_COUNT; status++) {
+
+        if (status != EXPORTS_STATUS_READY
+            && (status == EXPORTS_STATUS_NOT_FOUND)
+               != (kind == EXPORTS_PROJECT))
+        {
+            continue;
+        }
+
+        if (strlen(status_names[status]) == len
+            && memcmp(status_names[status], text, len) == 0)
+        {
+            return status;
+        }
+    }
+
+    return 0;
+}
+
+
+const char *
+exports_kind_name(exports_kind_t kind)
+{
+    return kind == EXPORTS_PROJECT ? "project" : "user";
+}
+
+
+int
+exports_scope_name_valid(exports_kind_t kind, const char *text, size_t len)
+{
+    static const char  project[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    static const char  user[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t             i, max;
+    const char        *set;
+
+    set = kind == EXPORTS_PROJECT ? project : user;
+    max = kind == EXPORTS_PROJECT ? EXPORTS_PROJECT_MAX : EXPORTS_USER_MAX;
+
+    if (len == 0 || len > max) {
+        return 0;
+    }
+
+    for (i = 0; i < len; i++) {
+        if (text[i] == '\0' || strchr(set, text[i]) == NULL) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+int
+exports_id_valid(exports_kind_t kind, const char *text, size_t len)
+{
+    size_t  i;
+
+    if (kind == EXPORTS_PROJECT) {
+        if (len < 5 || len > EXPORTS_ID_MAX || memcmp(text, "exp_", 4) != 0) {
+            return 0;
+        }
+
+    } else if (len == 0 || len > EXPORTS_UUID_MAX) {
+        return 0;
+    }
+
+    for (i = 0; i < len; i++) {
+        if ((text[i] >= 'A' && text[i] <= 'Z')
+            || (text[i] >= 'a' && text[i] <= 'z')
+            || (text[i] >= '0' && text[i] <= '9')
+            || text[i] == '-'
+            || (text[i] == '_' && kind == EXPORTS_PROJECT))
+        {
+            continue;
+        }
+
+        return 0;
+    }
+
+    return 1;
+}

@@ -1,0 +1,42 @@
+
+/*
+ * exports_text.h: text forms of what the store holds, and which are valid.
+ */
+
+#ifndef EXPORTS_TEXT_H
+#define EXPORTS_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "exports_schema.h"
+
+
+/* Writes 2 * len lower-case hexadecimal digits. */
+void exports_hex(char *text, const uint8_t *bytes, size_t len);
+
+/* Reads 2 * len digits of either case.  Returns 0, or -1: not hexadecimal. */
+int exports_unhex(uint8_t *bytes, size_t len, const char *text);
+
+/* 8-4-4-4-12; unparse writes EXPORTS_LINEAGE_TEXT_LEN bytes */
+void exports_uuid_unparse(char *text, const uint8_t *bytes);
+int exports_uuid_parse(uint8_t *bytes, const char *text, size_t len);
+
+/* the word for a status, and back; NULL, 0: there is none */
+const char *exports_status_name(unsigned status);
+unsigned exports_status_parse(exports_kind_t kind, const char *text,
+    size_t len);
+
+/* the word for a kind: "project", "user" */
+const char *exports_kind_name(exports_kind_t kind);
+
+/*
+ * 1 when the text is acceptable as a project's slug or a user's ID, as the
+ * project's export ID or the user's uuid.
+ */
+int exports_scope_name_valid(exports_kind_t kind, const char *text,
+    size_t len);
+int exports_id_valid(exports_kind_t kind, const char *text, size_t len);
+
+
+#endif /* EXPORTS_TEXT_H */

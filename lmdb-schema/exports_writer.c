@@ -1,0 +1,421 @@
+
+#define _GNU_SOURCE             /* tdestroy(), twalk_r() */
+
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exports_time.h"
+#include "exports_writer_private.h"
+
+
+static exports_rc_t check_files(exports_writer_t *w, exports_error_t *error);
+static void flush_scope(const void *node, VISIT which, void *data);
+static int compare_scopes(const void *a, const void *b);
+static exports_rc_t keep_scope(exports_writer_t *w,
+    const exports_met_scope_t *found, exports_met_scope_t **met,
+    exports_error_t *error);
+
+
+exports_rc_t
+exports_writer_begin(exports_writer_t **writerp, exports_env_t *env,
+    exports_error_t *error)
+{
+    int                rc;
+    exports_rc_t       erc;
+    exports_writer_t  *w;
+
+    w = calloc(1, sizeof(exports_writer_t));
+    if (w == NULL) {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    w->env = env;
+
+    rc = mdb_txn_begin(env->mdb, NULL, 0, &w->txn);
+
+    if (rc == MDB_MAP_RESIZED && mdb_env_set_mapsize(env->mdb, 0) == 0) {
+        rc = mdb_txn_begin(env->mdb, NULL, 0, &w->txn);
+    }
+
+    if (rc != 0) {
+        free(w);
+        return exports_mdb_error(error, env, "writing", rc);
+    }
+
+    erc = check_files(w, error);
+
+    if (erc != EXPORTS_OK) {
+        exports_writer_abort(w);
+        return erc;
+    }
+
+    w->now = exports_time_now();
+    exports_reader_borrow(&w->reader, env, w->txn);
+
+    *writerp = w;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_writer_commit(exports_writer_t *w, exports_error_t *error)
+{
+    int             rc;
+    MDB_txn        *txn;
+    exports_rc_t    erc;
+    exports_env_t  *env;
+
+    env = w->env;
+    w->flushed = EXPORTS_OK;
+
+    twalk_r(w->scopes, flush_scope, w);
+
+    erc = w->flushed;
+
+    if (erc != EXPORTS_OK) {
+        exports_writer_abort(w);
+        return exports_error(error, erc, "writing \"%s\": %s", env->path,
+                             exports_strerror(erc));
+    }
+
+    /* whatever a commit returns, its handle is gone */
+
+    txn = w->txn;
+    w->txn = NULL;
+    exports_writer_abort(w);
+
+    rc = mdb_txn_commit(txn);
+
+    if (rc != 0) {
+        return exports_mdb_error(error, env, "committing to", rc);
+    }
+
+    return exports_env_fill(env, error);
+}
+
+
+void
+exports_writer_abort(exports_writer_t *w)
+{
+    tdestroy(w->scopes, free);
+
+    if (w->reader.txn != NULL) {
+        exports_reader_return(&w->reader);
+    }
+
+    if (w->txn != NULL) {
+        mdb_txn_abort(w->txn);
+    }
+
+    free(w);
+}
+
+
+exports_reader_t *
+exports_writer_reader(exports_writer_t *w)
+{
+    return &w->reader;
+}
+
+
+exports_rc_t
+exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
+    const char *scope, size_t len, uint64_t revision, exports_error_t *error)
+{
+    exports_met_scope_t   *met;
+    exports_rc_t   rc;
+
+    if (!exports_scope_name_valid(kind, scope, len)) {
+        return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
+                             exports_kind_name(kind));
+    }
+
+    rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
+
+    if (rc == EXPORTS_NOT_FOUND) {
+        rc = exports_writer_make_scope(w, kind, scope, len, &met, error);
+    }
+
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    if (!met->given && revision <= met->scope.revision) {
+        return exports_error(error, EXPORTS_CONFLICT,
+                             "revision %llu of %s \"%.*s\" is not greater "
+                             "than %llu", (unsigned long long) revision,
+                             exports_kind_name(kind), (int) len, scope,
+                             (unsigned long long) met->scope.revision);
+    }
+
+    met->scope.revision = revision;
+    met->changed = 1;
+    met->given = 1;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_writer_touch(exports_writer_t *w, exports_kind_t kind,
+    const char *scope, size_t len, exports_error_t *error)
+{
+    exports_rc_t          rc;
+    exports_met_scope_t  *met;
+
+    rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
+
+    if (rc == EXPORTS_OK) {
+        met->changed = 1;
+    }
+
+    return rc;
+}
+
+
+exports_rc_t
+exports_writer_checkpoint(exports_writer_t *w, const char *name,
+    const void *value, size_t len, exports_error_t *error)
+{
+    char         key[sizeof(EXPORTS_META_CHECKPOINT)
+                     + EXPORTS_CHECKPOINT_NAME_MAX];
+    size_t       i, n;
+
+    n = strlen(name);
+
+    for (i = 0; i < n && name[i] > 0x20 && name[i] < 0x7f; i++) {
+        /* void */
+    }
+
+    if (n == 0 || n > EXPORTS_CHECKPOINT_NAME_MAX || i < n
+        || len > EXPORTS_CHECKPOINT_MAX)
+    {
+        return exports_error(error, EXPORTS_INVALID,
+                             "checkpoint: the name or value is too long, or "
+                             "the name not printable ASCII");
+    }
+
+    (void) snprintf(key, sizeof(key), EXPORTS_META_CHECKPOINT "%s", name);
+
+    return exports_meta_put(w->txn, w->env, key, value, len, error);
+}
+
+
+exports_rc_t
+exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
+    const char *name, size_t len, exports_met_scope_t **met,
+    exports_error_t *error)
+{
+    void           *node;
+    exports_met_scope_t     wanted;
+    exports_rc_t    rc;
+
+    wanted.key_len = exports_scope_key(wanted.key, kind, name, len);
+
+    node = tfind(&wanted, &w->scopes, compare_scopes);
+
+    if (node != NULL) {
+        *met = *(exports_met_scope_t **) node;
+        return EXPORTS_OK;
+    }
+
+    rc = exports_read_scope(&w->reader, kind, name, len, &wanted.scope);
+
+    if (rc != EXPORTS_OK) {
+        return exports_error(error, rc, "%s \"%.*s\": %s",
+                             exports_kind_name(kind), (int) len, name,
+                             exports_strerror(rc));
+    }
+
+    wanted.kind = kind;
+    wanted.changed = 0;
+    wanted.given = 0;
+
+    return keep_scope(w, &wanted, met, error);
+}
+
+
+exports_rc_t
+exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
+    const char *name, size_t len, exports_met_scope_t **met,
+    exports_error_t *error)
+{
+    size_t          n;
+    uint8_t         next[8];
+    exports_met_scope_t     made;
+    exports_rc_t    rc;
+    const uint8_t  *value;
+
+    rc = exports_meta_get(w->txn, w->env, EXPORTS_META_NEXT_SCOPE, &value, &n);
+
+    if (rc != EXPORTS_OK || n != 8) {
+        return exports_error(error, EXPORTS_CORRUPT,
+                             "\"%s\" is damaged: the next scope ID cannot be "
+                             "read", w->env->path);
+    }
+
+    made.key_len = exports_scope_key(made.key, kind, name, len);
+    made.kind = kind;
+    made.changed = 1;
+    made.given = 0;
+    made.scope.id = exports_get64(value);
+    made.scope.revision = 0;
+
+    exports_put64(next, made.scope.id + 1);
+
+    rc = exports_meta_put(w->txn, w->env, EXPORTS_META_NEXT_SCOPE, next, 8,
+                          error);
+
+    return rc == EXPORTS_OK ? keep_scope(w, &made, met, error) : rc;
+}
+
+
+exports_rc_t
+exports_writer_store(exports_writer_t *w, exports_db_t db, const void *key,
+    size_t key_len, const void *value, size_t len, exports_error_t *error)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    k.mv_data = (void *) key;
+    k.mv_size = key_len;
+    v.mv_data = (void *) value;
+    v.mv_size = len;
+
+    rc = mdb_put(w->txn, w->env->dbi[db], &k, &v, 0);
+
+    return rc == 0 ? EXPORTS_OK
+                   : exports_mdb_error(error, w->env, "writing", rc);
+}
+
+
+/* what is not there need not be deleted */
+
+exports_rc_t
+exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
+    size_t key_len, const void *value, size_t len, exports_error_t *error)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    k.mv_data = (void *) key;
+    k.mv_size = key_len;
+    v.mv_data = (void *) value;
+    v.mv_size = len;
+
+    rc = mdb_del(w->txn, w->env->dbi[db], &k, value != NULL ? &v : NULL);
+
+    return (rc == 0 || rc == MDB_NOTFOUND)
+               ? EXPORTS_OK
+               : exports_mdb_error(error, w->env, "writing", rc);
+}
+
+
+/*
+ * Under the write lock: that what was opened is what others open now, and
+ * that the lock file counts the commits of this data file.  Both fail after
+ * one of the two was renamed over, copied back or deleted; to write then would
+ * destroy what others have written.
+ */
+
+static exports_rc_t
+check_files(exports_writer_t *w, exports_error_t *error)
+{
+    MDB_envinfo          info;
+    exports_rc_t         rc;
+    exports_identity_t   identity;
+
+    rc = exports_identity(&identity, w->env->path, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    (void) mdb_env_info(w->env->mdb, &info);
+
+    if (!exports_identity_equal(&identity, &w->env->identity)
+        || mdb_txn_id(w->txn) != info.me_last_txnid + 1)
+    {
+        return exports_error(error, EXPORTS_STALE,
+                             "a file of \"%s\" was replaced while in use",
+                             w->env->path);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static void
+flush_scope(const void *node, VISIT which, void *data)
+{
+    uint8_t            value[EXPORTS_SCOPE_VALUE_LEN];
+    exports_met_scope_t       *met;
+    exports_scope_t   *scope;
+    exports_writer_t  *w;
+
+    w = data;
+    met = *(exports_met_scope_t *const *) node;
+
+    /* inner nodes are visited three times; the order of keys is kept */
+
+    if ((which != postorder && which != leaf) || !met->changed
+        || w->flushed != EXPORTS_OK)
+    {
+        return;
+    }
+
+    scope = &met->scope;
+
+    if (!met->given) {
+        scope->revision = scope->revision + 1 > w->now ? scope->revision + 1
+                                                       : w->now;
+    }
+
+    exports_scope_encode(value, scope, met->key, met->key_len);
+
+    w->flushed = exports_writer_store(w, DB_SCOPES, met->key, met->key_len,
+                                      value, EXPORTS_SCOPE_VALUE_LEN, NULL);
+}
+
+
+static int
+compare_scopes(const void *a, const void *b)
+{
+    int                 rc;
+    const exports_met_scope_t  *x, *y;
+
+    x = a;
+    y = b;
+
+    rc = memcmp(x->key, y->key,
+                x->key_len < y->key_len ? x->key_len : y->key_len);
+
+    return rc != 0 ? rc : (x->key_len > y->key_len) - (x->key_len < y->key_len);
+}
+
+
+static exports_rc_t
+keep_scope(exports_writer_t *w, const exports_met_scope_t *found,
+    exports_met_scope_t **met, exports_error_t *error)
+{
+    exports_met_scope_t  *kept;
+
+    kept = malloc(sizeof(exports_met_scope_t));
+
+    if (kept == NULL) {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    *kept = *found;
+
+    if (tsearch(kept, &w->scopes, compare_scopes) == NULL) {
+        free(kept);
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    *met = kept;
+
+    return EXPORTS_OK;
+}

@@ -1,0 +1,121 @@
+
+/*
+ * exports_writer.h: changing a store.
+ *
+ * A writer is one write transaction.  There is one at a time for a store, in
+ * all processes; the next waits in exports_writer_begin() without a time-out.
+ * What one commits becomes visible at once and as a whole: a manifest, all its
+ * indexes, and the revision of its scope.  A process that dies with a writer
+ * leaves nothing of it behind.
+ *
+ * A function that fails with EXPORTS_INVALID, EXPORTS_CONFLICT or
+ * EXPORTS_NOT_FOUND has changed nothing, and the writer can go on; after any
+ * other error it can only be aborted.
+ */
+
+#ifndef EXPORTS_WRITER_H
+#define EXPORTS_WRITER_H
+
+#include "exports_codec.h"
+#include "exports_env.h"
+#include "exports_manifest.h"
+#include "exports_read.h"
+
+
+typedef struct exports_writer_s  exports_writer_t;
+
+
+/*
+ * EXPORTS_STALE when data.mdb or lock.mdb are no longer the files that were
+ * opened, or a commit was lost to such a replacement.
+ */
+exports_rc_t exports_writer_begin(exports_writer_t **writer,
+    exports_env_t *env, exports_error_t *error);
+
+/*
+ * Makes it durable.  The writer is gone afterwards, whatever is returned;
+ * unless that is EXPORTS_OK, nothing of it was written.
+ */
+exports_rc_t exports_writer_commit(exports_writer_t *writer,
+    exports_error_t *error);
+
+void exports_writer_abort(exports_writer_t *writer);
+
+/* A reader of what the writer sees, its own changes included; not to be
+   renewed, reset or closed.  Views go bad with the next change. */
+exports_reader_t *exports_writer_reader(exports_writer_t *writer);
+
+
+/*
+ * Adds a manifest, or replaces the one with its id.  *replaced (may be NULL)
+ * says which.  Makes its scope if there is none.
+ *
+ * EXPORTS_CONFLICT  another user has the uuid; or another export of the scope
+ *                   has the same time to the microsecond and the same tie
+ * EXPORTS_FULL      the map is full
+ */
+exports_rc_t exports_writer_put(exports_writer_t *writer,
+    const exports_manifest_t *manifest, int *replaced,
+    exports_error_t *error);
+
+/* EXPORTS_NOT_FOUND: no such scope or manifest */
+exports_rc_t exports_writer_delete(exports_writer_t *writer,
+    exports_kind_t kind, const char *scope, size_t scope_len, const char *id,
+    size_t id_len, exports_error_t *error);
+
+
+/* Adds a token or replaces it.  Makes its scope if there is none. */
+exports_rc_t exports_writer_put_token(exports_writer_t *writer,
+    const exports_token_line_t *line, exports_error_t *error);
+
+/*
+ * Revokes the token that a token ID names, as of now; one that was revoked
+ * stays as it is.  EXPORTS_NOT_FOUND, and EXPORTS_CONFLICT: several tokens.
+ */
+exports_rc_t exports_writer_revoke_token(exports_writer_t *writer,
+    const char *token_id, size_t len, exports_error_t *error);
+
+
+/*
+ * The revision that the commit will give to a scope instead of max(previous +
+ * 1, now in microseconds).  For replicas, which number as their source does.
+ * EXPORTS_CONFLICT unless greater than the one that is stored.
+ */
+exports_rc_t exports_writer_set_revision(exports_writer_t *writer,
+    exports_kind_t kind, const char *scope, size_t len, uint64_t revision,
+    exports_error_t *error);
+
+/*
+ * Lets the revision of a scope go up, for a change that no other function
+ * knows of.  EXPORTS_NOT_FOUND: no such scope.
+ */
+exports_rc_t exports_writer_touch(exports_writer_t *writer,
+    exports_kind_t kind, const char *scope, size_t len,
+    exports_error_t *error);
+
+/*
+ * Records how far a source has been followed (a position in a stream, say), in
+ * the same transaction as what came from there.  Name: printable ASCII, at
+ * most EXPORTS_CHECKPOINT_NAME_MAX; value: at most EXPORTS_CHECKPOINT_MAX.
+ */
+exports_rc_t exports_writer_checkpoint(exports_writer_t *writer,
+    const char *name, const void *value, size_t len, exports_error_t *error);
+
+
+/*
+ * Repairs, for exports_verify().  Remove what is stored under a key, and put
+ * what ought to be; a key that is not there, or is already, is no error.
+ */
+exports_rc_t exports_writer_drop_manifest(exports_writer_t *writer,
+    const uint8_t *key, size_t len, exports_error_t *error);
+exports_rc_t exports_writer_drop_id(exports_writer_t *writer,
+    const uint8_t *key, size_t len, exports_error_t *error);
+exports_rc_t exports_writer_drop_facet(exports_writer_t *writer,
+    const uint8_t *key, size_t len, const uint8_t *entry,
+    exports_error_t *error);
+exports_rc_t exports_writer_index(exports_writer_t *writer,
+    const uint8_t *key, const exports_record_t *record,
+    exports_error_t *error);
+
+
+#endif /* EXPORTS_WRITER_H */

@@ -1,0 +1,52 @@
+
+/*
+ * exports_writer_private.h: what the sources of the writer share.
+ */
+
+#ifndef EXPORTS_WRITER_PRIVATE_H
+#define EXPORTS_WRITER_PRIVATE_H
+
+#include "exports_private.h"
+#include "exports_writer.h"
+
+
+/* a scope that the transaction has met */
+
+typedef struct {
+    exports_scope_t  scope;
+    exports_kind_t   kind;
+    unsigned         changed;       /* its revision goes up at the commit */
+    unsigned         given;         /* the revision is one from outside */
+    size_t           key_len;
+    uint8_t          key[EXPORTS_SCOPE_KEY_MAX];
+} exports_met_scope_t;
+
+
+struct exports_writer_s {
+    exports_env_t     *env;
+    MDB_txn           *txn;
+    void              *scopes;      /* tsearch(3) tree of the scopes met */
+    exports_reader_t   reader;
+    uint64_t           now;
+    exports_rc_t       flushed;     /* what flushing the scopes returned */
+};
+
+
+/* The scope of a name; it stays where it is until the writer ends. */
+exports_rc_t exports_writer_find_scope(exports_writer_t *w,
+    exports_kind_t kind, const char *name, size_t len,
+    exports_met_scope_t **met, exports_error_t *error);
+exports_rc_t exports_writer_make_scope(exports_writer_t *w,
+    exports_kind_t kind, const char *name, size_t len,
+    exports_met_scope_t **met, exports_error_t *error);
+
+/* value: NULL deletes the key with all its values */
+exports_rc_t exports_writer_store(exports_writer_t *w, exports_db_t db,
+    const void *key, size_t key_len, const void *value, size_t len,
+    exports_error_t *error);
+exports_rc_t exports_writer_del(exports_writer_t *w, exports_db_t db,
+    const void *key, size_t key_len, const void *value, size_t len,
+    exports_error_t *error);
+
+
+#endif /* EXPORTS_WRITER_PRIVATE_H */
