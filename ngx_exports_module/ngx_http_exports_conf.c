@@ -1,0 +1,280 @@
+
+/* setters of directives */
+
+#include "ngx_http_exports.h"
+
+
+#define NGX_HTTP_EXPORTS_CHECK  250
+
+
+static char *ngx_http_exports_conf_prefix(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *elcf, ngx_str_t *prefix);
+static ngx_int_t ngx_http_exports_conf_no_error_pages(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf);
+
+
+static const ngx_http_exports_api_t  *ngx_http_exports_apis[] = {
+    &ngx_http_exports_project,
+    NULL
+};
+
+
+char *
+ngx_http_exports_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exports_loc_conf_t *elcf = conf;
+
+    off_t        size;
+    ngx_int_t    check;
+    ngx_str_t   *value, path, s;
+    ngx_uint_t   i, immutable;
+
+    if (elcf->store != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    size = EXPORTS_MAP_SIZE;
+    check = NGX_HTTP_EXPORTS_CHECK;
+    immutable = 0;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "map_size=", 9) == 0) {
+            s.data = value[i].data + 9;
+            s.len = value[i].len - 9;
+
+            size = ngx_parse_offset(&s);
+
+            if (size == NGX_ERROR || size < (off_t) (1024 * 1024)) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid map_size \"%V\", it must be at "
+                                   "least 1m", &s);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "check=", 6) == 0) {
+            s.data = value[i].data + 6;
+            s.len = value[i].len - 6;
+
+            check = ngx_parse_time(&s, 0);
+
+            if (check == NGX_ERROR || check == 0) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid check \"%V\", it must be a time "
+                                   "of at least 1ms", &s);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "immutable") == 0) {
+            immutable = 1;
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\"", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    path = value[1];
+
+    if (path.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "empty path of a store");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &path, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    elcf->store = ngx_http_exports_store_create(cf, &path, (size_t) size,
+                                                (ngx_msec_t) check, immutable);
+
+    return elcf->store != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exports_loc_conf_t *elcf = conf;
+
+    ngx_str_t                      *value, prefix;
+    ngx_uint_t                      i;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_exports_main_conf_t   *emcf;
+
+    if (elcf->api != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; ngx_http_exports_apis[i] != NULL; i++) {
+        if (ngx_http_exports_apis[i]->name.len == value[1].len
+            && ngx_strcmp(ngx_http_exports_apis[i]->name.data, value[1].data)
+               == 0)
+        {
+            elcf->api = ngx_http_exports_apis[i];
+        }
+    }
+
+    if (elcf->api == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown API \"%V\", it must be \"project\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (cf->args->nelts == 3) {
+
+        if (ngx_strncmp(value[2].data, "prefix=", 7) != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+
+        prefix.data = value[2].data + 7;
+        prefix.len = value[2].len - 7;
+
+    } else {
+
+        if (clcf->regex != NULL || clcf->named || clcf->noname) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"exports_api\" needs \"prefix=\" in a "
+                               "location that is not given by a prefix");
+            return NGX_CONF_ERROR;
+        }
+
+        prefix = clcf->name;
+    }
+
+    if (ngx_http_exports_conf_prefix(cf, elcf, &prefix) != NGX_CONF_OK
+        || ngx_http_exports_conf_no_error_pages(cf, clcf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
+
+    if (emcf->project_routes == NULL) {
+        emcf->project_routes = ngx_http_exports_route_compile(cf, elcf->api);
+
+        if (emcf->project_routes == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    elcf->routes = emcf->project_routes;
+    clcf->handler = ngx_http_exports_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exports_loc_conf_t *elcf = conf;
+
+    ngx_str_t  *value;
+
+    if (elcf->fallback.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len < 2 || value[1].data[0] != '@') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is not the name of a named location, "
+                           "\"@name\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    elcf->fallback = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
+    ngx_str_t *prefix)
+{
+    size_t       escaped;
+    ngx_uint_t   i;
+
+    if (prefix->len == 0 || prefix->data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid prefix \"%V\", it must begin with \"/\"",
+                           prefix);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < prefix->len; i++) {
+        if (prefix->data[i] < 0x20 || prefix->data[i] == 0x7f) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "control character in the prefix \"%V\"",
+                               prefix);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    elcf->prefix.data = ngx_pnalloc(cf->pool, prefix->len + 1);
+    if (elcf->prefix.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memcpy(elcf->prefix.data, prefix->data, prefix->len);
+    elcf->prefix.len = prefix->len;
+
+    if (prefix->data[prefix->len - 1] != '/') {
+        elcf->prefix.data[elcf->prefix.len++] = '/';
+    }
+
+    /* percent-encoded, nothing is left that JSON would have to escape */
+
+    escaped = 2 * ngx_escape_uri(NULL, elcf->prefix.data, elcf->prefix.len,
+                                 NGX_ESCAPE_URI);
+
+    elcf->link.len = elcf->prefix.len + escaped;
+    elcf->link.data = ngx_pnalloc(cf->pool, elcf->link.len);
+    if (elcf->link.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (void) ngx_escape_uri(elcf->link.data, elcf->prefix.data,
+                          elcf->prefix.len, NGX_ESCAPE_URI);
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * clients of an API get its errors, not the pages of the site around it: a
+ * list that is there, but empty, is not inherited.  What the location itself
+ * says by "error_page" is added to it
+ */
+
+static ngx_int_t
+ngx_http_exports_conf_no_error_pages(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    if (clcf->error_pages != NULL) {
+        return NGX_OK;
+    }
+
+    clcf->error_pages = ngx_array_create(cf->pool, 1,
+                                         sizeof(ngx_http_err_page_t));
+
+    return clcf->error_pages != NULL ? NGX_OK : NGX_ERROR;
+}

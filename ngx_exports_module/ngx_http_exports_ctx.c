@@ -1,0 +1,67 @@
+
+#include "ngx_http_exports.h"
+
+
+static void ngx_http_exports_cleanup_ctx(void *data);
+
+
+ngx_http_exports_ctx_t *
+ngx_http_exports_create_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_exports_ctx_t  *ctx;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_exports_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_exports_ctx_t));
+
+    cln->handler = ngx_http_exports_cleanup_ctx;
+
+    ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_exports_module);
+    ctx->now = exports_time_now();
+
+    if (ngx_http_exports_id(ctx->request_id, ctx->now, "req_") == NULL) {
+        return NULL;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
+
+    return ctx;
+}
+
+
+/* error pages and internal redirects clear the contexts of all modules */
+
+ngx_http_exports_ctx_t *
+ngx_http_exports_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t      *cln;
+    ngx_http_exports_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exports_module);
+
+    if (ctx == NULL && (r->internal || r->filter_finalize)) {
+
+        for (cln = r->pool->cleanup; cln; cln = cln->next) {
+            if (cln->handler == ngx_http_exports_cleanup_ctx) {
+                ctx = cln->data;
+                ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
+                break;
+            }
+        }
+    }
+
+    return ctx;
+}
+
+
+/* marks the context among the cleanups of the pool: nothing to clean up */
+
+static void
+ngx_http_exports_cleanup_ctx(void *data)
+{
+}

@@ -1,0 +1,134 @@
+
+/*
+ * replaces the body of every error that nginx or another module raises in a
+ * location of ours.  The status stays, and so do the headers that go with it
+ */
+
+#include "ngx_http_exports.h"
+
+
+static ngx_int_t ngx_http_exports_header_filter(ngx_http_request_t *r);
+static ngx_http_exports_ctx_t *ngx_http_exports_error_ctx(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_exports_replace(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+ngx_int_t
+ngx_http_exports_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_exports_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_exports_body_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_exports_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_exports_ctx_t  *ctx;
+
+    if (r->headers_out.status < NGX_HTTP_BAD_REQUEST || r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx = ngx_http_exports_error_ctx(r);
+
+    if (ctx != NULL && ngx_http_exports_replace(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* the context, when the error is one to be replaced */
+
+static ngx_http_exports_ctx_t *
+ngx_http_exports_error_ctx(ngx_http_request_t *r)
+{
+    ngx_http_exports_ctx_t       *ctx;
+    ngx_http_exports_loc_conf_t  *elcf;
+
+    elcf = ngx_http_get_module_loc_conf(r, ngx_http_exports_module);
+
+    if (elcf == NULL || elcf->api == NULL) {
+        return NULL;
+    }
+
+    ctx = ngx_http_exports_get_ctx(r);
+
+    if (ctx == NULL || ctx->conf != elcf) {
+        return ngx_http_exports_create_ctx(r);
+    }
+
+    return ctx->answered ? NULL : ctx;
+}
+
+
+static ngx_int_t
+ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    ctx->error = ngx_http_exports_error_of_status(r->headers_out.status);
+    ctx->body = ctx->conf->api->error(r, ctx, ctx->error);
+
+    if (ctx->body == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_clear_accept_ranges(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_etag(r);
+
+    ngx_http_exports_content(r, ctx->body);
+
+    ctx->answered = 1;
+    ctx->replace = 1;
+
+    return ngx_http_exports_error_headers(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_exports_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t               *b;
+    ngx_chain_t             *cl, out;
+    ngx_http_exports_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exports_module);
+
+    if (ctx == NULL || !ctx->replace || in == NULL) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    for (cl = in; cl; cl = cl->next) {
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+    }
+
+    if (ctx->replaced) {
+        return NGX_OK;
+    }
+
+    ctx->replaced = 1;
+
+    b = ctx->body;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_next_body_filter(r, &out);
+}

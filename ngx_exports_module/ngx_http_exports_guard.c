@@ -1,0 +1,124 @@
+
+/*
+ * LMDB reads through a map of a file and believes what is there.  A file that
+ * is cut short or damaged under it makes SIGBUS, SIGSEGV, SIGFPE or a failed
+ * assertion of what would have been an error elsewhere.  Between arming and
+ * disarming these lead back here; outside of it the old handlers hold.
+ *
+ * What is interrupted is not undone: its environment must be given up.
+ */
+
+#include "ngx_http_exports.h"
+
+#include <setjmp.h>
+
+
+static void ngx_http_exports_guard_signal(int signo);
+
+
+static int  ngx_http_exports_signals[] = { SIGBUS, SIGSEGV, SIGFPE };
+
+#define NGX_HTTP_EXPORTS_SIGNALS                                              \
+    (sizeof(ngx_http_exports_signals) / sizeof(int))
+
+
+static struct sigaction        ngx_http_exports_old[NGX_HTTP_EXPORTS_SIGNALS];
+static sigjmp_buf              ngx_http_exports_return;
+static volatile sig_atomic_t   ngx_http_exports_armed;
+static const char             *ngx_http_exports_reason;
+
+
+void
+ngx_http_exports_guard_init(ngx_log_t *log)
+{
+    ngx_uint_t         i;
+    struct sigaction   sa;
+    static ngx_uint_t  installed;
+
+    if (installed) {
+        return;
+    }
+
+    installed = 1;
+
+    ngx_memzero(&sa, sizeof(struct sigaction));
+    sa.sa_handler = ngx_http_exports_guard_signal;
+    sigemptyset(&sa.sa_mask);
+
+    /* the handler does not return, and no mask is saved and restored */
+
+    sa.sa_flags = SA_NODEFER;
+
+    for (i = 0; i < NGX_HTTP_EXPORTS_SIGNALS; i++) {
+        if (sigaction(ngx_http_exports_signals[i], &sa,
+                      &ngx_http_exports_old[i])
+            == -1)
+        {
+            ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                          "sigaction(%d) failed", ngx_http_exports_signals[i]);
+        }
+    }
+}
+
+
+/* NGX_ERROR: it did not come to its end */
+
+ngx_int_t
+ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
+{
+    if (sigsetjmp(ngx_http_exports_return, 0) != 0) {
+        ngx_http_exports_armed = 0;
+        return NGX_ERROR;
+    }
+
+    ngx_http_exports_armed = 1;
+
+    run(data);
+
+    ngx_http_exports_armed = 0;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_exports_guard_assert(const char *message)
+{
+    if (ngx_http_exports_armed) {
+        ngx_http_exports_reason = "an assertion of LMDB failed";
+        siglongjmp(ngx_http_exports_return, 1);
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, ngx_cycle->log, 0, "LMDB: %s", message);
+    ngx_abort();
+}
+
+
+/* why the last one did not come to its end */
+
+const char *
+ngx_http_exports_guard_reason(void)
+{
+    return ngx_http_exports_reason;
+}
+
+
+static void
+ngx_http_exports_guard_signal(int signo)
+{
+    ngx_uint_t  i;
+
+    if (ngx_http_exports_armed) {
+        ngx_http_exports_reason = signo == SIGBUS ? "SIGBUS"
+                                : signo == SIGSEGV ? "SIGSEGV" : "SIGFPE";
+        siglongjmp(ngx_http_exports_return, 1);
+    }
+
+    /* not ours: happens again at once, under the handler that was there */
+
+    for (i = 0; i < NGX_HTTP_EXPORTS_SIGNALS; i++) {
+        if (ngx_http_exports_signals[i] == signo) {
+            (void) sigaction(signo, &ngx_http_exports_old[i], NULL);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+
+#include "ngx_http_exports.h"
+
+
+static ngx_int_t ngx_http_exports_no_route(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_bad_method(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+
+
+ngx_int_t
+ngx_http_exports_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_exports_ctx_t  *ctx;
+
+    /* a variable of ours in the configuration may have made it */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exports_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_exports_create_ctx(r);
+
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    rc = ngx_http_exports_route(r, ctx);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_exports_no_route(r, ctx);
+    }
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_http_exports_bad_method(r, ctx);
+    }
+
+    return ngx_http_exports_list(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_exports_no_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    if (ctx->conf->fallback.len > 0) {
+        ctx->answered = 1;
+        return ngx_http_named_location(r, &ctx->conf->fallback);
+    }
+
+    return ngx_http_exports_send_error(r, ctx,
+                           ngx_http_exports_error(NGX_HTTP_EXPORTS_NO_ROUTE));
+}
+
+
+static ngx_int_t
+ngx_http_exports_bad_method(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    if (ngx_http_exports_header(r, "Allow", "GET, HEAD") == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_exports_send_error(r, ctx,
+                         ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_METHOD));
+}

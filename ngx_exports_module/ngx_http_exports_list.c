@@ -1,0 +1,197 @@
+
+/* the pipeline that the lists of all APIs are */
+
+#include "ngx_http_exports.h"
+
+
+typedef struct {
+    ngx_http_request_t      *request;
+    ngx_http_exports_ctx_t  *ctx;
+} ngx_http_exports_list_t;
+
+
+static ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+static exports_rc_t ngx_http_exports_list_read(exports_reader_t *reader,
+    void *data);
+static exports_rc_t ngx_http_exports_list_page(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, exports_reader_t *reader);
+static void ngx_http_exports_log_unreadable(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
+
+
+ngx_int_t
+ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    ngx_int_t                 rc;
+    exports_rc_t              erc;
+    ngx_http_exports_list_t   list;
+
+    rc = ngx_http_exports_bearer(r, ctx);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_exports_send_error(r, ctx,
+               ngx_http_exports_error(NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION));
+    }
+
+    if (ctx->conf->api->args(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    list.request = r;
+    list.ctx = ctx;
+
+    rc = ngx_http_exports_store_read(ctx->conf->store, r->connection->log,
+                                     ngx_http_exports_list_read, &list, &erc);
+    if (rc != NGX_OK) {
+        return ngx_http_exports_unavailable(r, ctx);
+    }
+
+    if (erc == EXPORTS_NOMEM) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (erc != EXPORTS_OK) {
+        ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
+
+        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                      "exports of \"%V\" cannot be read: %s", &ctx->scope,
+                      exports_strerror(erc));
+    }
+
+    if (ctx->error != NULL) {
+        return ngx_http_exports_send_error(r, ctx, ctx->error);
+    }
+
+    return ngx_http_exports_send(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_exports_unavailable(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    if (ctx->conf->fallback.len > 0) {
+        ctx->answered = 1;
+        return ngx_http_named_location(r, &ctx->conf->fallback);
+    }
+
+    if (ngx_http_exports_header(r, "Retry-After", "1") == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_exports_send_error(r, ctx,
+                        ngx_http_exports_error(NGX_HTTP_EXPORTS_UNAVAILABLE));
+}
+
+
+/*
+ * runs in one snapshot, and under the guard: a damaged map may end it at any
+ * instruction, so nothing is done here that would have to be undone
+ */
+
+static exports_rc_t
+ngx_http_exports_list_read(exports_reader_t *reader, void *data)
+{
+    ngx_http_exports_list_t *list = data;
+
+    exports_rc_t             rc;
+    ngx_http_request_t      *r;
+    ngx_http_exports_ctx_t  *ctx;
+
+    r = list->request;
+    ctx = list->ctx;
+
+    rc = ngx_http_exports_authenticate(ctx, reader);
+
+    if (rc != EXPORTS_OK || ctx->error != NULL) {
+        return rc;
+    }
+
+    if (ctx->bad_args != NULL) {
+        ctx->error = ctx->bad_args;
+        return EXPORTS_OK;
+    }
+
+    ngx_http_exports_etag(ctx, exports_reader_lineage(reader));
+
+    if (ngx_http_exports_etag_matches(r, ctx)) {
+        ctx->not_modified = 1;
+        ctx->cache = NGX_HTTP_EXPORTS_CACHE_REVALIDATED;
+        return EXPORTS_OK;
+    }
+
+    ctx->cache = NGX_HTTP_EXPORTS_CACHE_BYPASS;
+
+    return ngx_http_exports_list_page(r, ctx, reader);
+}
+
+
+static exports_rc_t
+ngx_http_exports_list_page(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
+    exports_reader_t *reader)
+{
+    size_t                         len;
+    ngx_buf_t                     *b;
+    exports_rc_t                   rc;
+    exports_facet_t                lists[EXPORTS_LISTS_MAX];
+    exports_page_query_t           query;
+    const ngx_http_exports_api_t  *api;
+
+    /* 16 KB that are used between here and the end of this function only */
+
+    static exports_page_t          page;
+
+    api = ctx->conf->api;
+
+    query.scope = ctx->found.id;
+    query.kind = api->kind;
+    query.lists = lists;
+    query.offset = ctx->offset;
+    query.limit = ctx->limit;
+
+    api->lists(ctx, &query);
+
+    rc = exports_page_read(reader, &query, &page);
+
+    if (rc != EXPORTS_OK) {
+        if (rc == EXPORTS_CORRUPT) {
+            ngx_http_exports_log_unreadable(r, ctx, &page);
+        }
+
+        return rc;
+    }
+
+    len = api->length(r, ctx, &page);
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return EXPORTS_NOMEM;
+    }
+
+    b->last = api->render(r, ctx, &page, b->last);
+
+    ctx->body = b;
+    ctx->total = page.total;
+    ctx->has_total = 1;
+
+    return EXPORTS_OK;
+}
+
+
+static void
+ngx_http_exports_log_unreadable(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
+{
+    u_char  key[2 * EXPORTS_MANIFEST_KEY_LEN];
+
+    exports_hex((char *) key, page->bad_key, EXPORTS_MANIFEST_KEY_LEN);
+
+    ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                  "damaged record or index of exports of \"%V\", key %*s; "
+                  "run \"exportsctl verify\"", &ctx->scope, sizeof(key), key);
+}

@@ -1,0 +1,191 @@
+
+#include "ngx_http_exports.h"
+
+
+static ngx_int_t ngx_http_exports_init_process(ngx_cycle_t *cycle);
+static void *ngx_http_exports_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_exports_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+
+static ngx_command_t  ngx_http_exports_commands[] = {
+
+    { ngx_string("exports_store"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_exports_conf_store,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_exports_conf_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_fallback"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_exports_conf_fallback,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_exports_module_ctx = {
+    ngx_http_exports_add_variables,        /* preconfiguration */
+    ngx_http_exports_filter_init,          /* postconfiguration */
+
+    ngx_http_exports_create_main_conf,     /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_exports_create_loc_conf,      /* create location configuration */
+    ngx_http_exports_merge_loc_conf        /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_exports_module = {
+    NGX_MODULE_V1,
+    &ngx_http_exports_module_ctx,          /* module context */
+    ngx_http_exports_commands,             /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_exports_init_process,         /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/*
+ * never fails: a worker that leaves here with an error is not respawned, and
+ * its port accepts connections that nobody answers.  The cache manager and
+ * loader come here too, but leave without exit_process
+ */
+
+static ngx_int_t
+ngx_http_exports_init_process(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_exports_store_t      **store;
+    ngx_http_exports_main_conf_t   *emcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    emcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_exports_module);
+
+    if (emcf == NULL || emcf->stores.nelts == 0) {
+        return NGX_OK;
+    }
+
+    store = emcf->stores.elts;
+
+    for (i = 0; i < emcf->stores.nelts; i++) {
+        ngx_http_exports_store_start(store[i], cycle->log);
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_exports_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_exports_main_conf_t  *emcf;
+
+    emcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_exports_main_conf_t));
+    if (emcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     emcf->project_routes = NULL;
+     */
+
+    if (ngx_array_init(&emcf->stores, cf->pool, 4,
+                       sizeof(ngx_http_exports_store_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return emcf;
+}
+
+
+static void *
+ngx_http_exports_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_exports_loc_conf_t  *elcf;
+
+    elcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_exports_loc_conf_t));
+    if (elcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     elcf->api = NULL;
+     *     elcf->routes = NULL;
+     *     elcf->prefix = { 0, NULL };
+     *     elcf->link = { 0, NULL };
+     *     elcf->fallback = { 0, NULL };
+     */
+
+    elcf->store = NGX_CONF_UNSET_PTR;
+
+    return elcf;
+}
+
+
+static char *
+ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_exports_loc_conf_t  *prev = parent;
+    ngx_http_exports_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_ptr_value(conf->store, prev->store, NULL);
+    ngx_conf_merge_str_value(conf->fallback, prev->fallback, "");
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* as no handler, "exports_api" is inherited by "if", "limit_except" only */
+
+    if (conf->api == NULL && prev->api != NULL && clcf->noname
+        && clcf->handler == NULL)
+    {
+        conf->api = prev->api;
+        conf->routes = prev->routes;
+        conf->prefix = prev->prefix;
+        conf->link = prev->link;
+
+        clcf->handler = ngx_http_exports_handler;
+    }
+
+    if (conf->api != NULL && conf->store == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"exports_api\" of prefix \"%V\" has no "
+                           "\"exports_store\"", &conf->prefix);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,73 @@
+
+#include "ngx_http_exports.h"
+
+
+/* two groups at the most, and what PCRE needs beside them */
+#define NGX_HTTP_EXPORTS_CAPTURES  ((2 + 1) * 3)
+
+
+ngx_regex_t *
+ngx_http_exports_route_compile(ngx_conf_t *cf,
+    const ngx_http_exports_api_t *api)
+{
+    u_char               errstr[NGX_MAX_CONF_ERRSTR];
+    ngx_regex_compile_t  rc;
+
+    ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
+
+    rc.pattern = api->pattern;
+    rc.pool = cf->pool;
+    rc.err.len = NGX_MAX_CONF_ERRSTR;
+    rc.err.data = errstr;
+
+    if (ngx_regex_compile(&rc) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V", &rc.err);
+        return NULL;
+    }
+
+    return rc.regex;
+}
+
+
+/* NGX_DECLINED: what lies below the prefix is no route of the API */
+
+ngx_int_t
+ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    int                           captures[NGX_HTTP_EXPORTS_CAPTURES];
+    ngx_int_t                     n;
+    ngx_str_t                     path;
+    ngx_http_exports_loc_conf_t  *elcf;
+
+    elcf = ctx->conf;
+
+    if (r->uri.len <= elcf->prefix.len
+        || ngx_memcmp(r->uri.data, elcf->prefix.data, elcf->prefix.len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    path.data = r->uri.data + elcf->prefix.len;
+    path.len = r->uri.len - elcf->prefix.len;
+
+    n = ngx_regex_exec(elcf->routes, &path, captures,
+                       NGX_HTTP_EXPORTS_CAPTURES);
+
+    if (n == NGX_REGEX_NO_MATCHED) {
+        return NGX_DECLINED;
+    }
+
+    if (n < 0) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      ngx_regex_exec_n " failed: %i on exports route", n);
+        return NGX_ERROR;
+    }
+
+    ctx->scope.data = path.data + captures[2];
+    ctx->scope.len = captures[3] - captures[2];
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "exports route: list of \"%V\"", &ctx->scope);
+
+    return NGX_OK;
+}

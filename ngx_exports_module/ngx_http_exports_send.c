@@ -1,0 +1,211 @@
+
+/* answers of ours: headers and body */
+
+#include "ngx_http_exports.h"
+
+
+static ngx_int_t ngx_http_exports_not_modified(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_list_headers(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_request_id_header(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_send_body(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_buf_t *body);
+
+
+/* a list that was read */
+
+ngx_int_t
+ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* the conditions of the request are ours: nginx would answer 412 */
+
+    r->disable_not_modified = 1;
+
+    if (ngx_http_exports_list_headers(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->not_modified) {
+        return ngx_http_exports_not_modified(r, ctx);
+    }
+
+    r->headers_out.status = NGX_HTTP_OK;
+
+    return ngx_http_exports_send_body(r, ctx, ctx->body);
+}
+
+
+ngx_int_t
+ngx_http_exports_send_error(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err)
+{
+    ngx_int_t   rc;
+    ngx_buf_t  *b;
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx->error = err;
+
+    if (err->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "exports request refused: %ui %V", err->status,
+                      &err->code);
+    }
+
+    b = ctx->conf->api->error(r, ctx, err);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_exports_error_headers(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = err->status;
+
+    return ngx_http_exports_send_body(r, ctx, b);
+}
+
+
+ngx_int_t
+ngx_http_exports_error_headers(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    if (ngx_http_exports_request_id_header(r, ctx) != NGX_OK
+        || ngx_http_exports_header(r, "Cache-Control", "no-store") == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->error->status == NGX_HTTP_UNAUTHORIZED
+        && r->headers_out.www_authenticate == NULL)
+    {
+        r->headers_out.www_authenticate =
+            ngx_http_exports_header(r, "WWW-Authenticate", "Bearer");
+
+        if (r->headers_out.www_authenticate == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_exports_content(ngx_http_request_t *r, ngx_buf_t *body)
+{
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.charset.len = 0;
+
+    r->headers_out.content_length_n = ngx_buf_size(body);
+}
+
+
+ngx_table_elt_t *
+ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
+    size_t name_len, u_char *value, size_t len)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = name_len;
+    h->value.data = value;
+    h->value.len = len;
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return h;
+}
+
+
+static ngx_int_t
+ngx_http_exports_not_modified(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    ctx->answered = 1;
+
+    r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
+    r->headers_out.content_length_n = -1;
+    r->header_only = 1;
+
+    return ngx_http_send_header(r);
+}
+
+
+static ngx_int_t
+ngx_http_exports_list_headers(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    r->headers_out.etag = ngx_http_exports_add_header(r, "ETag", 4, ctx->etag,
+                                                NGX_HTTP_EXPORTS_ETAG_LEN);
+
+    if (r->headers_out.etag == NULL
+        || ngx_http_exports_header(r, "Cache-Control", "private, no-cache")
+           == NULL
+        || ngx_http_exports_header(r, "Vary", "Authorization") == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exports_request_id_header(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_exports_request_id_header(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    return ngx_http_exports_add_header(r, "X-Request-Id", 12, ctx->request_id,
+                                       NGX_HTTP_EXPORTS_REQUEST_ID_LEN)
+           != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
+    ngx_buf_t *body)
+{
+    ngx_int_t    rc;
+    ngx_chain_t  out;
+
+    ngx_http_exports_content(r, body);
+
+    body->last_buf = (r == r->main);
+    body->last_in_chain = 1;
+
+    ctx->answered = 1;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    out.buf = body;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}

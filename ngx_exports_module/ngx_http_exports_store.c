@@ -1,0 +1,566 @@
+
+/*
+ * The stores of the configuration, and the environments that are open.
+ *
+ * A store is a path, and what is known of it now.  An environment is a pair of
+ * files that LMDB has open, with the worker's one read transaction; several
+ * paths may lead to it, and after a reload with "master_process off" stores of
+ * two configurations.  LMDB may open a pair of files once in a process; so the
+ * environments are kept in one registry for all, by their inodes.
+ *
+ * Nothing is read across an event: whenever a store looks at its path no read
+ * is under way, and the environment it had may be closed at once.
+ */
+
+#include "ngx_http_exports.h"
+
+
+/* of the timer, for a worker without requests */
+#define NGX_HTTP_EXPORTS_TICK         1000
+
+/* slots of readers that died are freed as often as this many ticks */
+#define NGX_HTTP_EXPORTS_REAP         5
+
+/* after a read that had to be given up */
+#define NGX_HTTP_EXPORTS_BACKOFF      1000
+#define NGX_HTTP_EXPORTS_BACKOFF_MAX  60000
+
+
+typedef struct {
+    ngx_queue_t                  queue;
+    ngx_uint_t                   refs;
+    exports_env_t               *env;
+    exports_reader_t            *reader;
+    unsigned                     broken:1;  /* never to be touched again */
+} ngx_http_exports_env_t;
+
+
+struct ngx_http_exports_store_s {
+    ngx_str_t                    path;
+    size_t                       map_size;
+    ngx_msec_t                   check;
+    ngx_uint_t                   immutable;
+
+    ngx_http_exports_env_t      *env;       /* NULL: it cannot be read */
+    ngx_msec_t                   checked;
+
+    /* files that a read had to be given up on, and when to try them again */
+    exports_identity_t           bad;
+    ngx_msec_t                   backoff;
+    ngx_msec_t                   retry;
+
+    exports_error_t              error;     /* the last one that was logged */
+
+    ngx_uint_t                   ticks;
+    ngx_event_t                  timer;
+
+    unsigned                     started:1;
+};
+
+
+/* an open or a read, for the guard */
+
+typedef struct {
+    ngx_http_exports_store_t    *store;
+    ngx_http_exports_env_t      *env;
+    exports_error_t             *error;
+    ngx_http_exports_read_pt     read;
+    void                        *data;
+    exports_rc_t                 rc;
+    ngx_uint_t                   renewed;
+} ngx_http_exports_guarded_t;
+
+
+static void ngx_http_exports_store_cleanup(void *data);
+static void ngx_http_exports_store_timer(ngx_event_t *ev);
+static void ngx_http_exports_store_look(ngx_http_exports_store_t *store,
+    ngx_log_t *log);
+static void ngx_http_exports_store_open(ngx_http_exports_store_t *store,
+    exports_identity_t *identity, ngx_log_t *log);
+static void ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
+    exports_error_t *error, ngx_log_t *log);
+static void ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
+    ngx_log_t *log);
+static void ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
+    const exports_identity_t *identity);
+static void ngx_http_exports_store_release(ngx_http_exports_store_t *store);
+
+static ngx_http_exports_env_t *ngx_http_exports_env_find(
+    exports_identity_t *identity);
+static void ngx_http_exports_env_open(void *data);
+static void ngx_http_exports_env_read(void *data);
+static void ngx_http_exports_env_reset(void *data);
+
+
+static ngx_queue_t  ngx_http_exports_envs;
+
+
+/* one for each path, whatever the number of directives */
+
+ngx_http_exports_store_t *
+ngx_http_exports_store_create(ngx_conf_t *cf, ngx_str_t *path, size_t map_size,
+    ngx_msec_t check, ngx_uint_t immutable)
+{
+    ngx_uint_t                      i;
+    ngx_pool_cleanup_t             *cln;
+    ngx_http_exports_store_t       *store, **p;
+    ngx_http_exports_main_conf_t   *emcf;
+
+    emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
+
+    p = emcf->stores.elts;
+
+    for (i = 0; i < emcf->stores.nelts; i++) {
+        store = p[i];
+
+        if (store->path.len != path->len
+            || ngx_strncmp(store->path.data, path->data, path->len) != 0)
+        {
+            continue;
+        }
+
+        if (store->map_size != map_size || store->check != check
+            || store->immutable != immutable)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the store \"%V\" is given elsewhere with "
+                               "other parameters", path);
+            return NULL;
+        }
+
+        return store;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(ngx_http_exports_store_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    store = cln->data;
+    ngx_memzero(store, sizeof(ngx_http_exports_store_t));
+
+    cln->handler = ngx_http_exports_store_cleanup;
+
+    store->path = *path;
+    store->map_size = map_size;
+    store->check = check;
+    store->immutable = immutable;
+
+    p = ngx_array_push(&emcf->stores);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    *p = store;
+
+    return store;
+}
+
+
+/*
+ * in a worker.  With "master_process off" a new configuration comes without
+ * this call; then the first request does it
+ */
+
+void
+ngx_http_exports_store_start(ngx_http_exports_store_t *store, ngx_log_t *log)
+{
+    store->started = 1;
+
+    ngx_http_exports_guard_init(log);
+
+    if (ngx_http_exports_envs.next == NULL) {
+        ngx_queue_init(&ngx_http_exports_envs);
+    }
+
+    store->timer.handler = ngx_http_exports_store_timer;
+    store->timer.data = store;
+    store->timer.log = ngx_cycle->log;
+
+    /* a worker that shuts down does not wait for it */
+
+    store->timer.cancelable = 1;
+
+    ngx_add_timer(&store->timer, NGX_HTTP_EXPORTS_TICK);
+
+    ngx_http_exports_store_look(store, log);
+}
+
+
+/*
+ * runs "read" in a snapshot.  NGX_OK: it has run, *rc is what it returned;
+ * NGX_DECLINED: the store cannot be read at the moment, which has been logged
+ */
+
+ngx_int_t
+ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
+    ngx_http_exports_read_pt read, void *data, exports_rc_t *rc)
+{
+    ngx_uint_t                   tries;
+    exports_error_t              error;
+    ngx_http_exports_guarded_t   guarded;
+
+    if (!store->started) {
+        ngx_http_exports_store_start(store, log);
+    }
+
+    if (ngx_current_msec - store->checked >= store->check
+        || (store->env != NULL && store->env->broken))
+    {
+        ngx_http_exports_store_look(store, log);
+    }
+
+    for (tries = 0; tries < 2 && store->env != NULL; tries++) {
+
+        guarded.env = store->env;
+        guarded.read = read;
+        guarded.data = data;
+        guarded.renewed = 0;
+
+        if (ngx_http_exports_guard(ngx_http_exports_env_read, &guarded)
+            != NGX_OK)
+        {
+            ngx_http_exports_store_give_up(store, log);
+            return NGX_DECLINED;
+        }
+
+        if (guarded.renewed) {
+            *rc = guarded.rc;
+            return NGX_OK;
+        }
+
+        /* no snapshot to be had: what can be mended is by opening it again */
+
+        (void) exports_error(&error, guarded.rc, "\"%s\": %s",
+                             exports_env_path(guarded.env->env),
+                             exports_strerror(guarded.rc));
+
+        ngx_http_exports_store_release(store);
+        ngx_http_exports_store_failed(store, &error, log);
+        ngx_http_exports_store_look(store, log);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* of the pool of a configuration: also at the end of a worker */
+
+static void
+ngx_http_exports_store_cleanup(void *data)
+{
+    ngx_http_exports_store_t *store = data;
+
+    if (store->timer.timer_set) {
+        ngx_del_timer(&store->timer);
+    }
+
+    ngx_http_exports_store_release(store);
+}
+
+
+static void
+ngx_http_exports_store_timer(ngx_event_t *ev)
+{
+    ngx_http_exports_store_t *store = ev->data;
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    if (ngx_current_msec - store->checked >= store->check) {
+        ngx_http_exports_store_look(store, ev->log);
+    }
+
+    if (store->env != NULL
+        && ++store->ticks % NGX_HTTP_EXPORTS_REAP == 0
+        && exports_env_reap(store->env->env) > 0)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+                      "reader slots of dead processes freed in exports store "
+                      "\"%V\"", &store->path);
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_EXPORTS_TICK);
+}
+
+
+/* whether the path leads where it did; opens what it leads to */
+
+static void
+ngx_http_exports_store_look(ngx_http_exports_store_t *store, ngx_log_t *log)
+{
+    exports_error_t      error;
+    exports_identity_t   identity;
+
+    store->checked = ngx_current_msec;
+
+    if (exports_identity(&identity, (char *) store->path.data, &error)
+        != EXPORTS_OK)
+    {
+        ngx_http_exports_store_release(store);
+        ngx_http_exports_store_failed(store, &error, log);
+        return;
+    }
+
+    if (store->env != NULL) {
+
+        if (exports_identity_equal(&identity,
+                                   exports_env_identity(store->env->env)))
+        {
+            if (!store->env->broken) {
+                return;
+            }
+
+            /* given up by another store of the same files */
+
+            ngx_http_exports_store_shun(store, &identity);
+
+        } else {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "exports store \"%V\" was replaced", &store->path);
+        }
+
+        ngx_http_exports_store_release(store);
+    }
+
+    if (store->backoff > 0 && exports_identity_equal(&identity, &store->bad)
+        && (ngx_msec_int_t) (store->retry - ngx_current_msec) > 0)
+    {
+        return;
+    }
+
+    ngx_http_exports_store_open(store, &identity, log);
+}
+
+
+static void
+ngx_http_exports_store_open(ngx_http_exports_store_t *store,
+    exports_identity_t *identity, ngx_log_t *log)
+{
+    exports_error_t              error;
+    ngx_http_exports_env_t      *env;
+    ngx_http_exports_guarded_t   guarded;
+
+    env = ngx_http_exports_env_find(identity);
+
+    if (env == NULL) {
+
+        env = ngx_calloc(sizeof(ngx_http_exports_env_t), log);
+        if (env == NULL) {
+            return;
+        }
+
+        guarded.store = store;
+        guarded.env = env;
+        guarded.error = &error;
+
+        if (ngx_http_exports_guard(ngx_http_exports_env_open, &guarded)
+            != NGX_OK)
+        {
+            (void) exports_error(&error, EXPORTS_CORRUPT,
+                                 "\"%s\" is damaged: %s while opening it",
+                                 store->path.data,
+                                 ngx_http_exports_guard_reason());
+
+            ngx_http_exports_store_shun(store, identity);
+            ngx_http_exports_store_failed(store, &error, log);
+            return;
+        }
+
+        if (guarded.rc != EXPORTS_OK) {
+            ngx_free(env);
+            ngx_http_exports_store_failed(store, &error, log);
+            return;
+        }
+
+        ngx_queue_insert_tail(&ngx_http_exports_envs, &env->queue);
+    }
+
+    env->refs++;
+
+    store->env = env;
+    store->error.text[0] = '\0';
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0, "exports store \"%V\" opened: %s",
+                  &store->path, exports_env_path(env->env));
+}
+
+
+/* a store that is missing is looked for four times a second: logged once */
+
+static void
+ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
+    exports_error_t *error, ngx_log_t *log)
+{
+    ngx_uint_t  level;
+
+    if (ngx_strcmp(store->error.text, error->text) == 0) {
+        return;
+    }
+
+    store->error = *error;
+
+    level = NGX_LOG_CRIT;
+
+    if (error->rc == EXPORTS_MISSING || error->rc == EXPORTS_DENIED) {
+        level = NGX_LOG_ERR;
+    }
+
+    ngx_log_error(level, log, 0, "exports store \"%V\" cannot be used: %s",
+                  &store->path, error->text);
+}
+
+
+/*
+ * after a read that was interrupted: LMDB's state is unknown, so that the
+ * environment can only be left alone.  Its reader slot is given back, which
+ * touches the lock file only; kept, it would pin the pages of its snapshot
+ */
+
+static void
+ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
+    ngx_log_t *log)
+{
+    exports_error_t          error;
+    ngx_http_exports_env_t  *env;
+
+    (void) exports_error(&error, EXPORTS_CORRUPT,
+                         "\"%s\" is damaged: %s while reading it",
+                         exports_env_path(store->env->env),
+                         ngx_http_exports_guard_reason());
+
+    env = store->env;
+
+    (void) ngx_http_exports_guard(ngx_http_exports_env_reset, env);
+
+    ngx_http_exports_store_shun(store, exports_env_identity(env->env));
+
+    env->broken = 1;
+    ngx_queue_remove(&env->queue);
+
+    store->env = NULL;
+
+    ngx_http_exports_store_failed(store, &error, log);
+}
+
+
+/* each attempt leaks a map: rarer and rarer, until the files are others */
+
+static void
+ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
+    const exports_identity_t *identity)
+{
+    if (store->backoff == 0 || !exports_identity_equal(identity, &store->bad))
+    {
+        store->backoff = NGX_HTTP_EXPORTS_BACKOFF;
+
+    } else {
+        store->backoff = ngx_min(2 * store->backoff,
+                                 NGX_HTTP_EXPORTS_BACKOFF_MAX);
+    }
+
+    store->bad = *identity;
+    store->retry = ngx_current_msec + store->backoff;
+}
+
+
+static void
+ngx_http_exports_store_release(ngx_http_exports_store_t *store)
+{
+    ngx_http_exports_env_t  *env;
+
+    env = store->env;
+    store->env = NULL;
+
+    if (env == NULL || --env->refs > 0 || env->broken) {
+        return;
+    }
+
+    ngx_queue_remove(&env->queue);
+
+    exports_reader_close(env->reader);
+    exports_env_close(env->env);
+
+    ngx_free(env);
+}
+
+
+static ngx_http_exports_env_t *
+ngx_http_exports_env_find(exports_identity_t *identity)
+{
+    ngx_queue_t             *q;
+    ngx_http_exports_env_t  *env;
+
+    for (q = ngx_queue_head(&ngx_http_exports_envs);
+         q != ngx_queue_sentinel(&ngx_http_exports_envs);
+         q = ngx_queue_next(q))
+    {
+        env = ngx_queue_data(q, ngx_http_exports_env_t, queue);
+
+        if (exports_identity_equal(identity, exports_env_identity(env->env))) {
+            return env;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_exports_env_open(void *data)
+{
+    ngx_http_exports_guarded_t *guarded = data;
+
+    exports_env_options_t     options;
+    ngx_http_exports_env_t   *env;
+
+    env = guarded->env;
+
+    ngx_memzero(&options, sizeof(exports_env_options_t));
+
+    options.path = (char *) guarded->store->path.data;
+    options.map_size = guarded->store->map_size;
+    options.flags = guarded->store->immutable ? EXPORTS_ENV_IMMUTABLE : 0;
+
+    guarded->rc = exports_env_open(&env->env, &options, guarded->error);
+
+    if (guarded->rc != EXPORTS_OK) {
+        return;
+    }
+
+    exports_env_on_assert(env->env, ngx_http_exports_guard_assert);
+
+    guarded->rc = exports_reader_open(&env->reader, env->env, guarded->error);
+
+    if (guarded->rc != EXPORTS_OK) {
+        exports_env_close(env->env);
+    }
+}
+
+
+static void
+ngx_http_exports_env_read(void *data)
+{
+    ngx_http_exports_guarded_t *guarded = data;
+
+    guarded->rc = exports_reader_renew(guarded->env->reader);
+
+    if (guarded->rc != EXPORTS_OK) {
+        return;
+    }
+
+    guarded->renewed = 1;
+    guarded->rc = guarded->read(guarded->env->reader, guarded->data);
+
+    exports_reader_reset(guarded->env->reader);
+}
+
+
+static void
+ngx_http_exports_env_reset(void *data)
+{
+    ngx_http_exports_env_t *env = data;
+
+    exports_reader_reset(env->reader);
+}
