@@ -1,10 +1,4 @@
 
-#include <endian.h>
-#include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "exports_codec.h"
 #include "exports_digest.h"
 
@@ -44,33 +38,6 @@ static int sealed(const uint8_t *p, size_t len, uint32_t magic,
     const uint8_t *key, size_t key_len);
 static exports_rc_t item_header(exports_item_t *item, const uint8_t *key,
     const uint8_t *p, size_t len);
-
-
-uint64_t
-exports_get64(const uint8_t *p)
-{
-    uint64_t  value;
-
-    memcpy(&value, p, 8);
-
-    return be64toh(value);
-}
-
-
-void
-exports_put64(uint8_t *p, uint64_t value)
-{
-    value = htobe64(value);
-    memcpy(p, &value, 8);
-}
-
-
-uint64_t
-exports_checksum(const void *key, size_t key_len, const void *value,
-    size_t len)
-{
-    return XXH3_64bits(value, len) ^ XXH3_64bits(key, key_len);
-}
 
 
 int
@@ -258,6 +225,7 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
 {
     size_t                 n;
     writer_t               w;
+    exports_str_t          storage_key;
     const exports_item_t  *item;
 
     if (size < EXPORTS_RECORD_HEADER) {
@@ -274,10 +242,18 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
     w.end = buf + size;
     w.failed = 0;
 
+    storage_key = record->storage_key;
+
+    if (storage_key.len == item->id.len
+        && memcmp(storage_key.data, item->id.data, item->id.len) == 0)
+    {
+        storage_key.data = NULL;
+    }
+
     write_bytes(&w, item->json, item->json_len);
     write_string(&w, &item->id);
     write_string(&w, &record->storage_backend);
-    write_string(&w, &record->storage_key);
+    write_string(&w, &storage_key);
     write_string(&w, &record->content_type);
     write_string(&w, &record->name);
     write_string(&w, &record->group);
@@ -370,7 +346,6 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
     if (rd.failed || rd.pos != rd.end
         || record->item.id.data == NULL
         || record->storage_backend.data == NULL
-        || record->storage_key.data == NULL
         || record->content_type.data == NULL
         || (record->item.kind == EXPORTS_USER && record->group.data == NULL)
         || (record->item.kind == EXPORTS_PROJECT && record->name.data == NULL)
@@ -378,6 +353,10 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
            != (record->subject_type.data != NULL))
     {
         return EXPORTS_CORRUPT;
+    }
+
+    if (record->storage_key.data == NULL) {
+        record->storage_key = record->item.id;
     }
 
     return EXPORTS_OK;

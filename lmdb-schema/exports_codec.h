@@ -11,8 +11,10 @@
 #ifndef EXPORTS_CODEC_H
 #define EXPORTS_CODEC_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "exports_error.h"
 #include "exports_schema.h"
@@ -55,8 +57,24 @@ typedef struct {
 } exports_facets_t;
 
 
-uint64_t exports_get64(const uint8_t *p);
-void exports_put64(uint8_t *p, uint64_t value);
+static inline uint64_t
+exports_get64(const uint8_t *p)
+{
+    uint64_t  value;
+
+    memcpy(&value, p, 8);
+
+    return be64toh(value);
+}
+
+
+static inline void
+exports_put64(uint8_t *p, uint64_t value)
+{
+    value = htobe64(value);
+    memcpy(p, &value, 8);
+}
+
 
 /*
  * The checksum of every value but a facet entry: XXH3-64 of the value without
@@ -130,7 +148,7 @@ typedef struct {
     uint64_t        expires;            /* with EXPORTS_RECORD_EXPIRES */
     int64_t         subject_id;         /* with EXPORTS_RECORD_SUBJECT */
     exports_str_t   storage_backend;
-    exports_str_t   storage_key;
+    exports_str_t   storage_key;        /* stored as null when it is the id */
     exports_str_t   content_type;
     exports_str_t   name;               /* download_name, filename */
     exports_str_t   group;              /* table, type */

@@ -41,6 +41,7 @@ typedef struct {
 } walk_t;
 
 
+static exports_rc_t read_page(walk_t *w);
 static exports_rc_t count_lists(walk_t *w);
 static unsigned scan_statuses(const exports_page_query_t *query);
 static exports_rc_t scan(walk_t *w, const uint8_t *start, unsigned want,
@@ -68,10 +69,8 @@ exports_rc_t
 exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     exports_page_t *page)
 {
-    unsigned       want;
-    walk_t         w;
-    uint8_t        last[EXPORTS_ENTRY_LEN];
-    exports_rc_t   rc;
+    walk_t        w;
+    exports_rc_t  rc;
 
     page->nitems = 0;
     page->total = 0;
@@ -82,7 +81,35 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     w.page = page;
     w.nheap = 0;
 
-    rc = count_lists(&w);
+    if (!reader->borrowed) {
+        return read_page(&w);
+    }
+
+    rc = exports_reader_cursor(reader, DB_MANIFESTS, &reader->manifests);
+
+    if (rc == EXPORTS_OK) {
+        rc = read_page(&w);
+    }
+
+    exports_reader_close_cursors(reader);
+
+    return rc;
+}
+
+
+static exports_rc_t
+read_page(walk_t *w)
+{
+    unsigned                     want;
+    uint8_t                      last[EXPORTS_ENTRY_LEN];
+    exports_rc_t                 rc;
+    exports_page_t              *page;
+    const exports_page_query_t  *query;
+
+    page = w->page;
+    query = w->query;
+
+    rc = count_lists(w);
 
     if (rc != EXPORTS_OK || query->offset >= page->total || query->limit == 0)
     {
@@ -95,32 +122,32 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
         want = (unsigned) (page->total - query->offset);
     }
 
-    w.statuses = scan_statuses(query);
+    w->statuses = scan_statuses(query);
 
-    if (w.statuses != 0 && query->offset == 0) {
-        rc = scan(&w, NULL, want, last);
+    if (w->statuses != 0 && query->offset == 0) {
+        rc = scan(w, NULL, want, last);
 
     } else {
-        rc = heap_build(&w, NULL);
+        rc = heap_build(w, NULL);
 
         if (rc == EXPORTS_OK) {
-            rc = heap_skip(&w, query->offset);
+            rc = heap_skip(w, query->offset);
         }
 
         if (rc != EXPORTS_OK) {
             return rc;
         }
 
-        if (w.nheap == 0) {
+        if (w->nheap == 0) {
             return EXPORTS_CORRUPT;
         }
 
-        if (w.statuses == 0) {
-            return merge(&w, want);
+        if (w->statuses == 0) {
+            return merge(w, want);
         }
 
-        rc = scan(&w, w.heap[0]->entries
-                      + (w.heap[0]->left - 1) * EXPORTS_ENTRY_LEN,
+        rc = scan(w, w->heap[0]->entries
+                     + (w->heap[0]->left - 1) * EXPORTS_ENTRY_LEN,
                   want, last);
     }
 
@@ -130,9 +157,9 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
 
     /* too many misses: go on where the scan has ended */
 
-    rc = heap_build(&w, last);
+    rc = heap_build(w, last);
 
-    return rc == EXPORTS_OK ? merge(&w, want) : rc;
+    return rc == EXPORTS_OK ? merge(w, want) : rc;
 }
 
 
@@ -462,6 +489,7 @@ list_open(walk_t *w, unsigned i)
     size_t         count;
     MDB_val        k, v;
     MDB_cursor   **cursor;
+    exports_rc_t   erc;
 
     list = &w->lists[i];
     list->key = &w->query->lists[i];
@@ -470,19 +498,15 @@ list_open(walk_t *w, unsigned i)
 
     cursor = &w->reader->facets[i];
 
-    if (*cursor == NULL) {
-        rc = mdb_cursor_open(w->reader->txn, w->reader->env->dbi[DB_FACETS],
-                             cursor);
-    } else {
-        rc = mdb_cursor_renew(w->reader->txn, *cursor);
+    erc = exports_reader_cursor(w->reader, DB_FACETS, cursor);
+    if (erc != EXPORTS_OK) {
+        return erc;
     }
 
-    if (rc == 0) {
-        k.mv_data = (void *) list->key->bytes;
-        k.mv_size = list->key->len;
+    k.mv_data = (void *) list->key->bytes;
+    k.mv_size = list->key->len;
 
-        rc = mdb_cursor_get(*cursor, &k, &v, MDB_SET);
-    }
+    rc = mdb_cursor_get(*cursor, &k, &v, MDB_SET);
 
     if (rc == 0) {
         rc = mdb_cursor_count(*cursor, &count);

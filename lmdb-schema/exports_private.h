@@ -104,5 +104,14 @@ void exports_reader_borrow(exports_reader_t *reader, exports_env_t *env,
     MDB_txn *txn);
 void exports_reader_return(exports_reader_t *reader);
 
+/* Opens a cursor of the reader, or renews it: before its first use in each
+   snapshot. */
+exports_rc_t exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
+    MDB_cursor **cursor);
+
+/* In a write transaction no cursor can be renewed, and each one open is moved
+   about by every change: there they are closed after each use. */
+void exports_reader_close_cursors(exports_reader_t *reader);
+
 
 #endif /* EXPORTS_PRIVATE_H */

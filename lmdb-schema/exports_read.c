@@ -55,23 +55,14 @@ exports_reader_close(exports_reader_t *reader)
 exports_rc_t
 exports_reader_renew(exports_reader_t *reader)
 {
-    int           rc;
     exports_rc_t  erc;
 
     erc = reader->txn == NULL ? begin(reader) : renew(reader);
 
+    /* a cursor of the snapshot before would lead into pages of that */
+
     if (erc == EXPORTS_OK) {
-
-        /* no cursor is looked at before the renewed transaction has one */
-
-        if (reader->manifests == NULL) {
-            rc = mdb_cursor_open(reader->txn, reader->env->dbi[DB_MANIFESTS],
-                                 &reader->manifests);
-        } else {
-            rc = mdb_cursor_renew(reader->txn, reader->manifests);
-        }
-
-        erc = exports_rc_of_mdb(rc);
+        erc = exports_reader_cursor(reader, DB_MANIFESTS, &reader->manifests);
     }
 
     if (erc != EXPORTS_OK) {
@@ -126,6 +117,42 @@ void
 exports_reader_return(exports_reader_t *reader)
 {
     drop(reader);
+}
+
+
+exports_rc_t
+exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
+    MDB_cursor **cursor)
+{
+    int  rc;
+
+    if (*cursor == NULL) {
+        rc = mdb_cursor_open(reader->txn, reader->env->dbi[db], cursor);
+
+    } else {
+        rc = mdb_cursor_renew(reader->txn, *cursor);
+    }
+
+    return exports_rc_of_mdb(rc);
+}
+
+
+void
+exports_reader_close_cursors(exports_reader_t *reader)
+{
+    int  i;
+
+    if (reader->manifests != NULL) {
+        mdb_cursor_close(reader->manifests);
+        reader->manifests = NULL;
+    }
+
+    for (i = 0; i < EXPORTS_LISTS_MAX; i++) {
+        if (reader->facets[i] != NULL) {
+            mdb_cursor_close(reader->facets[i]);
+            reader->facets[i] = NULL;
+        }
+    }
 }
 
 
@@ -338,19 +365,7 @@ renew(exports_reader_t *reader)
 static void
 drop(exports_reader_t *reader)
 {
-    int  i;
-
-    if (reader->manifests != NULL) {
-        mdb_cursor_close(reader->manifests);
-        reader->manifests = NULL;
-    }
-
-    for (i = 0; i < EXPORTS_LISTS_MAX; i++) {
-        if (reader->facets[i] != NULL) {
-            mdb_cursor_close(reader->facets[i]);
-            reader->facets[i] = NULL;
-        }
-    }
+    exports_reader_close_cursors(reader);
 
     if (reader->txn != NULL && !reader->borrowed) {
         mdb_txn_abort(reader->txn);

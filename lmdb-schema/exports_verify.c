@@ -41,6 +41,7 @@ typedef struct {
 
 typedef struct {
     exports_reader_t  *reader;
+    MDB_cursor        *facets;
     exports_verify_t  *result;
     exports_fault_pt   fault;
     void              *data;
@@ -183,7 +184,14 @@ check_all(check_t *c)
     }
 
     if (rc == EXPORTS_OK) {
+        rc = exports_rc_of_mdb(mdb_cursor_open(c->reader->txn,
+                                               env->dbi[DB_FACETS],
+                                               &c->facets));
+    }
+
+    if (rc == EXPORTS_OK) {
         rc = exports_walk_manifests(c->reader, 0, check_manifest, c);
+        mdb_cursor_close(c->facets);
     }
 
     if (rc != EXPORTS_OK) {
@@ -412,7 +420,6 @@ manifest_fault(check_t *c, const uint8_t *key, size_t key_len,
 static exports_rc_t
 check_indexes(check_t *c, const uint8_t *key, const exports_record_t *record)
 {
-    int                 rc;
     size_t              len;
     uint8_t             id_key[EXPORTS_ID_KEY_MAX];
     MDB_val             k, v;
@@ -441,14 +448,6 @@ check_indexes(check_t *c, const uint8_t *key, const exports_record_t *record)
         return EXPORTS_NOMEM;
     }
 
-    if (c->reader->facets[0] == NULL) {
-        rc = mdb_cursor_open(c->reader->txn, c->reader->env->dbi[DB_FACETS],
-                             &c->reader->facets[0]);
-        if (rc != 0) {
-            return exports_rc_of_mdb(rc);
-        }
-    }
-
     for (facet = EXPORTS_FACET_ALL;
          facet <= EXPORTS_FACET_MASK;
          facet = exports_facet_next(facet, &facets))
@@ -462,7 +461,7 @@ check_indexes(check_t *c, const uint8_t *key, const exports_record_t *record)
         v.mv_data = (void *) (key + 8);
         v.mv_size = EXPORTS_ENTRY_LEN;
 
-        if (mdb_cursor_get(c->reader->facets[0], &k, &v, MDB_GET_BOTH) != 0) {
+        if (mdb_cursor_get(c->facets, &k, &v, MDB_GET_BOTH) != 0) {
             missing = "facets";
         }
     }

@@ -133,6 +133,12 @@ exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
                              exports_kind_name(kind));
     }
 
+    if (revision == UINT64_MAX) {
+        return exports_error(error, EXPORTS_INVALID,
+                             "revision %llu: none could follow it",
+                             (unsigned long long) revision);
+    }
+
     rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
 
     if (rc == EXPORTS_NOT_FOUND) {
@@ -143,12 +149,14 @@ exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
         return rc;
     }
 
-    if (!met->given && revision <= met->scope.revision) {
+    /* not than one given before: what was given may be taken back */
+
+    if (revision <= met->stored) {
         return exports_error(error, EXPORTS_CONFLICT,
                              "revision %llu of %s \"%.*s\" is not greater "
                              "than %llu", (unsigned long long) revision,
                              exports_kind_name(kind), (int) len, scope,
-                             (unsigned long long) met->scope.revision);
+                             (unsigned long long) met->stored);
     }
 
     met->scope.revision = revision;
@@ -165,6 +173,11 @@ exports_writer_touch(exports_writer_t *w, exports_kind_t kind,
 {
     exports_rc_t          rc;
     exports_met_scope_t  *met;
+
+    if (!exports_scope_name_valid(kind, scope, len)) {
+        return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
+                             exports_kind_name(kind));
+    }
 
     rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
 
@@ -231,6 +244,7 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
     }
 
     wanted.kind = kind;
+    wanted.stored = wanted.scope.revision;
     wanted.changed = 0;
     wanted.given = 0;
 
@@ -263,6 +277,7 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
     made.given = 0;
     made.scope.id = exports_get64(value);
     made.scope.revision = 0;
+    made.stored = 0;
 
     exports_put64(next, made.scope.id + 1);
 
@@ -329,13 +344,15 @@ check_files(exports_writer_t *w, exports_error_t *error)
     exports_identity_t   identity;
 
     rc = exports_identity(&identity, w->env->path, error);
-    if (rc != EXPORTS_OK) {
+
+    if (rc != EXPORTS_OK && rc != EXPORTS_MISSING) {
         return rc;
     }
 
     (void) mdb_env_info(w->env->mdb, &info);
 
-    if (!exports_identity_equal(&identity, &w->env->identity)
+    if (rc == EXPORTS_MISSING
+        || !exports_identity_equal(&identity, &w->env->identity)
         || mdb_txn_id(w->txn) != info.me_last_txnid + 1)
     {
         return exports_error(error, EXPORTS_STALE,

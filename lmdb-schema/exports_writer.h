@@ -79,7 +79,10 @@ exports_rc_t exports_writer_revoke_token(exports_writer_t *writer,
 /*
  * The revision that the commit will give to a scope instead of max(previous +
  * 1, now in microseconds).  For replicas, which number as their source does.
- * EXPORTS_CONFLICT unless greater than the one that is stored.
+ * Makes the scope if there is none.  The last one given counts.
+ *
+ * EXPORTS_INVALID   the greatest number there is: none could follow
+ * EXPORTS_CONFLICT  not greater than the one that is stored
  */
 exports_rc_t exports_writer_set_revision(exports_writer_t *writer,
     exports_kind_t kind, const char *scope, size_t len, uint64_t revision,

@@ -96,18 +96,25 @@ exports_writer_put(exports_writer_t *w, const exports_manifest_t *manifest,
 
     memset(&old, 0, sizeof(listing_t));
 
-    if (found) {
+    if (!moved) {
         rc = read_listing(w, old_key, &old, error);
         if (rc != EXPORTS_OK) {
             return rc;
         }
     }
 
-    /* the first change of all, and the one that may be refused */
+    /* where it is refused, nothing may have been changed before */
 
     rc = put_record(w, manifest, key, !moved, error);
     if (rc != EXPORTS_OK) {
         return rc;
+    }
+
+    if (found && moved) {
+        rc = read_listing(w, old_key, &old, error);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
     }
 
     met->changed = 1;

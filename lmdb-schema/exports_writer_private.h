@@ -14,6 +14,7 @@
 
 typedef struct {
     exports_scope_t  scope;
+    uint64_t         stored;        /* its revision; 0: it is new */
     exports_kind_t   kind;
     unsigned         changed;       /* its revision goes up at the commit */
     unsigned         given;         /* the revision is one from outside */

@@ -1,7 +1,6 @@
 
 #include "ngx_http_exports.h"
 
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 
