@@ -411,6 +411,8 @@ exports_token_encode(uint8_t *buf, size_t size, size_t *len,
     w.end = buf + size;
     w.failed = 0;
 
+    write_string(&w, &token->scope_name);
+
     for (i = 0; i < token->ntables; i++) {
         write_string(&w, &token->tables[i]);
     }
@@ -472,6 +474,14 @@ exports_token_decode(exports_token_t *token, const uint8_t *key,
     rd.pos = p + EXPORTS_TOKEN_HEADER;
     rd.end = p + len;
     rd.failed = 0;
+
+    token->scope_name = read_string(&rd);
+
+    if (token->scope_name.data == NULL
+        || token->scope_name.len > EXPORTS_SCOPE_NAME_MAX)
+    {
+        return EXPORTS_CORRUPT;
+    }
 
     for (i = 0; i < token->ntables; i++) {
         token->tables[i] = read_string(&rd);

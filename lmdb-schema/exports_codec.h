@@ -189,7 +189,7 @@ int exports_record_facets(exports_facets_t *facets,
 
 #define EXPORTS_TOKEN_HEADER      56
 #define EXPORTS_TOKEN_RECORD_MAX                                             \
-    (EXPORTS_TOKEN_HEADER                                                    \
+    (EXPORTS_TOKEN_HEADER + 2 + EXPORTS_SCOPE_NAME_MAX                       \
      + EXPORTS_TOKEN_TABLES_MAX * (2 + EXPORTS_STRING_MAX))
 
 #define EXPORTS_TOKEN_ID_LEN      20    /* tok_ + 16 hexadecimal digits */
@@ -198,6 +198,7 @@ typedef struct {
     exports_kind_t  kind;
     unsigned        flags;          /* EXPORTS_TOKEN_* */
     uint64_t        scope;
+    exports_str_t   scope_name;     /* the project's slug, the user's ID */
     uint64_t        created;
     uint64_t        expires;        /* 0: never */
     uint64_t        revoked;        /* 0: not */

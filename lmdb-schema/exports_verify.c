@@ -342,7 +342,11 @@ check_token(void *data, const uint8_t *key, size_t key_len,
 
     scope = find_scope(c, token.scope);
 
-    if (scope == NULL || scope->key[0] != token.kind) {
+    if (scope == NULL || scope->key[0] != token.kind
+        || scope->key_len - 1U != token.scope_name.len
+        || memcmp(scope->key + 1, token.scope_name.data, token.scope_name.len)
+           != 0)
+    {
         return report(c, 0, key, key_len, NULL,
                       "tokens: %.*s: its scope does not exist",
                       EXPORTS_TOKEN_ID_LEN, id);

@@ -34,6 +34,8 @@ exports_writer_put_token(exports_writer_t *w, const exports_token_line_t *line,
 
     token = line->token;
     token.scope = met->scope.id;
+    token.scope_name.data = line->scope;
+    token.scope_name.len = line->scope_len;
 
     rc = exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &len, &token,
                               line->digest);
