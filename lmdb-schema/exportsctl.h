@@ -1,0 +1,300 @@
+
+/*
+ * exportsctl.h: what the sources of the command share; not installed.
+ *
+ * The command sees the store only through the library's public headers.
+ * Functions that can fail print why, to standard error, and return CTL_FAILED
+ * or CTL_USAGE; so the caller has only to pass it on.
+ */
+
+#ifndef EXPORTSCTL_H
+#define EXPORTSCTL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#include "exports_codec.h"
+#include "exports_env.h"
+#include "exports_error.h"
+#include "exports_manifest.h"
+#include "exports_read.h"
+#include "exports_schema.h"
+#include "exports_text.h"
+#include "exports_writer.h"
+
+
+/* exit values */
+#define CTL_OK       0
+#define CTL_FAILED   1
+#define CTL_USAGE    2
+
+/* in messages and summaries */
+#define CTL_S(n)     ((n) == 1 ? "" : "s")
+
+
+/* the commands as bits, for the table of options */
+
+#define CTL_TOP           0x0001        /* no command: exportsctl --help */
+#define CTL_INIT          0x0002
+#define CTL_IMPORT        0x0004
+#define CTL_PUT           0x0008
+#define CTL_GET           0x0010
+#define CTL_LIST          0x0020
+#define CTL_DELETE        0x0040
+#define CTL_EXPORT        0x0080
+#define CTL_TOKEN_CREATE  0x0100
+#define CTL_TOKEN_IMPORT  0x0200
+#define CTL_TOKEN_LIST    0x0400
+#define CTL_TOKEN_REVOKE  0x0800
+#define CTL_STAT          0x1000
+#define CTL_VERIFY        0x2000
+#define CTL_BACKUP        0x4000
+
+
+typedef struct ctl_args_s  ctl_args_t;
+
+typedef enum {
+    CTL_SCOPE_NONE = 0,
+    CTL_SCOPE_OPTIONAL,         /* --project or --user */
+    CTL_SCOPE_REQUIRED
+} ctl_scope_need_t;
+
+typedef struct {
+    const char        *name;            /* one word or two */
+    unsigned           bit;             /* CTL_INIT, ... */
+    ctl_scope_need_t   scope;
+    int                min;             /* operands, STORE included */
+    int                max;             /* -1: any number */
+    const char        *operands;        /* as the usage shows them */
+    const char        *summary;         /* a sentence, no period */
+    int              (*run)(const ctl_args_t *args);
+} ctl_command_t;
+
+struct ctl_args_s {
+    const ctl_command_t  *command;
+    const char           *store;
+    char                **operands;     /* behind STORE */
+    int                   noperands;
+
+    const char           *scope;        /* NULL: neither was given */
+    size_t                scope_len;
+    exports_kind_t        kind;
+    unsigned              scopes;       /* bits: 1 --project, 2 --user */
+
+    int                   admin;
+    int                   atomic;
+    int                   help;
+    int                   json;
+    int                   nometasync;
+    int                   no_verify;
+    int                   repair;
+    int                   tokens;
+    int                   version;
+
+    uint64_t              batch;
+    uint64_t              limit;        /* 0: none */
+    size_t                map_size;     /* 0: the library's */
+    uint64_t              expires;      /* 0: never */
+    gid_t                 group;        /* (gid_t) -1: not given */
+    const uint8_t        *lineage;      /* NULL: not given */
+    uint8_t               lineage_bytes[EXPORTS_LINEAGE_LEN];
+    const char           *status_text;  /* NULL: any */
+    unsigned              status;
+    unsigned              ntables;
+    const char           *tables[EXPORTS_TOKEN_TABLES_MAX];
+};
+
+
+/* exportsctl_options.c */
+
+/*
+ * Reads the options and operands of a command; argv[0] is its name.
+ * operands: room for argc pointers.  CTL_OK or CTL_USAGE; with args->help or
+ * args->version set nothing else was looked at.
+ */
+int ctl_options(ctl_args_t *args, const ctl_command_t *command, int argc,
+    char **argv, char **operands);
+
+/* prints the options that a command has, as the usage shows them */
+void ctl_options_help(unsigned command);
+
+
+/* the commands; each returns an exit value */
+
+int ctl_init(const ctl_args_t *args);
+int ctl_stat(const ctl_args_t *args);
+int ctl_verify(const ctl_args_t *args);
+int ctl_backup(const ctl_args_t *args);
+int ctl_import(const ctl_args_t *args);
+int ctl_put(const ctl_args_t *args);
+int ctl_get(const ctl_args_t *args);
+int ctl_delete(const ctl_args_t *args);
+int ctl_list(const ctl_args_t *args);
+int ctl_export(const ctl_args_t *args);
+int ctl_token_create(const ctl_args_t *args);
+int ctl_token_list(const ctl_args_t *args);
+int ctl_token_revoke(const ctl_args_t *args);
+
+
+/* exportsctl_io.c: messages and output */
+
+void ctl_set_name(const char *command);
+const char *ctl_name(void);
+
+/* "exportsctl: COMMAND: ..." with what is not printable escaped */
+void ctl_message(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* the same, and returns CTL_FAILED */
+int ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* the same, with a hint at the help, and returns CTL_USAGE */
+int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Copies text with control characters, and bytes that are not UTF-8, escaped
+ * as \xNN; cuts it where buf is full.  Ends it with a zero; returns buf.
+ */
+char *ctl_printable(char *buf, size_t size, const char *text, size_t len);
+
+/* writes a line to standard output; CTL_FAILED, silent: it cannot */
+int ctl_print_line(const char *text);
+
+/* the same of a JSON value, which it frees; NULL: out of memory */
+int ctl_print_json(json_t *value);
+
+/* a string of any bytes; what is not UTF-8 becomes U+FFFD */
+json_t *ctl_json_text(const char *text);
+json_t *ctl_json_time(uint64_t time);       /* 0: null */
+
+/* CTL_FAILED when something written could not be */
+int ctl_flush(void);
+
+/* closes standard output; result, or CTL_FAILED when that failed */
+int ctl_finish(int result);
+
+
+/* exportsctl_lines.c: lines of a file, a batch at a time */
+
+typedef struct {
+    int          fd;
+    const char  *name;          /* for messages */
+    char        *buf;
+    size_t       start;         /* of what was not handed out */
+    size_t       stop;          /* of the batch */
+    size_t       end;           /* of what was read */
+    int          eof;
+    uint64_t     number;        /* of the line handed out last, from 1 */
+    uint64_t     bytes;         /* handed out in all */
+    uint64_t     size;          /* of the input; 0: not known */
+} ctl_lines_t;
+
+/* path: "-" is standard input; close it even when this fails */
+int ctl_lines_open(ctl_lines_t *lines, const char *path);
+void ctl_lines_close(ctl_lines_t *lines);
+
+/*
+ * Reads the next batch: up to max lines, less when their text exceeds 16 MiB,
+ * and no further than a line that is longer than any may be.  The one before
+ * must have been handed out.  At the end of the input the batch is empty.
+ */
+int ctl_lines_fill(ctl_lines_t *lines, uint64_t max);
+
+/*
+ * The next line of the batch without its end, "\n" or "\r\n"; good until the
+ * next fill.  Returns 0 when there is none.
+ */
+int ctl_lines_next(ctl_lines_t *lines, const char **text, size_t *len);
+
+/* all of the batch at once */
+void ctl_lines_rest(ctl_lines_t *lines, const char **text, size_t *len);
+
+
+/* exportsctl_signal.c */
+
+/* says that the store is damaged where LMDB would die of it */
+void ctl_guard(void);
+void ctl_on_assert(const char *message);
+
+/*
+ * From now on SIGINT, SIGTERM and SIGHUP end the program with a message:
+ * at once, or while held when they are released.
+ */
+void ctl_interruptible(void);
+void ctl_hold(void);
+void ctl_release(void);
+int ctl_interrupted(void);
+
+/* what to add to the message when a signal ends the program; one line */
+void ctl_last_words(const char *text);
+
+/* a store that is to be removed however the program ends; NULL: none */
+void ctl_doom(const char *directory);
+void ctl_remove_doomed(void);
+
+
+/* exportsctl_open.c: the store */
+
+typedef struct {
+    exports_env_t     *env;
+    exports_reader_t  *reader;      /* renewed */
+    exports_writer_t  *writer;
+} ctl_store_t;
+
+int ctl_store_open(ctl_store_t *store, const ctl_args_t *args,
+    unsigned flags);
+
+/* the same, to read one snapshot; or to write, and begins */
+int ctl_store_read(ctl_store_t *store, const ctl_args_t *args);
+int ctl_store_write(ctl_store_t *store, const ctl_args_t *args);
+
+int ctl_store_begin(ctl_store_t *store);
+int ctl_store_commit(ctl_store_t *store);
+void ctl_store_abort(ctl_store_t *store);
+
+/* aborts what was begun; harmless when nothing was opened */
+void ctl_store_close(ctl_store_t *store);
+
+
+/* exportsctl_scope.c */
+
+/* finds the scope that --project or --user names */
+int ctl_scope_find(exports_reader_t *reader, const ctl_args_t *args,
+    exports_scope_t *scope);
+
+
+/* the names of scopes, to be found by their IDs */
+
+typedef struct {
+    uint64_t         id;
+    exports_kind_t   kind;
+    size_t           pos;           /* of the name in the text of all */
+    size_t           len;
+} ctl_scope_t;
+
+typedef struct {
+    uint64_t         only;          /* the ID of the one wanted; 0: all */
+    int              damaged;       /* some were, and are left out */
+    ctl_scope_t     *elts;
+    size_t           nelts;
+    size_t           size;
+    char            *text;
+    size_t           text_len;
+    size_t           text_size;
+} ctl_scopes_t;
+
+/* all, or the one that --project or --user names; to be freed in any case */
+int ctl_scopes_load(ctl_scopes_t *scopes, exports_reader_t *reader,
+    const ctl_args_t *args);
+void ctl_scopes_free(ctl_scopes_t *scopes);
+
+/* NULL: not among them */
+const ctl_scope_t *ctl_scopes_find(const ctl_scopes_t *scopes, uint64_t id);
+
+const char *ctl_scopes_name(const ctl_scopes_t *scopes,
+    const ctl_scope_t *scope);
+
+
+#endif /* EXPORTSCTL_H */

@@ -1,0 +1,367 @@
+
+#define _GNU_SOURCE             /* renameat2() */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exports_verify.h"
+#include "exportsctl.h"
+
+
+#define DIRECTORY_MODE  02770
+#define DATA_MODE       0640
+
+#define PATH_SIZE       4096
+
+/* of faults in the copy, the rest is counted only */
+#define FAULTS_SHOWN    10
+
+
+typedef struct {
+    char      directory[PATH_SIZE];     /* as it will be called */
+    char      parent[PATH_SIZE];
+    char      copy[PATH_SIZE];          /* until it is whole */
+    gid_t     group;
+    uint64_t  faults;
+    uint64_t  bytes;
+} backup_t;
+
+
+static int name_paths(backup_t *b, const char *directory);
+static int make_copy(backup_t *b, ctl_store_t *store);
+static int take_group(backup_t *b, const ctl_store_t *store);
+static int make_directory(backup_t *b);
+static int copy_data(backup_t *b, ctl_store_t *store, const char *path);
+static int give_group(const backup_t *b, int fd, const char *path);
+static int sync_directory(const char *path);
+static int check_copy(backup_t *b, const ctl_args_t *args);
+static void show_fault(void *data, const char *text);
+static int publish(const backup_t *b);
+static int print_backup(const backup_t *b, const ctl_args_t *args);
+
+
+int
+ctl_backup(const ctl_args_t *args)
+{
+    int          rc;
+    backup_t     b;
+    ctl_store_t  store;
+
+    memset(&b, 0, sizeof(backup_t));
+
+    rc = name_paths(&b, args->operands[0]);
+    if (rc != CTL_OK) {
+        return rc;
+    }
+
+    rc = ctl_store_open(&store, args, 0);
+
+    if (rc == CTL_OK) {
+        ctl_interruptible();
+        rc = make_copy(&b, &store);
+    }
+
+    ctl_store_close(&store);
+
+    if (rc == CTL_OK) {
+        rc = check_copy(&b, args);
+    }
+
+    if (rc == CTL_OK) {
+        rc = publish(&b);
+    }
+
+    ctl_remove_doomed();
+
+    return rc == CTL_OK ? print_backup(&b, args) : rc;
+}
+
+
+static int
+name_paths(backup_t *b, const char *directory)
+{
+    char         *slash;
+    size_t        len;
+    struct stat   st;
+
+    for (len = strlen(directory); len > 1 && directory[len - 1] == '/'; ) {
+        len--;
+    }
+
+    if (len == 0 || len > PATH_SIZE - 64) {
+        return ctl_error("\"%s\": %s", directory,
+                         strerror(len == 0 ? ENOENT : ENAMETOOLONG));
+    }
+
+    (void) snprintf(b->directory, PATH_SIZE, "%.*s", (int) len, directory);
+    (void) snprintf(b->copy, PATH_SIZE, "%.*s.tmp.XXXXXX", (int) len,
+                    directory);
+    (void) snprintf(b->parent, PATH_SIZE, "%.*s", (int) len, directory);
+
+    slash = strrchr(b->parent, '/');
+
+    if (slash == NULL) {
+        (void) snprintf(b->parent, PATH_SIZE, ".");
+
+    } else {
+        slash[slash == b->parent] = '\0';
+    }
+
+    if (lstat(b->directory, &st) == 0) {
+        return ctl_error("\"%s\": %s", b->directory, strerror(EEXIST));
+    }
+
+    return CTL_OK;
+}
+
+
+static int
+make_copy(backup_t *b, ctl_store_t *store)
+{
+    char  path[PATH_SIZE + 16];
+
+    if (take_group(b, store) != CTL_OK || make_directory(b) != CTL_OK) {
+        return CTL_FAILED;
+    }
+
+    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE, b->copy);
+
+    if (copy_data(b, store, path) != CTL_OK) {
+        return CTL_FAILED;
+    }
+
+    return sync_directory(b->copy);
+}
+
+
+static int
+take_group(backup_t *b, const ctl_store_t *store)
+{
+    char         path[PATH_SIZE + 16];
+    struct stat  st;
+
+    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE,
+                    exports_env_path(store->env));
+
+    if (stat(path, &st) == -1) {
+        return ctl_error("\"%s\": %s", path, strerror(errno));
+    }
+
+    b->group = st.st_gid;
+
+    return CTL_OK;
+}
+
+
+static int
+make_directory(backup_t *b)
+{
+    int  fd, rc;
+
+    ctl_hold();
+
+    if (mkdtemp(b->copy) == NULL) {
+        ctl_release();
+        return ctl_error("\"%s\": %s", b->directory, strerror(errno));
+    }
+
+    ctl_doom(b->copy);
+    ctl_release();
+
+    fd = open(b->copy, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return ctl_error("\"%s\": %s", b->copy, strerror(errno));
+    }
+
+    /* the mode last: a change of the group takes the setgid bit away */
+
+    rc = give_group(b, fd, b->copy);
+
+    if (rc == CTL_OK && fchmod(fd, DIRECTORY_MODE) == -1) {
+        rc = ctl_error("\"%s\": %s", b->copy, strerror(errno));
+    }
+
+    (void) close(fd);
+
+    return rc;
+}
+
+
+static int
+copy_data(backup_t *b, ctl_store_t *store, const char *path)
+{
+    int              fd, rc;
+    struct stat      st;
+    exports_error_t  error;
+
+    fd = open(path, O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+
+    if (fd == -1) {
+        return ctl_error("\"%s\": %s", path, strerror(errno));
+    }
+
+    rc = give_group(b, fd, path);
+
+    if (rc == CTL_OK
+        && exports_env_copy(store->env, fd, &error) != EXPORTS_OK)
+    {
+        rc = ctl_error("%s", error.text);
+    }
+
+    if (rc == CTL_OK
+        && (fchmod(fd, DATA_MODE) == -1 || fsync(fd) == -1
+            || fstat(fd, &st) == -1))
+    {
+        rc = ctl_error("\"%s\": %s", path, strerror(errno));
+    }
+
+    if (close(fd) == -1 && rc == CTL_OK) {
+        rc = ctl_error("\"%s\": %s", path, strerror(errno));
+    }
+
+    if (rc == CTL_OK) {
+        b->bytes = (uint64_t) st.st_size;
+    }
+
+    return rc;
+}
+
+
+static int
+give_group(const backup_t *b, int fd, const char *path)
+{
+    struct stat  st;
+
+    if (fstat(fd, &st) == 0 && st.st_gid == b->group) {
+        return CTL_OK;
+    }
+
+    if (fchown(fd, (uid_t) -1, b->group) == 0) {
+        return CTL_OK;
+    }
+
+    return ctl_error("\"%s\" cannot be given to group %u, that of the "
+                     "store: %s", path, (unsigned) b->group, strerror(errno));
+}
+
+
+static int
+sync_directory(const char *path)
+{
+    int  fd, rc;
+
+    rc = CTL_OK;
+    fd = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1 || fsync(fd) == -1) {
+        rc = ctl_error("\"%s\": %s", path, strerror(errno));
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+
+    return rc;
+}
+
+
+/* as a reader would open it; this makes its lock file, too */
+
+static int
+check_copy(backup_t *b, const ctl_args_t *args)
+{
+    int               rc;
+    ctl_args_t        copy;
+    ctl_store_t       store;
+    exports_error_t   error;
+    exports_verify_t  result;
+
+    copy = *args;
+    copy.store = b->copy;
+
+    rc = ctl_store_read(&store, &copy);
+
+    if (rc == CTL_OK && !args->no_verify) {
+
+        if (exports_verify(store.reader, &result, show_fault, b, &error)
+            != EXPORTS_OK)
+        {
+            rc = ctl_error("%s", error.text);
+
+        } else if (result.faults > 0) {
+            rc = ctl_error("the copy has %llu fault%s, as the store may: "
+                           "run \"exportsctl verify\", or give --no-verify",
+                           (unsigned long long) result.faults,
+                           CTL_S(result.faults));
+        }
+    }
+
+    ctl_store_close(&store);
+
+    return rc;
+}
+
+
+static void
+show_fault(void *data, const char *text)
+{
+    backup_t  *b = data;
+
+    if (b->faults++ < FAULTS_SHOWN) {
+        ctl_message("%s", text);
+    }
+}
+
+
+static int
+publish(const backup_t *b)
+{
+    int  rc;
+
+    ctl_hold();
+
+    /* plain rename() would replace an empty directory */
+
+    rc = renameat2(AT_FDCWD, b->copy, AT_FDCWD, b->directory,
+                   RENAME_NOREPLACE);
+
+    if (rc == -1 && (errno == EINVAL || errno == ENOSYS)) {
+        rc = rename(b->copy, b->directory);
+    }
+
+    if (rc == -1) {
+        rc = ctl_error("\"%s\": %s", b->directory, strerror(errno));
+
+    } else {
+        ctl_doom(NULL);
+        rc = sync_directory(b->parent);
+    }
+
+    ctl_release();
+
+    return rc;
+}
+
+
+static int
+print_backup(const backup_t *b, const ctl_args_t *args)
+{
+    if (args->json) {
+        return ctl_print_json(json_pack("{s:o, s:I, s:b}",
+                                        "path", ctl_json_text(b->directory),
+                                        "bytes", (json_int_t) b->bytes,
+                                        "verified", !args->no_verify));
+    }
+
+    (void) printf("copied to \"%s\": %llu bytes%s\n", b->directory,
+                  (unsigned long long) b->bytes,
+                  args->no_verify ? "" : ", verified");
+
+    return CTL_OK;
+}

@@ -1,0 +1,192 @@
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exportsctl.h"
+
+
+#define BATCH_TEXT   ((size_t) 16 << 20)
+#define READ_SIZE    ((size_t) 1 << 20)
+
+/* longer than this, "\r\n" included, no line is looked at */
+#define LONGEST    ((size_t) EXPORTS_JSON_MAX + 2)
+
+#define BUFFER_SIZE  (BATCH_TEXT + LONGEST + READ_SIZE)
+
+
+static int read_more(ctl_lines_t *lines);
+static int input_error(const ctl_lines_t *lines, int err);
+
+
+int
+ctl_lines_open(ctl_lines_t *lines, const char *path)
+{
+    off_t        offset;
+    struct stat  st;
+
+    memset(lines, 0, sizeof(ctl_lines_t));
+
+    lines->name = path;
+    lines->fd = strcmp(path, "-") == 0
+                    ? STDIN_FILENO
+                    : open(path, O_RDONLY|O_CLOEXEC|O_NOCTTY);
+
+    if (lines->fd == -1 || fstat(lines->fd, &st) == -1) {
+        return input_error(lines, errno);
+    }
+
+    if (S_ISDIR(st.st_mode)) {
+        return input_error(lines, EISDIR);
+    }
+
+    if (S_ISREG(st.st_mode)) {
+        offset = lseek(lines->fd, 0, SEEK_CUR);
+
+        if (offset >= 0 && offset < st.st_size) {
+            lines->size = (uint64_t) (st.st_size - offset);
+        }
+    }
+
+    lines->buf = malloc(BUFFER_SIZE);
+
+    return lines->buf != NULL ? CTL_OK : ctl_error("out of memory");
+}
+
+
+void
+ctl_lines_close(ctl_lines_t *lines)
+{
+    if (lines->fd > STDERR_FILENO) {
+        (void) close(lines->fd);
+    }
+
+    lines->fd = -1;
+
+    free(lines->buf);
+    lines->buf = NULL;
+}
+
+
+int
+ctl_lines_fill(ctl_lines_t *lines, uint64_t max)
+{
+    char      *newline;
+    size_t     line, scanned;
+    uint64_t   n;
+
+    memmove(lines->buf, lines->buf + lines->start, lines->end - lines->start);
+
+    lines->end -= lines->start;
+    lines->start = 0;
+    lines->stop = 0;
+
+    for (n = 0, line = 0, scanned = 0; n < max && line < BATCH_TEXT; ) {
+
+        newline = memchr(lines->buf + scanned, '\n', lines->end - scanned);
+
+        if (newline != NULL) {
+            line = (size_t) (newline + 1 - lines->buf);
+            scanned = line;
+            n++;
+            continue;
+        }
+
+        scanned = lines->end;
+
+        if (lines->eof || lines->end - line > LONGEST) {
+            line = lines->end;
+            break;
+        }
+
+        if (read_more(lines) != CTL_OK) {
+            return CTL_FAILED;
+        }
+    }
+
+    lines->stop = line;
+
+    return CTL_OK;
+}
+
+
+int
+ctl_lines_next(ctl_lines_t *lines, const char **text, size_t *len)
+{
+    char    *p, *newline;
+    size_t   n;
+
+    if (lines->start == lines->stop) {
+        return 0;
+    }
+
+    p = lines->buf + lines->start;
+    n = lines->stop - lines->start;
+
+    newline = memchr(p, '\n', n);
+
+    if (newline != NULL) {
+        n = (size_t) (newline - p);
+        lines->start++;
+        lines->bytes++;
+    }
+
+    lines->start += n;
+    lines->bytes += n;
+    lines->number++;
+
+    if (n > 0 && p[n - 1] == '\r') {
+        n--;
+    }
+
+    *text = p;
+    *len = n;
+
+    return 1;
+}
+
+
+void
+ctl_lines_rest(ctl_lines_t *lines, const char **text, size_t *len)
+{
+    *text = lines->buf + lines->start;
+    *len = lines->stop - lines->start;
+
+    lines->start = lines->stop;
+}
+
+
+static int
+read_more(ctl_lines_t *lines)
+{
+    size_t   room;
+    ssize_t  n;
+
+    room = BUFFER_SIZE - lines->end;
+
+    do {
+        n = read(lines->fd, lines->buf + lines->end,
+                 room < READ_SIZE ? room : READ_SIZE);
+    } while (n == -1 && errno == EINTR);
+
+    if (n == -1) {
+        return input_error(lines, errno);
+    }
+
+    lines->end += (size_t) n;
+    lines->eof = (n == 0);
+
+    return CTL_OK;
+}
+
+
+static int
+input_error(const ctl_lines_t *lines, int err)
+{
+    return lines->fd == STDIN_FILENO
+               ? ctl_error("standard input: %s", strerror(err))
+               : ctl_error("\"%s\": %s", lines->name, strerror(err));
+}

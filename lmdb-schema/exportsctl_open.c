@@ -1,0 +1,129 @@
+
+#include <string.h>
+
+#include "exportsctl.h"
+
+
+int
+ctl_store_open(ctl_store_t *store, const ctl_args_t *args, unsigned flags)
+{
+    exports_error_t        error;
+    exports_env_options_t  options;
+
+    memset(store, 0, sizeof(ctl_store_t));
+    memset(&options, 0, sizeof(exports_env_options_t));
+
+    options.path = args->store;
+    options.map_size = args->map_size;
+    options.flags = flags;
+    options.lineage = args->lineage;
+    options.group = args->group;
+
+    if (args->nometasync) {
+        options.flags |= EXPORTS_ENV_NOMETASYNC;
+    }
+
+    if (exports_env_open(&store->env, &options, &error) != EXPORTS_OK) {
+        store->env = NULL;
+        return ctl_error("%s", error.text);
+    }
+
+    exports_env_on_assert(store->env, ctl_on_assert);
+
+    return CTL_OK;
+}
+
+
+int
+ctl_store_read(ctl_store_t *store, const ctl_args_t *args)
+{
+    exports_rc_t     rc;
+    exports_error_t  error;
+
+    if (ctl_store_open(store, args, 0) != CTL_OK) {
+        return CTL_FAILED;
+    }
+
+    rc = exports_reader_open(&store->reader, store->env, &error);
+
+    if (rc != EXPORTS_OK) {
+        store->reader = NULL;
+        return ctl_error("%s", error.text);
+    }
+
+    rc = exports_reader_renew(store->reader);
+
+    if (rc != EXPORTS_OK) {
+        return ctl_error("reading \"%s\": %s", exports_env_path(store->env),
+                         exports_strerror(rc));
+    }
+
+    return CTL_OK;
+}
+
+
+int
+ctl_store_write(ctl_store_t *store, const ctl_args_t *args)
+{
+    if (ctl_store_open(store, args, EXPORTS_ENV_WRITE) != CTL_OK) {
+        return CTL_FAILED;
+    }
+
+    return ctl_store_begin(store);
+}
+
+
+int
+ctl_store_begin(ctl_store_t *store)
+{
+    exports_error_t  error;
+
+    if (exports_writer_begin(&store->writer, store->env, &error)
+        != EXPORTS_OK)
+    {
+        store->writer = NULL;
+        return ctl_error("%s", error.text);
+    }
+
+    return CTL_OK;
+}
+
+
+int
+ctl_store_commit(ctl_store_t *store)
+{
+    exports_rc_t     rc;
+    exports_error_t  error;
+
+    rc = exports_writer_commit(store->writer, &error);
+    store->writer = NULL;
+
+    return rc == EXPORTS_OK ? CTL_OK : ctl_error("%s", error.text);
+}
+
+
+void
+ctl_store_abort(ctl_store_t *store)
+{
+    if (store->writer != NULL) {
+        exports_writer_abort(store->writer);
+        store->writer = NULL;
+    }
+}
+
+
+void
+ctl_store_close(ctl_store_t *store)
+{
+    ctl_store_abort(store);
+
+    if (store->reader != NULL) {
+        exports_reader_close(store->reader);
+        store->reader = NULL;
+    }
+
+    if (store->env != NULL) {
+        exports_env_close(store->env);
+        store->env = NULL;
+    }
+}

@@ -1,0 +1,209 @@
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exportsctl.h"
+
+
+#define PATH_SIZE  4096
+
+
+static void install(int signo, void (*handler)(int signo), int flags);
+static void damaged(int signo);
+static void interrupted(int signo);
+static void die(const char *text) __attribute__((noreturn));
+static void say(const char *text);
+
+
+/* handlers may only write(2) and unlink(2): all text is made beforehand */
+
+static char                   damaged_text[160];
+static char                   interrupted_text[96];
+static char                   last_words[256];
+
+static char                   doomed_data[PATH_SIZE];
+static char                   doomed_lock[PATH_SIZE];
+static char                   doomed_directory[PATH_SIZE];
+static volatile sig_atomic_t  doomed;
+
+static volatile sig_atomic_t  held;
+static volatile sig_atomic_t  caught;
+
+
+void
+ctl_guard(void)
+{
+    const char  *verify;
+
+    verify = strcmp(ctl_name(), "verify") == 0
+                 ? "" : "run \"exportsctl verify\" or ";
+
+    (void) snprintf(damaged_text, sizeof(damaged_text),
+                    "exportsctl: %s: the store is damaged: %srestore a "
+                    "backup\n", ctl_name(), verify);
+
+    /* a page number out of the file, or one that no pointer can reach; abort:
+       assertions of LMDB while it opens the file */
+
+    install(SIGBUS, damaged, SA_RESETHAND);
+    install(SIGSEGV, damaged, SA_RESETHAND);
+    install(SIGFPE, damaged, SA_RESETHAND);
+    install(SIGABRT, damaged, SA_RESETHAND);
+}
+
+
+void
+ctl_on_assert(const char *message)
+{
+    (void) message;
+
+    die(damaged_text);
+}
+
+
+void
+ctl_interruptible(void)
+{
+    /* a terminal shows ^C, or how far the work has got, in this line */
+
+    (void) snprintf(interrupted_text, sizeof(interrupted_text),
+                    "%sexportsctl: %s: interrupted\n",
+                    isatty(STDERR_FILENO) ? "\n" : "", ctl_name());
+
+    install(SIGINT, interrupted, SA_RESTART);
+    install(SIGTERM, interrupted, SA_RESTART);
+    install(SIGHUP, interrupted, SA_RESTART);
+}
+
+
+void
+ctl_hold(void)
+{
+    held = 1;
+}
+
+
+void
+ctl_release(void)
+{
+    held = 0;
+
+    if (caught) {
+        die(interrupted_text);
+    }
+}
+
+
+int
+ctl_interrupted(void)
+{
+    return caught;
+}
+
+
+void
+ctl_last_words(const char *text)
+{
+    (void) snprintf(last_words, sizeof(last_words), "exportsctl: %s: %s\n",
+                    ctl_name(), text);
+}
+
+
+void
+ctl_doom(const char *directory)
+{
+    doomed = 0;
+
+    if (directory == NULL) {
+        return;
+    }
+
+    (void) snprintf(doomed_directory, PATH_SIZE, "%s", directory);
+    (void) snprintf(doomed_data, PATH_SIZE, "%s/" EXPORTS_DATA_FILE,
+                    directory);
+    (void) snprintf(doomed_lock, PATH_SIZE, "%s/" EXPORTS_LOCK_FILE,
+                    directory);
+    doomed = 1;
+}
+
+
+void
+ctl_remove_doomed(void)
+{
+    if (doomed) {
+        (void) unlink(doomed_data);
+        (void) unlink(doomed_lock);
+        (void) rmdir(doomed_directory);
+        doomed = 0;
+    }
+}
+
+
+static void
+install(int signo, void (*handler)(int signo), int flags)
+{
+    struct sigaction  sa;
+
+    /* what is ignored stays so: nohup */
+
+    if (sigaction(signo, NULL, &sa) == -1 || sa.sa_handler == SIG_IGN) {
+        return;
+    }
+
+    memset(&sa, 0, sizeof(struct sigaction));
+    sa.sa_handler = handler;
+    sa.sa_flags = flags;
+    (void) sigemptyset(&sa.sa_mask);
+
+    (void) sigaction(signo, &sa, NULL);
+}
+
+
+static void
+damaged(int signo)
+{
+    (void) signo;
+
+    die(damaged_text);
+}
+
+
+static void
+interrupted(int signo)
+{
+    if (held) {
+        caught = signo;
+        return;
+    }
+
+    die(interrupted_text);
+}
+
+
+static void
+die(const char *text)
+{
+    say(text);
+    say(last_words);
+    ctl_remove_doomed();
+    _exit(CTL_FAILED);
+}
+
+
+static void
+say(const char *text)
+{
+    ssize_t  n;
+    size_t   len;
+
+    for (len = strlen(text); len > 0; text += n, len -= (size_t) n) {
+
+        n = write(STDERR_FILENO, text, len);
+
+        if (n <= 0) {
+            return;
+        }
+    }
+}

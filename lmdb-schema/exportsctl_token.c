@@ -1,0 +1,535 @@
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "exports_digest.h"
+#include "exports_time.h"
+#include "exportsctl.h"
+
+
+#define TOKEN_PREFIX  "pat_"
+#define TOKEN_LEN     (sizeof(TOKEN_PREFIX) - 1 + 40)
+
+#define RIGHTS_MAX    128
+
+
+typedef struct {
+    const ctl_args_t  *args;
+    ctl_scopes_t       scopes;
+    uint64_t           now;
+    int                result;
+} list_t;
+
+
+static int make_token(char *token);
+static json_t *token_json(const ctl_args_t *args, const uint8_t *digest);
+static int parse_token(exports_token_line_t *line, const ctl_args_t *args,
+    const uint8_t *digest);
+static int store_token(const exports_token_line_t *line,
+    const ctl_args_t *args);
+static int print_token(const char *token, const exports_token_line_t *line,
+    const ctl_args_t *args);
+static exports_rc_t list_token(void *data, const uint8_t *key,
+    size_t key_len, const uint8_t *value, size_t len);
+static exports_rc_t list_json(list_t *list, const uint8_t *key,
+    const exports_token_t *token, const ctl_scope_t *scope);
+static exports_rc_t list_row(list_t *list, const uint8_t *key,
+    const exports_token_t *token, const ctl_scope_t *scope);
+static const char *token_state(const exports_token_t *token, uint64_t now);
+static void describe_rights(char *text, size_t size,
+    const exports_token_t *token);
+static int revoke_all(ctl_store_t *store, const ctl_args_t *args,
+    json_int_t *revoked, json_t *missing);
+
+
+int
+ctl_token_create(const ctl_args_t *args)
+{
+    int                    rc;
+    char                   token[TOKEN_LEN + 1];
+    uint8_t                digest[EXPORTS_SHA256_LEN];
+    exports_token_line_t  *line;
+
+    if (make_token(token) != 0) {
+        return ctl_error("getrandom: %s", strerror(errno));
+    }
+
+    if (exports_sha256(digest, token, TOKEN_LEN) != 0) {
+        return ctl_error("SHA-256 failed");
+    }
+
+    line = malloc(sizeof(exports_token_line_t));
+    if (line == NULL) {
+        return ctl_error("out of memory");
+    }
+
+    rc = parse_token(line, args, digest);
+
+    if (rc == CTL_OK) {
+        rc = store_token(line, args);
+    }
+
+    if (rc == CTL_OK) {
+        rc = print_token(token, line, args);
+    }
+
+    free(line);
+
+    return rc;
+}
+
+
+static int
+make_token(char *token)
+{
+    char               *p;
+    size_t              i;
+    ssize_t             n;
+    uint8_t             bytes[64];
+    static const char   alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "abcdefghijklmnopqrstuvwxyz0123456789";
+    const size_t        letters = sizeof(alphabet) - 1;
+
+    memcpy(token, TOKEN_PREFIX, sizeof(TOKEN_PREFIX) - 1);
+    p = token + sizeof(TOKEN_PREFIX) - 1;
+
+    while (p < token + TOKEN_LEN) {
+
+        n = getrandom(bytes, sizeof(bytes), 0);
+
+        if (n == -1 && errno != EINTR) {
+            return -1;
+        }
+
+        /* bytes beyond a multiple of the letters would favour the first */
+
+        for (i = 0; n > 0 && i < (size_t) n && p < token + TOKEN_LEN; i++) {
+            if (bytes[i] < 256 / letters * letters) {
+                *p++ = alphabet[bytes[i] % letters];
+            }
+        }
+    }
+
+    *p = '\0';
+
+    return 0;
+}
+
+
+/* by way of JSON, so that the same checks apply as to an import */
+
+static int
+parse_token(exports_token_line_t *line, const ctl_args_t *args,
+    const uint8_t *digest)
+{
+    int               rc;
+    char             *text;
+    json_t           *object;
+    exports_error_t   error;
+
+    object = token_json(args, digest);
+    if (object == NULL) {
+        return CTL_FAILED;
+    }
+
+    text = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+
+    if (text == NULL) {
+        return ctl_error("out of memory");
+    }
+
+    rc = CTL_OK;
+
+    if (exports_token_parse(line, text, strlen(text), &error) != EXPORTS_OK) {
+        rc = ctl_error("%s", error.text);
+    }
+
+    free(text);
+
+    return rc;
+}
+
+
+static json_t *
+token_json(const ctl_args_t *args, const uint8_t *digest)
+{
+    char       hex[2 * EXPORTS_SHA256_LEN];
+    json_t    *object, *tables, *name;
+    unsigned   i;
+
+    exports_hex(hex, digest, EXPORTS_SHA256_LEN);
+    tables = json_array();
+
+    for (i = 0; i < args->ntables; i++) {
+        name = json_string(args->tables[i]);
+
+        if (name == NULL) {
+            json_decref(tables);
+            (void) ctl_error("--table: not UTF-8: \"%s\"", args->tables[i]);
+            return NULL;
+        }
+
+        (void) json_array_append_new(tables, name);
+    }
+
+    object = json_pack("{s:s#, s:s, s:b, s:o, s:o, s:o}",
+                       "sha256", hex, (int) sizeof(hex),
+                       exports_kind_name(args->kind), args->scope,
+                       "admin", args->admin,
+                       "tables", args->ntables > 0 ? json_incref(tables)
+                                                   : json_null(),
+                       "created_at", ctl_json_time(exports_time_now()),
+                       "expires_at", ctl_json_time(args->expires));
+    json_decref(tables);
+
+    if (object == NULL) {
+        (void) ctl_error("out of memory");
+    }
+
+    return object;
+}
+
+
+static int
+store_token(const exports_token_line_t *line, const ctl_args_t *args)
+{
+    int              rc;
+    ctl_store_t      store;
+    exports_error_t  error;
+
+    rc = ctl_store_write(&store, args);
+
+    if (rc == CTL_OK
+        && exports_writer_put_token(store.writer, line, &error) != EXPORTS_OK)
+    {
+        rc = ctl_error("%s", error.text);
+    }
+
+    if (rc == CTL_OK) {
+        rc = ctl_store_commit(&store);
+    }
+
+    ctl_store_close(&store);
+
+    return rc;
+}
+
+
+static int
+print_token(const char *token, const exports_token_line_t *line,
+    const ctl_args_t *args)
+{
+    int   rc;
+    char  id[EXPORTS_TOKEN_ID_LEN + 1];
+
+    exports_token_id(id, line->digest);
+    id[EXPORTS_TOKEN_ID_LEN] = '\0';
+
+    rc = CTL_OK;
+
+    if (args->json) {
+        rc = ctl_print_json(json_pack("{s:s, s:s, s:s, s:o}",
+                                      "token", token, "token_id", id,
+                                      exports_kind_name(args->kind),
+                                      args->scope, "expires_at",
+                                      ctl_json_time(line->token.expires)));
+    } else {
+        (void) printf("token:    %s\n"
+                      "token ID: %s\n", token, id);
+    }
+
+    if (line->token.expires != 0
+        && line->token.expires <= line->token.created)
+    {
+        ctl_message("--expires lies in the past: the token is not valid");
+    }
+
+    /* nobody knows the token then, but it is there */
+
+    if (ctl_flush() != CTL_OK || rc != CTL_OK) {
+        ctl_message("the token is made, but cannot be printed: revoke %s",
+                    id);
+    }
+
+    return rc;
+}
+
+
+int
+ctl_token_list(const ctl_args_t *args)
+{
+    list_t        list;
+    ctl_store_t   store;
+    exports_rc_t  rc;
+
+    memset(&list, 0, sizeof(list_t));
+
+    list.args = args;
+    list.now = exports_time_now();
+    list.result = ctl_store_read(&store, args);
+
+    if (list.result == CTL_OK) {
+        list.result = ctl_scopes_load(&list.scopes, store.reader, args);
+    }
+
+    if (list.result == CTL_OK) {
+
+        if (!args->json) {
+            (void) printf("%-20s  %-8s  %-20s  %-27s  %s\n", "TOKEN ID",
+                          "STATE", "SCOPE", "EXPIRES", "RIGHTS");
+        }
+
+        rc = exports_walk_tokens(store.reader, list_token, &list);
+
+        if (rc != EXPORTS_OK && ctl_flush() == CTL_OK) {
+            list.result = ctl_error("reading the tokens: %s",
+                                    exports_strerror(rc));
+        }
+
+        list.result |= list.scopes.damaged ? CTL_FAILED : CTL_OK;
+    }
+
+    ctl_scopes_free(&list.scopes);
+    ctl_store_close(&store);
+
+    return list.result;
+}
+
+
+static exports_rc_t
+list_token(void *data, const uint8_t *key, size_t key_len,
+    const uint8_t *value, size_t len)
+{
+    list_t             *list = data;
+    exports_token_t     token;
+    const ctl_scope_t  *scope;
+
+    if (key_len != EXPORTS_SHA256_LEN
+        || exports_token_decode(&token, key, value, len) != EXPORTS_OK)
+    {
+        list->result = ctl_error("a token is left out, its record is damaged: "
+                                 "run \"exportsctl verify\"");
+        return EXPORTS_OK;
+    }
+
+    scope = ctl_scopes_find(&list->scopes, token.scope);
+
+    if (scope == NULL && list->scopes.only != 0) {
+        return EXPORTS_OK;
+    }
+
+    if (scope == NULL || scope->kind != token.kind) {
+        list->result = ctl_error("a token is left out, its scope does not "
+                                 "exist: run \"exportsctl verify\"");
+        return EXPORTS_OK;
+    }
+
+    return list->args->json ? list_json(list, key, &token, scope)
+                            : list_row(list, key, &token, scope);
+}
+
+
+static exports_rc_t
+list_json(list_t *list, const uint8_t *key, const exports_token_t *token,
+    const ctl_scope_t *scope)
+{
+    int               rc;
+    char             *text;
+    exports_rc_t      erc;
+    exports_error_t   error;
+
+    erc = exports_token_print(&text, key, token,
+                              ctl_scopes_name(&list->scopes, scope),
+                              scope->len, &error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    rc = ctl_print_line(text);
+    free(text);
+
+    if (rc != CTL_OK) {
+        list->result = rc;
+        return EXPORTS_FAILED;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+list_row(list_t *list, const uint8_t *key, const exports_token_t *token,
+    const ctl_scope_t *scope)
+{
+    char  id[EXPORTS_TOKEN_ID_LEN + 1], rights[RIGHTS_MAX];
+    char  expires[EXPORTS_TIME_TEXT_MAX + 1];
+    char  name[EXPORTS_SCOPE_NAME_MAX + 16], row[512];
+
+    exports_token_id(id, key);
+    id[EXPORTS_TOKEN_ID_LEN] = '\0';
+
+    (void) snprintf(name, sizeof(name), "%s %.*s",
+                    exports_kind_name(scope->kind), (int) scope->len,
+                    ctl_scopes_name(&list->scopes, scope));
+
+    (void) strcpy(expires, "never");
+
+    if (token->expires != 0) {
+        expires[exports_time_format(expires, token->expires)] = '\0';
+    }
+
+    describe_rights(rights, sizeof(rights), token);
+
+    (void) snprintf(row, sizeof(row), "%-20s  %-8s  %-20s  %-27s  %s", id,
+                    token_state(token, list->now), name, expires, rights);
+
+    if (ctl_print_line(row) != CTL_OK) {
+        list->result = CTL_FAILED;
+        return EXPORTS_FAILED;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static const char *
+token_state(const exports_token_t *token, uint64_t now)
+{
+    if (token->revoked != 0) {
+        return "revoked";
+    }
+
+    if (token->flags & EXPORTS_TOKEN_INACTIVE) {
+        return "inactive";
+    }
+
+    return exports_token_valid(token, now) ? "valid" : "expired";
+}
+
+
+/* the tables that fit into a line; --json has all */
+
+static void
+describe_rights(char *text, size_t size, const exports_token_t *token)
+{
+    char      *p;
+    size_t     left;
+    unsigned   i;
+
+    if (token->kind == EXPORTS_USER) {
+        (void) snprintf(text, size, "the user's");
+        return;
+    }
+
+    if (token->flags & EXPORTS_TOKEN_ADMIN) {
+        (void) snprintf(text, size, "admin");
+        return;
+    }
+
+    if ((token->flags & EXPORTS_TOKEN_TABLES) == 0) {
+        (void) snprintf(text, size, "all tables");
+        return;
+    }
+
+    p = text + snprintf(text, size, "%u table%s", token->ntables,
+                        CTL_S(token->ntables));
+
+    for (i = 0; i < token->ntables; i++) {
+        left = (size_t) (text + size - p);
+
+        if (left < 4 * token->tables[i].len + 8) {
+            (void) snprintf(p, left, ", ...");
+            return;
+        }
+
+        p += snprintf(p, left, i == 0 ? ": " : ", ");
+        (void) ctl_printable(p, (size_t) (text + size - p),
+                             token->tables[i].data, token->tables[i].len);
+        p += strlen(p);
+    }
+}
+
+
+int
+ctl_token_revoke(const ctl_args_t *args)
+{
+    int           rc;
+    json_t       *missing;
+    json_int_t    revoked;
+    ctl_store_t   store;
+
+    missing = json_array();
+    revoked = 0;
+
+    rc = ctl_store_write(&store, args);
+
+    if (rc == CTL_OK) {
+        rc = revoke_all(&store, args, &revoked, missing);
+    }
+
+    if (rc == CTL_OK && revoked > 0) {
+        rc = ctl_store_commit(&store);
+    }
+
+    ctl_store_close(&store);
+
+    if (rc != CTL_OK) {
+        json_decref(missing);
+        return rc;
+    }
+
+    rc = json_array_size(missing) > 0 ? CTL_FAILED : CTL_OK;
+
+    if (args->json) {
+        return rc | ctl_print_json(json_pack("{s:I, s:o}",
+                                             "revoked", revoked,
+                                             "missing", missing));
+    }
+
+    json_decref(missing);
+
+    (void) printf("revoked %lld token%s\n", (long long) revoked,
+                  CTL_S(revoked));
+
+    return rc;
+}
+
+
+static int
+revoke_all(ctl_store_t *store, const ctl_args_t *args, json_int_t *revoked,
+    json_t *missing)
+{
+    int              i;
+    const char      *id;
+    exports_rc_t     rc;
+    exports_error_t  error;
+
+    for (i = 0; i < args->noperands; i++) {
+        id = args->operands[i];
+
+        rc = exports_writer_revoke_token(store->writer, id, strlen(id),
+                                         &error);
+        switch (rc) {
+
+        case EXPORTS_OK:
+            (*revoked)++;
+            break;
+
+        case EXPORTS_NOT_FOUND:
+        case EXPORTS_INVALID:
+        case EXPORTS_CONFLICT:
+            ctl_message("%s", error.text);
+            (void) json_array_append_new(missing, ctl_json_text(id));
+            break;
+
+        default:
+            return ctl_error("%s", error.text);
+        }
+    }
+
+    return CTL_OK;
+}
