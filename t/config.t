@@ -1,0 +1,165 @@
+# What nginx -t says of our directives.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Exports::Test;
+
+my $STORE = 'exports_store %%DIR%%/store;';
+
+# name, where it goes, text, what is said: where: h(ttp), s(erver), l(ocation);
+# the line of the text is known, unless blocks are merged when they end
+my @bad = (
+    ['exports_api without exports_store', s =>
+     'location /a/ { exports_api project; }', qr/exports_store/],
+    ['an api that is none', s =>
+     "$STORE location /a/ { exports_api nothing; }", qr/"nothing"/],
+    ['no api', s => "$STORE location /a/ { exports_api; }",
+     qr/number of arguments/],
+    ['two apis', s => "$STORE location /a/ { exports_api project;"
+     . ' exports_api project; }', qr/duplicate/],
+    ['an api in a server', s => "$STORE exports_api project;",
+     qr/not allowed here/],
+    ['an unknown parameter', s =>
+     "$STORE location /a/ { exports_api project suffix=/; }", qr/"suffix=/],
+    ['a parameter without a value', s =>
+     "$STORE location /a/ { exports_api project prefix; }", qr/"prefix"/],
+    ['a parameter twice', s =>
+     "$STORE location /a/ { exports_api project prefix=/a/ prefix=/b/; }",
+     qr/number of arguments/],
+
+    # prefixes
+    ['an empty prefix', s =>
+     "$STORE location /a/ { exports_api project prefix=; }", qr/prefix/],
+    ['a prefix that is relative', s =>
+     "$STORE location /a/ { exports_api project prefix=a/; }", qr/prefix/],
+    ['a prefix with a control character', s =>
+     "$STORE location /a/ { exports_api project \"prefix=/a\tb/\"; }",
+     qr/prefix/],
+    ['a regex location without a prefix', s =>
+     "$STORE location ~ ^/a/ { exports_api project; }", qr/prefix/],
+    ['a named location without a prefix', s =>
+     "$STORE location \@a { exports_api project; }", qr/prefix/],
+
+    # stores
+    ['no path', h => 'exports_store;', qr/number of arguments/],
+    ['an empty path', h => 'exports_store "";', qr/exports_store|path/],
+    ['two stores', h => "$STORE $STORE", qr/duplicate/],
+    ['an unknown parameter of a store', h =>
+     'exports_store %%DIR%%/store readers=4;', qr/"readers=4"/],
+    (map { ["map_size=$_", h => "exports_store %%DIR%%/store map_size=$_;",
+            qr/map_size=\Q$_\E|map_size/] }
+        '', 'x', '0', '-1', '1x', '64gg', '1.5g', '99999999999999999999',
+        '9999999999g'),
+    (map { ["check=$_", h => "exports_store %%DIR%%/store check=$_;",
+            qr/check=\Q$_\E|check/] }
+        '', 'x', '0', '-1', '250mss', '99999999999999999999s'),
+    ['immutable with a value', h =>
+     'exports_store %%DIR%%/store immutable=on;', qr/"immutable=on"/],
+
+    # fallbacks
+    ['a fallback that is no name', h => 'exports_fallback /app;', qr{"/app"}],
+    ['a fallback without a name', h => 'exports_fallback @;', qr/"@"/],
+    ['no fallback', h => 'exports_fallback;', qr/number of arguments/],
+    ['two fallbacks', h => 'exports_fallback @a; exports_fallback @b;',
+     qr/duplicate/],
+);
+
+# name, where, text
+my @good = (
+    ['exports_store in http', h => $STORE],
+    ['in a server', s => "$STORE location /a/ { exports_api project; }"],
+    ['in the location', s => "location /a/ { $STORE exports_api project; }"],
+    ['behind the location', s => "location /a/ { exports_api project; } $STORE"],
+    ['a location in a location', s =>
+     "location /a/ { $STORE location /a/b/ { exports_api project; } }"],
+    ['another store inside', s =>
+     "$STORE location /a/ { exports_store %%DIR%%/none; exports_api project; }"],
+    ['no slash', s => "$STORE location /a { exports_api project; }"],
+    ['the root', s => "$STORE location / { exports_api project; }"],
+    ['an exact location', s =>
+     "$STORE location = /a/demo/exports { exports_api project prefix=/a/; }"],
+    ['a regex location', s =>
+     "$STORE location ~ ^/a/ { exports_api project prefix=/a/; }"],
+    ['a prefix without a slash', s =>
+     "$STORE location ~ ^/a/ { exports_api project prefix=/a; }"],
+    ['^~', s => "$STORE location ^~ /a/ { exports_api project; }"],
+    (map { ["map_size=$_", h => "exports_store %%DIR%%/store map_size=$_;"] }
+        qw(1m 512M 64g 1G 1048576)),
+    (map { ["check=$_", h => "exports_store %%DIR%%/store check=$_;"] }
+        qw(100ms 250ms 1s 1m)),
+    ['all parameters', h =>
+     'exports_store %%DIR%%/store immutable check=1s map_size=1g;'],
+    ['a relative path', h => 'exports_store store;'],
+    ['a path that is not there', s => 'exports_store %%DIR%%/none;'
+     . ' location /a/ { exports_api project; }'],
+    ['a fallback', s => "$STORE exports_fallback \@app;"
+     . ' location /a/ { exports_api project; } location @app { return 200; }'],
+    ['variables', h => 'log_format a "$exports_request_id $exports_scope '
+     . '$exports_total $exports_error $exports_cache";'],
+    ['two APIs of one store', s => "$STORE location /a/ { exports_api project; }"
+     . ' location /b/ { exports_api project; }'],
+);
+
+plan tests => 2 * @bad + @good + 3;
+
+my $t = Exports::Test->new;
+$t->store('store');
+
+# returns what nginx -t said, and the number of the line of the text
+sub check {
+    my ($where, $text) = @_;
+    my %at = (h => '', s => '', $where => $text);
+
+    return $t->check_conf(<<"EOC");
+%%MAIN%%
+events { }
+http {
+    %%HTTP%%
+    $at{h}
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        $at{s}
+    }
+}
+EOC
+}
+
+my %line = (h => 5, s => 8);
+
+for (@bad) {
+    my ($name, $where, $text, $said) = @$_;
+    my ($exit, $message) = check($where, $text);
+
+    is $exit, 1, "$name: refused" or diag $message;
+    my ($emerg) = $message =~ /\[emerg\] (.*)/;
+    my $line = $name eq 'exports_api without exports_store' ? '\d+'
+                                                            : $line{$where};
+    ok defined $emerg && $emerg =~ $said && $emerg =~ m{check\.conf:$line\b},
+       "$name: why, and the line"
+        or diag $message;
+}
+
+for (@good) {
+    my ($name, $where, $text) = @$_;
+    my ($exit, $message) = check($where, $text);
+
+    is $exit, 0, "$name: accepted" or diag $message;
+}
+
+# relative paths are nginx's prefix
+
+ok !-e 'store', 'nothing is made in the working directory';
+
+my ($exit, $said) = check(s => "$STORE location /a/ { exports_api user; }");
+SKIP: {
+    skip 'the user API is not there yet', 1
+        if $said =~ /"user"/ && $said !~ /key/;
+    is $exit, 1, 'the user API without a key file: refused' or diag $said;
+}
+
+$t->done;

@@ -1,0 +1,238 @@
+# exportsctl init, stat, verify, backup.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Exports::Test;
+
+my $t = Exports::Test->new;
+my @ctls = $t->ctls;
+
+plan tests => @ctls * 74 + 5;
+
+$t->conf(<<'EOC');
+%%MAIN%%
+events { }
+http {
+    %%HTTP%%
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /projects/ {
+            exports_api project;
+            exports_store %%DIR%%/backup0;
+        }
+    }
+}
+EOC
+
+my $uuid = qr/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/;
+my $lineage = '0190a6d2-7b1e-7c3f-9a55-2f6f0f6e1a01';
+my $n = 0;
+
+sub mode { sprintf '%04o', (stat $_[0])[2] & 07777 }
+
+for my $ctl (@ctls) {
+    $t->use_ctl($ctl);
+
+    # ---- init
+
+    my $store = $t->path("store$n");
+    my ($exit, $out, $err) = $t->ctl('init', $store, '--json', { umask => 077 });
+    is $exit, 0, 'init: exit' or diag $err;
+    my $said = json($out);
+    is $said->{path}, $store, 'init: where';
+    like $said->{lineage}, qr/^$uuid\z/, 'init: a random lineage';
+    is $said->{created}, JSON::PP::true, 'init: created';
+    is mode($store), '2770', 'init: mode of the directory, whatever the umask';
+    is mode("$store/data.mdb"), '0640', 'init: mode of data.mdb';
+    is mode("$store/lock.mdb"), '0660', 'init: mode of lock.mdb';
+
+    my $again = json($t->ctl_ok('init', $store, '--json'));
+    is $again->{created}, JSON::PP::false, 'init: again';
+    is $again->{lineage}, $said->{lineage}, 'init: again: the same';
+
+    $out = $t->ctl_ok('init', $t->path("given$n"), '--lineage', uc $lineage);
+    like $out, qr/created.*\b\Q$lineage\E\b/, 'init: --lineage';
+    ($exit, undef, $err) = $t->ctl('init', $t->path("given$n"), '--lineage',
+                                   '11111111-1111-4111-8111-111111111111');
+    is $exit, 1, 'init: another --lineage: exit';
+    like $err, qr/\Q$lineage/, 'init: another --lineage: says which it has';
+    isnt json($t->ctl_ok('init', $t->path("third$n"), '--json'))->{lineage},
+         $said->{lineage}, 'init: another store, another lineage';
+
+    ($exit, undef, $err) = $t->ctl('init', $t->path("no/such/$n"));
+    is $exit, 1, 'init: no parent';
+    my $file = $t->write_file("file$n", 'x');
+    ($exit, undef, $err) = $t->ctl('init', $file);
+    is $exit, 1, 'init: a file';
+    is $t->read_file($file), 'x', 'init: a file is left alone';
+
+    # into a directory that is there
+
+    mkdir $t->path("there$n");
+    is json($t->ctl_ok('init', $t->path("there$n"), '--json'))->{created},
+       JSON::PP::true, 'init: an empty directory';
+
+    mkdir $t->path("foreign$n");
+    $t->write_file("foreign$n/data.mdb", 'x' x 20000);
+    ($exit, undef, $err) = $t->ctl('init', $t->path("foreign$n"));
+    is $exit, 1, 'init: a foreign data.mdb: exit';
+    like $err, qr/LMDB/, 'init: a foreign data.mdb: why';
+    is $t->read_file("foreign$n/data.mdb"), 'x' x 20000,
+       'init: a foreign data.mdb is left alone';
+
+    SKIP: {
+        my $group = $t->user && getgrgid((getpwnam $t->user)[3]);
+        skip 'groups are given by root', 3 if !$group;
+        my $path = $t->path("group$n");
+        my $gid = getgrnam($group);
+        $t->ctl_ok('init', $path, '--group', $group);
+        is((stat $path)[5], $gid, 'init: --group: the directory');
+        is((stat "$path/$_")[5], $gid, "init: --group: $_")
+            for 'data.mdb', 'lock.mdb';
+    }
+
+    # ---- stat
+
+    my $stat = json($t->ctl_ok('stat', $store, '--json'));
+    is $stat->{lineage}, $said->{lineage}, 'stat: lineage';
+    is $stat->{format}, 1, 'stat: format';
+    is $stat->{path}, $store, 'stat: path';
+    is $stat->{entries}{manifests}, 0, 'stat: empty';
+    cmp_ok $stat->{readers}, '<=', $stat->{readers_max}, 'stat: readers';
+    is $stat->{readers_max}, 1024, 'stat: reader slots';
+    is $stat->{map_size}, 64 << 30, 'stat: map_size';
+
+    my $txn = $stat->{txnid};
+    $t->load($store, map { project_line(project => 'demo', id => "exp_$_",
+        status => $_ % 2 ? 'ready' : 'not_found') } 1 .. 500);
+    $stat = json($t->ctl_ok('stat', $store, '--json'));
+    is $stat->{entries}{manifests}, 500, 'stat: manifests';
+    is $stat->{entries}{ids}, 500, 'stat: ids';
+    is $stat->{entries}{facets}, 1000, 'stat: facets';
+    is $stat->{txnid}, $txn + 1, 'stat: one commit';
+    cmp_ok $stat->{pages_used} * $stat->{page_size}, '<=',
+           -s "$store/data.mdb", 'stat: pages';
+    my $text = $t->ctl_ok('stat', $store);
+    like $text, qr/^manifests\s+500 entries$/m, 'stat: for people';
+    like $text, qr/^readers\s+\d+ of 1024/m, 'stat: readers, for people';
+
+    # ---- a small map: full, and room again
+
+    my $small = $t->path("small$n");
+    $t->ctl_ok('init', $small, '--map-size', '256k');
+    my @many = map { project_line(project => 'demo', id => "exp_$_",
+                                  table => 'x' x 900) } 1 .. 1000;
+    ($exit, $out, $err) = $t->ctl('import', $small, '-', '--map-size', '256k',
+        '--batch', 50, { stdin => join "\n", @many, '' });
+    is $exit, 1, 'a full map: exit';
+    like $err, qr/map is full.*--map-size/, 'a full map: says what to do';
+    my $kept = () = $t->ctl_ok('export', $small) =~ /\n/g;
+    is $kept % 50, 0, "a full map: whole batches ($kept)";
+    like $err, qr/\b$kept\b.*committed/, 'a full map: says which';
+    ($exit, undef, $err) = $t->ctl('delete', $small, '--project', 'demo',
+                                   'exp_1');
+    is $exit, 0, 'a larger map: deletes work' or diag $err;
+    $t->load($small, @many);
+    $kept = () = $t->ctl_ok('export', $small) =~ /\n/g;
+    is $kept, 1000, 'a larger map: goes on';
+    like $t->ctl_ok('verify', $small), qr/\b0 faults/, 'a larger map: sound';
+
+    # ---- verify
+
+    $t->token($store, project => 'demo', token => 'pat_x');
+    my $result = json($t->ctl_ok('verify', $store, '--json'));
+    is_deeply $result, { faults => [], complete => JSON::PP::true, scopes => 1,
+        tokens => 1, manifests => 500, ids => 500, entries => 1000,
+        found => 0, repaired => 0 }, 'verify: --json';
+    like $t->ctl_ok('verify', $store), qr/500 manifests.*\b0 faults/,
+         'verify: for people';
+    $result = json($t->ctl_ok('verify', $store, '--repair', '--json'));
+    is $result->{repaired}, 0, 'verify --repair: nothing to mend';
+
+    # a record is damaged: a byte of the first one in the file
+
+    my $broken = $t->path("broken$n");
+    my @three = map { project_line(project => 'demo', id => "exp_$_",
+                                   table => "findme$_") } 1 .. 3;
+    $t->store("broken$n", @three);
+    my $before = $t->ctl_ok('export', $broken);
+    my $data = $t->read_file("$broken/data.mdb");
+    open my $fh, '+<:raw', "$broken/data.mdb" or die "open: $!";
+    my $places = 0;
+    while ($data =~ /findme2/g) {
+        seek $fh, $-[0], 0;
+        print $fh 'findmeX';
+        $places++;
+    }
+    close $fh;
+    cmp_ok $places, '>', 0, 'damage is done';
+
+    ($exit, $out, $err) = $t->ctl('verify', $broken);
+    is $exit, 1, 'verify: a damaged record: exit';
+    like $out, qr/\b[1-9]\d* faults?/, 'verify: a damaged record: counted';
+    ($exit, $out, $err) = $t->ctl('verify', $broken, '--json');
+    is $exit, 1, 'verify: --json: exit';
+    cmp_ok scalar @{ json($out)->{faults} }, '>', 0, 'verify: --json: faults';
+    ($exit) = $t->ctl('get', $broken, '--project', 'demo', 'exp_2');
+    is $exit, 1, 'get: a damaged record';
+    ($exit, $out) = $t->ctl('export', $broken);
+    is $exit, 1, 'export: a damaged record: exit';
+    is scalar(() = $out =~ /\n/g), 2, 'export: the others are saved';
+    ($exit) = $t->ctl('backup', $broken, $t->path("brokencopy$n"));
+    is $exit, 1, 'backup: of a damaged store';
+    ok !-e $t->path("brokencopy$n"), 'backup: leaves nothing then';
+
+    ($exit, $out, $err) = $t->ctl('verify', $broken, '--repair');
+    is $exit, 0, 'verify --repair: exit' or diag $out, $err;
+    like $t->ctl_ok('verify', $broken), qr/\b0 faults/, 'verify --repair: sound';
+    is scalar(() = $t->ctl_ok('export', $broken) =~ /\n/g), 2,
+       'verify --repair: what was readable is kept';
+    $t->load($broken, $three[1]);
+    is $t->ctl_ok('export', $broken), $before, 'and what was lost can come back';
+    like $t->ctl_ok('verify', $broken), qr/\b0 faults/, 'and is sound';
+
+    # ---- backup
+
+    my $copy = $t->path("backup$n");
+    my $backup = json($t->ctl_ok('backup', $store, $copy, '--json',
+                                 { umask => 077 }));
+    is_deeply $backup, { path => $copy, bytes => -s "$copy/data.mdb",
+                         verified => JSON::PP::true }, 'backup: --json';
+    is mode($copy), '2770', 'backup: mode of the directory';
+    is mode("$copy/data.mdb"), '0640', 'backup: mode of data.mdb';
+    is((stat "$copy/data.mdb")[5], (stat "$store/data.mdb")[5], 'backup: group');
+    is $t->ctl_ok('export', $copy, '--tokens'),
+       $t->ctl_ok('export', $store, '--tokens'), 'backup: the same manifests';
+    like $t->ctl_ok('verify', $copy), qr/\b0 faults/, 'backup: sound';
+    is json($t->ctl_ok('stat', $copy, '--json'))->{lineage}, $said->{lineage},
+       'backup: the same lineage';
+    $t->load($copy, project_line(project => 'demo', id => 'exp_new'));
+    is json($t->ctl_ok('stat', $copy, '--json'))->{entries}{manifests}, 501,
+       'backup: can be written to';
+    ($exit, undef, $err) = $t->ctl('backup', $store, $copy);
+    is $exit, 1, 'backup: over another: exit';
+    like $err, qr/exists/, 'backup: over another: why';
+    is json($t->ctl_ok('backup', $store, $t->path("fast$n"), '--no-verify',
+                       '--json'))->{verified}, JSON::PP::false,
+       'backup: --no-verify';
+    is scalar(my @rest = glob $t->path('*.tmp.*')), 0, 'backup: leaves no files';
+
+    $n++;
+}
+
+# a backup is served
+
+$t->token($t->path('backup0'), project => 'demo', token => 'pat_y');
+$t->run;
+for ('pat_x', 'pat_y') {
+    my $r = $t->get('/projects/demo/exports', Authorization => "Bearer $_");
+    is $r->status, 200, "a backup is served: $_";
+    is $r->json->{data}{total}, 501, 'all of it';
+}
+
+$t->done;

@@ -1,0 +1,207 @@
+# The same answers over HTTP/2, many streams on one connection.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+
+use Exports::Test;
+
+my $t = Exports::Test->new;
+
+$t->conf(<<'EOC');
+%%MAIN%%
+events { }
+http {
+    %%HTTP%%
+    exports_store %%DIR%%/store;
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT_h2%% http2;
+        location /projects/ { exports_api project; }
+        location /deny/ { exports_api project; deny all; }
+    }
+}
+EOC
+
+my ($exit, $said) = $t->check_conf($t->{template});
+plan skip_all => 'nginx without HTTP/2' if $said =~ /http_v2_module/;
+plan tests => 20;
+
+my $store = $t->store('store', map { project_line(
+    project => 'demo', id => "exp_$_",
+    created_at => stamp(1_700_000_000_000_000 + $_)) } 1 .. 300);
+my $bearer = 'Bearer ' . $t->token($store, project => 'demo');
+
+$t->run;
+
+
+# ---- as much HTTP/2 as that takes ------------------------------------------
+
+sub frame {
+    my ($type, $flags, $stream, $payload) = @_;
+    return substr(pack('N', length $payload), 1)
+           . pack('CCN', $type, $flags, $stream) . $payload;
+}
+
+# a literal that is not indexed, without Huffman
+sub literal {
+    my ($name, $value) = @_;
+    return "\0" . join '', map {
+        my $n = length;
+        ($n < 127 ? pack 'C', $n : pack('C', 127) . varint($n - 127)) . $_
+    } $name, $value;
+}
+
+sub varint {
+    my ($n) = @_;
+    my $bytes = '';
+    while ($n > 127) {
+        $bytes .= pack 'C', $n & 127 | 128;
+        $n >>= 7;
+    }
+    return $bytes . pack 'C', $n;
+}
+
+my $next = 1;
+
+sub request {
+    my ($method, $path, %headers) = @_;
+    my $stream = $next;
+    $next += 2;
+
+    my $block = join '', literal(':method', $method), literal(':scheme', 'http'),
+        literal(':path', $path), literal(':authority', 'localhost'),
+        map { literal($_, $headers{$_}) } sort keys %headers;
+
+    # END_STREAM, END_HEADERS
+    return ($stream, frame(1, 5, $stream, $block));
+}
+
+# the status: the first field, indexed, or its digits as they are
+sub status_of {
+    my ($block) = @_;
+    $block =~ s/^[\x20-\x3f]//;
+    my %static = (0x88 => 200, 0x89 => 204, 0x8a => 206, 0x8b => 304,
+                  0x8c => 400, 0x8d => 404, 0x8e => 500);
+    return $static{ ord $block } // substr $block, 2, 3;
+}
+
+my $c = $t->connect('h2');
+my %answer;
+
+$c->send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+         frame(4, 0, 0, pack 'nN', 4, 0x7fffffff),      # window of streams
+         frame(8, 0, 0, pack 'N', 0x7fff0000));         # of the connection
+
+# reads until all of these streams have ended
+sub answers {
+    my @streams = @_;
+
+    until (!grep { !$answer{$_}{end} } @streams) {
+        $c->_until(sub { length $c->{in} >= 9 }) or die 'closed';
+        my ($length, $type, $flags, $stream) =
+            (unpack('N', "\0" . substr $c->{in}, 0, 3),
+             unpack 'CCN', substr $c->{in}, 3, 6);
+        $c->_until(sub { length $c->{in} >= 9 + $length }) or die 'closed';
+        my $payload = substr $c->{in}, 9, $length;
+        substr $c->{in}, 0, 9 + $length, '';
+
+        my $answer = $answer{$stream} //= {};
+        $answer->{$_} //= '' for 'body', 'headers';
+        $answer->{body} .= $payload if $type == 0;
+        $answer->{headers} .= $payload if $type == 1 || $type == 9;
+        $answer->{end} = 1 if $type <= 1 && $flags & 1 || $type == 3;
+        $answer->{reset} = 1 if $type == 3;
+        $c->send(frame(4, 1, 0, '')) if $type == 4 && !($flags & 1);
+    }
+
+    return map { +{ %{ $answer{$_} }, status => status_of($answer{$_}{headers}) } }
+           @streams;
+}
+
+sub ask {
+    my ($stream, $bytes) = request(@_);
+    $c->send($bytes);
+    return (answers($stream))[0];
+}
+
+
+# ---- the answers -----------------------------------------------------------
+
+my @auth = (authorization => $bearer);
+my $r = ask(GET => '/projects/demo/exports?limit=2', @auth);
+is $r->{status}, 200, 'a list';
+
+my $one = $t->get('/projects/demo/exports?limit=2', Authorization => $bearer);
+is masked($r->{body}), masked($one->body), 'the same as over HTTP/1.1';
+
+is length ask(GET => '/projects/demo/exports?limit=500', @auth)->{body},
+   length $t->get('/projects/demo/exports?limit=500',
+                  Authorization => $bearer)->body, 'a long one';
+
+$r = ask(HEAD => '/projects/demo/exports?limit=2', @auth);
+is $r->{status}, 200, 'HEAD';
+is $r->{body}, '', 'HEAD: no body';
+
+$r = ask(GET => '/projects/demo/exports?limit=2', @auth,
+         'if-none-match' => $one->header('ETag'));
+is $r->{status}, 304, 'not modified';
+is $r->{body}, '', 'not modified: no body';
+
+for (['/projects/demo/exports', [], 401, 'missing_authorization'],
+     ['/projects/demo/exports', [authorization => 'Bearer x'], 401,
+      'invalid_token'],
+     ['/projects/demo/exports?limit=0', \@auth, 400, 'validation_failed'],
+     ['/projects/demo', \@auth, 404, 'not_found'],
+     ['/deny/demo/exports', \@auth, 403, 'forbidden'])
+{
+    my ($path, $headers, $status, $code) = @$_;
+    $r = ask(GET => $path, @$headers);
+    is "$r->{status} " . json($r->{body})->{error}{code}, "$status $code",
+       "$path: $status";
+}
+
+$r = ask(POST => '/projects/demo/exports', @auth);
+is "$r->{status} " . json($r->{body})->{error}{code}, '405 method_not_allowed',
+   'POST';
+
+# a body that is longer than all windows, to a route that does not want it
+
+my ($stream) = request('POST', '/x');
+my $block = (request('POST', '/projects/demo/exports', @auth))[1];
+$next -= 2;
+substr $block, 4, 1, "\4";                              # END_HEADERS only
+substr $block, 5, 4, pack 'N', $stream;
+$c->send($block, frame(0, 0, $stream, 'x' x 16000), frame(0, 1, $stream, 'x'));
+($r) = answers($stream);
+is $r->{status}, 405, 'POST with a body';
+is ask(GET => '/projects/demo/exports', @auth)->{status}, 200,
+   'the connection goes on';
+
+# a hundred streams at once, each with its own answer
+
+my (@streams, $bytes);
+for my $n (0 .. 99) {
+    my ($stream, $request) = request($n % 4 ? 'GET' : 'HEAD',
+        "/projects/demo/exports?limit=50&offset=$n", @auth);
+    push @streams, $stream;
+    $bytes .= $request;
+}
+$c->send($bytes);
+
+my @answers = answers(@streams);
+is scalar(grep { $_->{status} == 200 } @answers), 100, '100 streams at once';
+is scalar(grep { my $n = $_;
+                 my $body = $answers[$n]{body};
+                 $n % 4 ? $body !~ /"limit":50,"offset":$n\}/ : $body ne '' }
+          0 .. 99), 0, 'each has its own answer';
+ok !(grep { $_->{reset} } @answers), 'no stream was reset';
+my %ids = map { $_ => 1 } map { $_->{body} =~ /"request_id":"([^"]+)"/ }
+          @answers;
+is keys %ids, 75, 'and its own request id';
+
+$c->close;
+$t->done;

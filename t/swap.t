@@ -1,0 +1,266 @@
+# A store that is replaced while it is served: by a symlink, by a rename, by
+# accident.  Each answer is of one generation, the new one is there within a
+# second, and what is left behind is let go.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use File::Copy ();
+use Test::More;
+use Time::HiRes 'time';
+
+use Exports::Test;
+
+my $SWAPS = 12;
+
+plan tests => 5 * $SWAPS + 24;
+
+my $t = Exports::Test->new;
+
+$t->conf(<<'EOC');
+%%MAIN%%
+worker_processes 2;
+events { }
+http {
+    %%HTTP%%
+    keepalive_requests 100000;
+    exports_store %%DIR%%/current;
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /projects/ { exports_api project; }
+        location /again/ { exports_api project; exports_store %%DIR%%/again; }
+        location /direct/ { exports_api project; exports_store %%DIR%%/one; }
+        location /quick/ {
+            exports_api project;
+            exports_store %%DIR%%/quick check=20ms;
+        }
+        location /small/ {
+            exports_api project;
+            exports_store %%DIR%%/small map_size=1m;
+        }
+    }
+}
+EOC
+
+my $token = 'pat_of_all_generations';
+my @auth = (Authorization => "Bearer $token");
+
+# a generation: its exports carry its name, and their number differs
+sub generation {
+    my ($name, $n) = @_;
+    my $path = $t->store($name, map { project_line(
+        project => 'demo', id => "exp_${name}_$_",
+        created_at => stamp(1_700_000_000_000_000 + $_)) } 1 .. $n);
+
+    $t->token($path, project => 'demo', token => $token);
+
+    return $path;
+}
+
+sub swap {
+    my ($to, $link) = @_;
+    unlink $t->path('new');
+    symlink $t->path($to), $t->path('new') or die "symlink: $!";
+    rename $t->path('new'), $t->path($link) or die "rename: $!";
+}
+
+my %count = (one => 150, two => 260);
+generation($_, $count{$_}) for sort keys %count;
+generation('small', 3);
+swap('one', $_) for qw(current again quick);
+
+$t->run;
+
+# the generation of an answer, or what is wrong with it
+sub generation_of {
+    my ($r) = @_;
+    return 'status ' . $r->status . ': ' . $r->body if $r->status != 200;
+
+    my ($name) = ((ids($r))[0] // '') =~ /^exp_(\w+)_\d+$/
+        or return 'empty';
+    my @want = map { "exp_${name}_$_" } reverse 1 .. $count{$name};
+
+    return 'a mixture: ' . join ' ', ids($r)
+        if join(' ', ids($r)) ne "@want" || total($r) != $count{$name};
+
+    return $name;
+}
+
+my $uri = 'demo/exports?limit=500';
+
+
+# ---- a symlink is swapped under load ---------------------------------------
+
+my @connections = map { $t->connect } 1 .. 4;
+my $which = 'one';
+
+for my $swap (1 .. $SWAPS) {
+    $which = $which eq 'one' ? 'two' : 'one';
+    swap($which, 'current');
+
+    my $end = time + 1;
+    my (%seen, $last, $back);
+
+    # until all connections, of both workers, have seen the new one
+
+    while (time < $end && ($seen{$which} // 0) < 40) {
+        for my $c (@connections) {
+            my $g = generation_of($c->get("/projects/$uri", @auth));
+            $seen{$g}++;
+            $back++ if ($c->{generation} // '') eq $which && $g ne $which;
+            $c->{generation} = $g;
+        }
+    }
+
+    my @other = grep { !/^(?:one|two)\z/ } keys %seen;
+
+    ok !@other, "swap $swap: each answer is of one generation"
+        or diag @other;
+    is scalar(grep { $_->{generation} eq $which } @connections),
+       @connections, "swap $swap: followed within a second";
+    ok !$back, "swap $swap: and never back";
+
+    # ETags of one are not those of the other
+    my $r = $connections[0]->get("/projects/$uri", @auth);
+    is generation_of($r), $which, "swap $swap: still";
+    my $etag = $r->header('ETag');
+    is $connections[1]->get("/projects/$uri", @auth, 'If-None-Match' => $etag)
+           ->status, 304, "swap $swap: one ETag in both workers";
+}
+
+# a worker holds each store once, however many paths lead there, and lets go
+# of what it no longer serves
+
+sub maps {
+    my ($name) = @_;
+    return map { my $maps = $t->read_file("/proc/$_/maps");
+                 scalar(() = $maps =~ m{/$name/data\.mdb}g) } $t->workers;
+}
+
+swap('two', $_) for qw(current again quick);
+rename $t->path('one'), $t->path('old') or die "rename: $!";
+generation('one', $count{one});
+
+for my $c (@connections) {
+    wait_for { generation_of($c->get("/projects/$uri", @auth)) eq 'two'
+               && generation_of($c->get("/again/$uri", @auth)) eq 'two'
+               && generation_of($c->get("/quick/$uri", @auth)) eq 'two' } 3;
+    is generation_of($c->get("/direct/$uri", @auth)), 'one', 'a new directory';
+}
+
+ok wait_for(sub { !grep { $_ } maps('old') }, 3),
+   'what is no longer served is unmapped';
+cmp_ok $_, '<=', 1, 'mapped once, though three paths lead there'
+    for maps('two');
+
+
+# ---- a swap to what is no store, and back ----------------------------------
+
+mkdir $t->path('void');
+swap('void', 'current');
+$t->allow_log(qr{/(?:void|current)\b});
+
+my $r;
+wait_for { $r = $t->get("/projects/$uri", @auth); $r->status == 503 } 3;
+like $r->status, qr/^(?:503|200)\z/, 'swapped to nothing';
+is generation_of($t->get("/again/$uri", @auth)), 'two',
+   'other paths do not mind';
+swap('one', 'current');
+wait_for { $r = $t->get("/projects/$uri", @auth); $r->status == 200
+           && generation_of($r) eq 'one' } 3;
+is generation_of($r), 'one', 'and back';
+
+
+# ---- a short interval ------------------------------------------------------
+
+for ('one', 'two') {
+    my $to = $_;
+    swap($to, 'quick');
+    ok wait_for(sub { generation_of($t->get("/quick/$uri", @auth)) eq $to },
+                0.5), "check=20ms: $to";
+}
+
+
+# ---- a rename over data.mdb ------------------------------------------------
+
+# wrong as it is, it is noticed
+my $copy = generation('copy', 7);
+$count{copy} = 7;
+rename "$copy/data.mdb", $t->path('one/data.mdb') or die "rename: $!";
+
+ok wait_for(sub { generation_of($t->get("/direct/$uri", @auth)) eq 'copy' }, 3),
+   'a file renamed over data.mdb is noticed';
+ok wait_for(sub { generation_of($t->get("/projects/$uri", @auth)) eq 'copy' },
+            3), 'also through the symlink';
+
+
+# ---- lock.mdb deleted ------------------------------------------------------
+
+$t->load($t->path('two'), project_line(project => 'demo', id => 'exp_before'));
+unlink $t->path('two/lock.mdb') or die "unlink: $!";
+$t->load($t->path('two'), project_line(project => 'demo', id => 'exp_after'));
+
+ok wait_for(sub { grep { $_ eq 'exp_after' }
+                  ids($t->get("/again/$uri", @auth)) }, 3),
+   'a deleted lock.mdb is noticed';
+$t->load($t->path('two'), project_line(project => 'demo', id => 'exp_later',
+         created_at => '2026-07-01T00:00:00Z'));
+ok wait_for(sub { (ids($t->get("/again/$uri", @auth)))[0] eq 'exp_later' }, 3),
+   'and later writes are seen';
+
+
+# ---- the map grows over what the directive says ----------------------------
+
+my @c = map { $t->connect } 1 .. 4;
+my ($errors, $n) = (0, 3);
+
+for my $batch (1 .. 8) {
+    $t->load($t->path('small'), map { project_line(
+        project => 'demo', id => sprintf('exp_%d_%04d', $batch, $_),
+        table => 'x' x 1000, status_reason => 'y' x 1000) } 1 .. 200);
+    $n += 200;
+
+    for (@c) {
+        $r = $_->get('/small/demo/exports?limit=500', @auth);
+        $errors++ if $r->status != 200 || total($r) != $n;
+    }
+}
+
+is $errors, 0, 'a writer that outgrows map_size';
+cmp_ok -s $t->path('small/data.mdb'), '>', 3 << 20, 'it does';
+
+
+# ---- the file is cut under the reader --------------------------------------
+
+$t->allow_log(qr{/(?:small|one|copy|two)\b}, qr/SIGBUS|signal 7 /);
+my @before = $t->workers;
+truncate $t->path('small/data.mdb'), 65536 or die "truncate: $!";
+
+my %status;
+for (1 .. 40) {
+    my $c = $c[$_ % @c];
+    $r = eval { $c->get("/small/demo/exports?limit=500&offset=$_", @auth) };
+    $status{$r ? $r->status : 'none'}++;
+}
+ok !$status{none}, 'a truncated file: each request is answered'
+    or diag explain \%status;
+ok $status{503} || $status{500}, 'a truncated file: with an error'
+    or diag explain \%status;
+is generation_of($t->get("/projects/$uri", @auth)), 'copy',
+   'other stores are served';
+is "@{[$t->workers]}", "@before", 'no worker has died';
+
+File::Copy::copy($t->path('two/data.mdb'), $t->path('fresh'))
+    or die "copy: $!";
+if ($t->user) {
+    chown -1, (getpwnam $t->user)[3], $t->path('fresh');
+    chmod 0640, $t->path('fresh');
+}
+rename $t->path('fresh'), $t->path('small/data.mdb') or die "rename: $!";
+ok wait_for(sub { $t->get('/small/demo/exports', @auth)->status == 200 }, 10),
+   'and recovers when it is replaced';
+
+$_->close for @connections, @c;
+$t->done;
