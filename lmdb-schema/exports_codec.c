@@ -33,10 +33,10 @@ static void put16(uint8_t *p, uint16_t value);
 static void put32(uint8_t *p, uint32_t value);
 static void write_bytes(writer_t *w, const void *data, size_t len);
 static void write_string(writer_t *w, const exports_str_t *str);
-static exports_str_t read_string(reader_t *rd);
-static int sealed(const uint8_t *p, size_t len, uint32_t magic,
+static inline exports_str_t read_string(reader_t *rd);
+static inline int sealed(const uint8_t *p, size_t len, uint32_t magic,
     const uint8_t *key, size_t key_len);
-static exports_rc_t item_header(exports_item_t *item, const uint8_t *key,
+static inline exports_rc_t item_header(exports_item_t *item, const uint8_t *key,
     const uint8_t *p, size_t len);
 
 
@@ -311,7 +311,9 @@ exports_item_decode(exports_item_t *item, const uint8_t *key,
 
     item->id = read_string(&rd);
 
-    return (rd.failed || item->id.data == NULL) ? EXPORTS_CORRUPT : EXPORTS_OK;
+    return (rd.failed || item->id.data == NULL
+            || item->id.len > EXPORTS_ID_MAX)
+               ? EXPORTS_CORRUPT : EXPORTS_OK;
 }
 
 
@@ -345,6 +347,7 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
 
     if (rd.failed || rd.pos != rd.end
         || record->item.id.data == NULL
+        || record->item.id.len > EXPORTS_ID_MAX
         || record->storage_backend.data == NULL
         || record->content_type.data == NULL
         || (record->item.kind == EXPORTS_USER && record->group.data == NULL)
@@ -578,7 +581,7 @@ write_string(writer_t *w, const exports_str_t *str)
 }
 
 
-static exports_str_t
+static inline exports_str_t
 read_string(reader_t *rd)
 {
     size_t         len;
@@ -609,7 +612,7 @@ read_string(reader_t *rd)
 }
 
 
-static int
+static inline int
 sealed(const uint8_t *p, size_t len, uint32_t magic, const uint8_t *key,
     size_t key_len)
 {
@@ -621,7 +624,9 @@ sealed(const uint8_t *p, size_t len, uint32_t magic, const uint8_t *key,
 }
 
 
-static exports_rc_t
+/* for each record of a page: inline, and no call but the checksum's */
+
+static inline exports_rc_t
 item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
     size_t len)
 {
@@ -640,7 +645,8 @@ item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
     item->json = (const char *) p + EXPORTS_RECORD_HEADER;
 
     if ((item->kind != EXPORTS_PROJECT && item->kind != EXPORTS_USER)
-        || exports_status_name(item->status) == NULL
+        || item->status < EXPORTS_STATUS_READY
+        || item->status > EXPORTS_STATUS_CANCELLED
         || (item->flags & ~EXPORTS_RECORD_FLAGS) != 0
         || item->json_len > len - EXPORTS_RECORD_HEADER
         || item->link_pos > item->json_len)

@@ -22,13 +22,15 @@ static exports_rc_t open_mdb(exports_env_t *env,
     const exports_env_options_t *options, int is_short,
     exports_error_t *error);
 static exports_rc_t check_locks(exports_env_t *env, exports_error_t *error);
+static exports_rc_t check_others(exports_env_t *env, MDB_txn *txn,
+    exports_error_t *error);
 static exports_rc_t open_databases(exports_env_t *env, MDB_txn *txn,
     int create, exports_error_t *error);
 static exports_rc_t create_meta(exports_env_t *env, MDB_txn *txn,
     const uint8_t *lineage, exports_error_t *error);
 static exports_rc_t check_meta(exports_env_t *env, MDB_txn *txn,
     const exports_env_options_t *options, exports_error_t *error);
-static exports_rc_t count_free(MDB_txn *txn, uint64_t from, uint64_t *count);
+static exports_rc_t count_free(MDB_txn *txn, uint64_t *count);
 static void assert_failed(MDB_env *mdb, const char *message);
 
 
@@ -229,7 +231,7 @@ exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
         stat->entries[i] = st.ms_entries;
     }
 
-    if (rc == 0 && count_free(txn, 0, &stat->pages_free) != EXPORTS_OK) {
+    if (rc == 0 && count_free(txn, &stat->pages_free) != EXPORTS_OK) {
         rc = MDB_CORRUPTED;
     }
 
@@ -251,8 +253,8 @@ exports_env_on_assert(exports_env_t *env, void (*handler)(const char *message))
 exports_rc_t
 exports_env_fill(exports_env_t *env, exports_error_t *error)
 {
-    int           fd, rc;
-    uint64_t      have, need, count;
+    int           fd, rc, attempt;
+    uint64_t      have, need;
     MDB_txn      *txn;
     MDB_stat      st;
     MDB_envinfo   info;
@@ -267,32 +269,59 @@ exports_env_fill(exports_env_t *env, exports_error_t *error)
                              strerror(errno));
     }
 
-    have = (uint64_t) sb.st_size / st.ms_psize;
-    need = info.me_last_pgno + 1;
-
-    if (have >= need) {
+    if ((uint64_t) sb.st_size / st.ms_psize > info.me_last_pgno) {
         return EXPORTS_OK;
     }
 
-    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
-    if (rc != 0) {
-        return exports_mdb_error(error, env, "reading", rc);
+    /* others may write at the same time; the transaction pins what is read */
+
+    erc = EXPORTS_STALE;
+
+    for (attempt = 0; attempt < OPEN_ATTEMPTS && erc == EXPORTS_STALE;
+         attempt++)
+    {
+        rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+
+        if (rc == MDB_READERS_FULL && exports_env_reap(env) > 0) {
+            rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
+        }
+
+        if (rc == MDB_MAP_RESIZED) {
+
+            /* by another's commit, who looks after the file, too */
+
+            return EXPORTS_OK;
+        }
+
+        if (rc != 0) {
+            return exports_mdb_error(error, env, "reading", rc);
+        }
+
+        erc = exports_probe_short(fd, mdb_txn_id(txn), &have, &need);
+
+        mdb_txn_abort(txn);
     }
 
-    erc = count_free(txn, have, &count);
-
-    mdb_txn_abort(txn);
-
-    if (erc != EXPORTS_OK || count != need - have) {
+    if (erc != EXPORTS_OK) {
         return exports_error(error, EXPORTS_CORRUPT,
                              "\"%s/" EXPORTS_DATA_FILE "\" is truncated",
                              env->path);
     }
 
-    if (ftruncate(fd, (off_t) (need * st.ms_psize)) == -1) {
+    if (have >= need) {
+        return EXPORTS_OK;
+    }
+
+    /* never by ftruncate(): another process may just have made it longer */
+
+    do {
+        rc = posix_fallocate(fd, (off_t) have, (off_t) (need - have));
+    } while (rc == EINTR);
+
+    if (rc != 0) {
         return exports_error(error, EXPORTS_FAILED,
                              "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
-                             "extended: %s", env->path, strerror(errno));
+                             "extended: %s", env->path, strerror(rc));
     }
 
     return EXPORTS_OK;
@@ -379,6 +408,10 @@ open_mdb(exports_env_t *env, const exports_env_options_t *options,
 
     erc = check_locks(env, error);
 
+    if (erc == EXPORTS_OK && (options->flags & EXPORTS_ENV_CREATE)) {
+        erc = check_others(env, txn, error);
+    }
+
     if (erc == EXPORTS_OK) {
         erc = open_databases(env, txn, options->flags & EXPORTS_ENV_CREATE,
                              error);
@@ -424,6 +457,39 @@ check_locks(exports_env_t *env, exports_error_t *error)
     }
 
     return EXPORTS_OK;
+}
+
+
+/* no store is made of what is another program's */
+
+static exports_rc_t
+check_others(exports_env_t *env, MDB_txn *txn, exports_error_t *error)
+{
+    int       rc;
+    MDB_dbi   names;
+    MDB_val   k, v;
+    MDB_stat  st;
+
+    k.mv_data = EXPORTS_DB_META;
+    k.mv_size = sizeof(EXPORTS_DB_META) - 1;
+
+    rc = mdb_dbi_open(txn, NULL, 0, &names);
+
+    if (rc == 0) {
+        rc = mdb_stat(txn, names, &st);
+    }
+
+    if (rc == 0 && st.ms_entries > 0) {
+        rc = mdb_get(txn, names, &k, &v);
+    }
+
+    if (rc == MDB_NOTFOUND) {
+        return exports_error(error, EXPORTS_FORMAT,
+                             "\"%s\" is not a store of exports, but is not "
+                             "empty either", env->path);
+    }
+
+    return rc == 0 ? EXPORTS_OK : exports_mdb_error(error, env, "opening", rc);
 }
 
 
@@ -568,10 +634,10 @@ check_meta(exports_env_t *env, MDB_txn *txn,
 /* the free list: lists of page numbers by transaction, a count in front */
 
 static exports_rc_t
-count_free(MDB_txn *txn, uint64_t from, uint64_t *count)
+count_free(MDB_txn *txn, uint64_t *count)
 {
     int          rc;
-    size_t       i, n, page;
+    size_t       n;
     MDB_val      k, v;
     MDB_cursor  *cursor;
 
@@ -583,19 +649,8 @@ count_free(MDB_txn *txn, uint64_t from, uint64_t *count)
     }
 
     while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
-
         memcpy(&n, v.mv_data, sizeof(size_t));
-
-        if (from == 0) {
-            *count += n;
-            continue;
-        }
-
-        for (i = 1; i <= n && (i + 1) * sizeof(size_t) <= v.mv_size; i++) {
-            memcpy(&page, (char *) v.mv_data + i * sizeof(size_t),
-                   sizeof(size_t));
-            *count += (page >= from);
-        }
+        *count += n;
     }
 
     mdb_cursor_close(cursor);

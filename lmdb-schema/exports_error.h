@@ -4,8 +4,8 @@
  * goes with one.
  *
  * Every function of the library that can fail returns an exports_rc_t.  Those
- * that take an exports_error_t fill it when, and only when, they return
- * something else than EXPORTS_OK; it may be NULL.
+ * that take an exports_error_t fill it when they return something else than
+ * EXPORTS_OK, otherwise its contents mean nothing; it may be NULL.
  */
 
 #ifndef EXPORTS_ERROR_H

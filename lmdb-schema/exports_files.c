@@ -85,11 +85,18 @@ exports_files_mkdir(const exports_env_options_t *options,
     }
 
     if (mkdir(options->path, 0700) == -1) {
-        return errno == EEXIST
-                   ? EXPORTS_OK
-                   : exports_error(error, EXPORTS_FAILED,
-                                   "\"%s\" cannot be created: %s",
-                                   options->path, strerror(errno));
+
+        if (errno == EEXIST) {
+            return EXPORTS_OK;
+        }
+
+        if (errno == EACCES) {
+            return exports_files_denied(error, options->path, "creatable");
+        }
+
+        return exports_error(error, EXPORTS_FAILED,
+                             "\"%s\" cannot be created: %s", options->path,
+                             strerror(errno));
     }
 
     if ((options->group != (gid_t) -1

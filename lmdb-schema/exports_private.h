@@ -81,6 +81,17 @@ exports_rc_t exports_files_denied(exports_error_t *error, const char *path,
 exports_rc_t exports_probe(const char *data_file, exports_error_t *error);
 
 /*
+ * Whether the file may be shorter than the commit of that number says: when
+ * all pages that it lacks are in the free list.  have, need: lengths in bytes.
+ * Reads the free list by itself, for LMDB would die of one that is cut off.
+ *
+ * EXPORTS_CORRUPT  pages are missing that are not free
+ * EXPORTS_STALE    there are newer commits
+ */
+exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
+    uint64_t *need);
+
+/*
  * LMDB does not write pages that were allocated at the end of the file and
  * freed again in one transaction.  Such a file is sound, but readers cannot
  * tell it from a truncated one; so writers extend it, after a look into the

@@ -238,7 +238,9 @@ exports_read_manifest(exports_reader_t *reader, exports_kind_t kind,
     }
 
     if (rc == EXPORTS_OK
-        && (record->item.kind != kind || record->item.id.len != len
+        && (record->item.kind != kind
+            || (kind == EXPORTS_PROJECT && exports_get64(key) != scope)
+            || record->item.id.len != len
             || memcmp(record->item.id.data, id, len) != 0))
     {
         return EXPORTS_CORRUPT;

@@ -56,9 +56,13 @@ typedef struct {
     size_t             scopes_size;
 
     uint64_t           next_scope;
+    int                scopes_lost; /* a scope cannot be read */
     uint64_t           records;     /* that can be read */
     uint64_t           expected;    /* entries of facets that these ask for */
 } check_t;
+
+
+static const char  orphaned[] = "is of a scope that does not exist";
 
 
 static exports_rc_t check_all(check_t *c);
@@ -75,6 +79,8 @@ static const char *manifest_fault(check_t *c, const uint8_t *key,
     exports_record_t *record);
 static exports_rc_t check_indexes(check_t *c, const uint8_t *key,
     const exports_record_t *record);
+static int leads_to_record(check_t *c, const uint8_t *id_key, size_t len,
+    const uint8_t *key);
 static exports_rc_t check_id(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len);
 static exports_rc_t check_entry(void *data, const uint8_t *key,
@@ -87,6 +93,8 @@ static exports_rc_t report(check_t *c, fix_type_t fix, const uint8_t *key,
     size_t len, const uint8_t *entry, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
 static void *grow(void *array, size_t n, size_t *size, size_t element);
+static exports_rc_t apply_all(check_t *c, exports_writer_t *writer,
+    int additions, exports_error_t *error);
 static exports_rc_t apply(check_t *c, exports_writer_t *writer,
     const fix_t *fix, exports_error_t *error);
 static void release(check_t *c);
@@ -141,9 +149,12 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
         return exports_error(error, rc, "verifying: %s", exports_strerror(rc));
     }
 
-    for (i = 0; i < c.nfixes && rc == EXPORTS_OK; i++) {
-        rc = apply(&c, writer, &c.fixes[i], error);
-        result->repaired += (rc == EXPORTS_OK);
+    /* what is dropped may be in the place of what is added */
+
+    rc = apply_all(&c, writer, 0, error);
+
+    if (rc == EXPORTS_OK) {
+        rc = apply_all(&c, writer, 1, error);
     }
 
     for (i = 0; i < c.nscopes && rc == EXPORTS_OK; i++) {
@@ -261,16 +272,19 @@ check_scope(void *data, const uint8_t *key, size_t key_len,
     if (key_len < 2 || (key[0] != EXPORTS_PROJECT && key[0] != EXPORTS_USER)
         || !exports_scope_name_valid(key[0], name, key_len - 1))
     {
+        c->scopes_lost = 1;
         return report(c, 0, key, key_len, NULL, "scopes: not a scope's key");
     }
 
     if (exports_scope_decode(&scope, key, key_len, value, len) != EXPORTS_OK) {
+        c->scopes_lost = 1;
         return report(c, 0, key, key_len, NULL,
                       "scopes: %s \"%.*s\": fails its checksum",
                       exports_kind_name(key[0]), (int) key_len - 1, name);
     }
 
     if (scope.id == 0 || scope.id >= c->next_scope) {
+        c->scopes_lost = 1;
         return report(c, 0, key, key_len, NULL,
                       "scopes: %s \"%.*s\": its ID was never given out",
                       exports_kind_name(key[0]), (int) key_len - 1, name);
@@ -368,14 +382,15 @@ check_manifest(void *data, const uint8_t *key, size_t key_len,
 
     fault = manifest_fault(c, key, key_len, value, len, &record);
 
-    if (fault != NULL) {
-        return report(c, FIX_DROP_MANIFEST, key, key_len, NULL,
-                      "manifests: a record %s", fault);
+    if (fault == NULL) {
+        return check_indexes(c, key, &record);
     }
 
-    c->records++;
+    /* whose scope is damaged may be all right itself */
 
-    return check_indexes(c, key, &record);
+    return report(c, fault == orphaned && c->scopes_lost ? 0
+                                                         : FIX_DROP_MANIFEST,
+                  key, key_len, NULL, "manifests: a record %s", fault);
 }
 
 
@@ -398,7 +413,13 @@ manifest_fault(check_t *c, const uint8_t *key, size_t key_len,
     scope = find_scope(c, exports_get64(key));
 
     if (scope == NULL || scope->key[0] != record->item.kind) {
-        return "is of a scope that does not exist";
+        return orphaned;
+    }
+
+    if (!exports_id_valid(record->item.kind, record->item.id.data,
+                          record->item.id.len))
+    {
+        return "has an id that cannot be one";
     }
 
     if (exports_tie(record->item.id.data, record->item.id.len, &tie) != 0
@@ -442,11 +463,22 @@ check_indexes(check_t *c, const uint8_t *key, const exports_record_t *record)
                         len, &v)
             != EXPORTS_OK
         || exports_id_decode(&found, id_key, len, v.mv_data, v.mv_size)
-           != EXPORTS_OK
-        || memcmp(found, key, EXPORTS_MANIFEST_KEY_LEN) != 0)
+           != EXPORTS_OK)
     {
         missing = "ids";
+
+    } else if (memcmp(found, key, EXPORTS_MANIFEST_KEY_LEN) != 0) {
+
+        if (leads_to_record(c, id_key, len, found)) {
+            return report(c, FIX_DROP_MANIFEST, key, EXPORTS_MANIFEST_KEY_LEN,
+                          NULL, "manifests: \"%.*s\" is there twice",
+                          (int) record->item.id.len, record->item.id.data);
+        }
+
+        missing = "ids";
     }
+
+    c->records++;
 
     if (exports_record_facets(&facets, record) != 0) {
         return EXPORTS_NOMEM;
@@ -484,31 +516,61 @@ static exports_rc_t
 check_id(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
     size_t len)
 {
-    size_t              skip;
-    check_t            *c = data;
-    MDB_val             v;
-    exports_item_t      item;
-    const uint8_t      *found;
+    size_t          skip;
+    check_t        *c = data;
+    const uint8_t  *found;
 
-    skip = key_len > 0 && key[0] == EXPORTS_PROJECT ? 9 : 1;
-
-    if (key_len > skip && key_len <= EXPORTS_ID_KEY_MAX
+    if (key_len <= EXPORTS_ID_KEY_MAX
         && exports_id_decode(&found, key, key_len, value, len) == EXPORTS_OK
-        && exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_MANIFESTS],
-                           found, EXPORTS_MANIFEST_KEY_LEN, &v)
-           == EXPORTS_OK
-        && exports_item_decode(&item, found, v.mv_data, v.mv_size)
-           == EXPORTS_OK
-        && item.kind == key[0] && item.id.len == key_len - skip
-        && memcmp(item.id.data, key + skip, item.id.len) == 0)
+        && leads_to_record(c, key, key_len, found))
     {
         return EXPORTS_OK;
     }
+
+    skip = key_len > 0 && key[0] == EXPORTS_PROJECT ? 9 : 1;
 
     return report(c, FIX_DROP_ID, key, key_len, NULL,
                   "ids: \"%.*s\" leads to no record of that id",
                   key_len > skip ? (int) (key_len - skip) : 0,
                   (const char *) key + skip);
+}
+
+
+/* an id to a record that is its own and will stay */
+
+static int
+leads_to_record(check_t *c, const uint8_t *id_key, size_t len,
+    const uint8_t *key)
+{
+    size_t              skip;
+    MDB_val             v;
+    const char         *fault;
+    exports_record_t    record;
+
+    skip = 1;
+
+    if (len > 0 && id_key[0] == EXPORTS_PROJECT) {
+        skip = 9;
+
+        if (len < skip || memcmp(id_key + 1, key, 8) != 0) {
+            return 0;
+        }
+    }
+
+    if (exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_MANIFESTS], key,
+                        EXPORTS_MANIFEST_KEY_LEN, &v)
+        != EXPORTS_OK)
+    {
+        return 0;
+    }
+
+    fault = manifest_fault(c, key, EXPORTS_MANIFEST_KEY_LEN, v.mv_data,
+                           v.mv_size, &record);
+
+    return (fault == NULL || (fault == orphaned && c->scopes_lost))
+           && record.item.kind == id_key[0]
+           && record.item.id.len == len - skip
+           && memcmp(record.item.id.data, id_key + skip, len - skip) == 0;
 }
 
 
@@ -669,6 +731,25 @@ grow(void *array, size_t n, size_t *size, size_t element)
     }
 
     return larger;
+}
+
+
+static exports_rc_t
+apply_all(check_t *c, exports_writer_t *writer, int additions,
+    exports_error_t *error)
+{
+    size_t        i;
+    exports_rc_t  rc;
+
+    for (rc = EXPORTS_OK, i = 0; i < c->nfixes && rc == EXPORTS_OK; i++) {
+
+        if ((c->fixes[i].type == FIX_INDEX) == additions) {
+            rc = apply(c, writer, &c->fixes[i], error);
+            c->result->repaired += (rc == EXPORTS_OK);
+        }
+    }
+
+    return rc;
 }
 
 

@@ -63,10 +63,11 @@ exports_writer_begin(exports_writer_t **writerp, exports_env_t *env,
 exports_rc_t
 exports_writer_commit(exports_writer_t *w, exports_error_t *error)
 {
-    int             rc;
-    MDB_txn        *txn;
-    exports_rc_t    erc;
-    exports_env_t  *env;
+    int              rc;
+    MDB_txn         *txn;
+    exports_rc_t     erc;
+    exports_env_t   *env;
+    exports_error_t  fault;
 
     env = w->env;
     w->flushed = EXPORTS_OK;
@@ -93,7 +94,14 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
         return exports_mdb_error(error, env, "committing to", rc);
     }
 
-    return exports_env_fill(env, error);
+    /* without a slot for a look at the file the next writer sees to it */
+
+    erc = exports_env_fill(env, &fault);
+
+    return erc == EXPORTS_OK || erc == EXPORTS_BUSY
+               ? EXPORTS_OK
+               : exports_error(error, EXPORTS_CORRUPT, "committed, but %s",
+                               fault.text);
 }
 
 
