@@ -498,7 +498,7 @@ open_databases(exports_env_t *env, MDB_txn *txn, int create,
     exports_error_t *error)
 {
     int       i, rc;
-    unsigned  flags;
+    unsigned  flags = 0;
 
     for (i = 0; i < EXPORTS_DB_COUNT; i++) {
         rc = mdb_dbi_open(txn, exports_db_names[i],

@@ -1,8 +1,13 @@
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exports_json.h"
+
+
+/* of a value that is refused */
+#define SHOWN_MAX  60
 
 
 json_t *
@@ -40,9 +45,8 @@ exports_rc_t
 exports_json_bad(exports_error_t *error, const char *key,
     const char *reason, json_t *value)
 {
-    char          shown[64];
-    size_t        n;
-    const size_t  room = sizeof(shown) - 4;
+    char          *shown;
+    exports_rc_t   rc;
 
     if (value == NULL) {
         return exports_error(error, EXPORTS_INVALID, "%s: missing", key);
@@ -52,15 +56,19 @@ exports_json_bad(exports_error_t *error, const char *key,
         return exports_error(error, EXPORTS_INVALID, "%s: %s", key, reason);
     }
 
-    n = json_dumpb(value, shown, room, JSON_ENCODE_ANY|JSON_ENSURE_ASCII);
+    shown = json_dumps(value, JSON_ENCODE_ANY|JSON_ENSURE_ASCII);
 
-    if (n > room) {
-        memcpy(shown + room, "...", 3);
-        n = room + 3;
+    if (shown == NULL) {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
     }
 
-    return exports_error(error, EXPORTS_INVALID, "%s: %s: %.*s", key, reason,
-                         (int) n, shown);
+    rc = exports_error(error, EXPORTS_INVALID, "%s: %s: %.*s%s", key, reason,
+                       SHOWN_MAX, shown,
+                       strlen(shown) > SHOWN_MAX ? "..." : "");
+
+    free(shown);
+
+    return rc;
 }
 
 

@@ -486,7 +486,7 @@ list_open(walk_t *w, unsigned i)
 {
     int            rc;
     list_t        *list;
-    size_t         count;
+    size_t         count = 0;
     MDB_val        k, v;
     MDB_cursor   **cursor;
     exports_rc_t   erc;

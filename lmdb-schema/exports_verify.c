@@ -22,6 +22,7 @@ typedef enum {
     FIX_DROP_MANIFEST = 1,
     FIX_INDEX,
     FIX_DROP_ID,
+    FIX_DROP_TOKEN,
     FIX_DROP_ENTRY
 } fix_type_t;
 
@@ -349,7 +350,7 @@ check_token(void *data, const uint8_t *key, size_t key_len,
     exports_token_id(id, key);
 
     if (exports_token_decode(&token, key, value, len) != EXPORTS_OK) {
-        return report(c, 0, key, key_len, NULL,
+        return report(c, FIX_DROP_TOKEN, key, key_len, NULL,
                       "tokens: %.*s: fails its checksum",
                       EXPORTS_TOKEN_ID_LEN, id);
     }
@@ -691,7 +692,7 @@ report(check_t *c, fix_type_t type, const uint8_t *key, size_t len,
     c->result->faults++;
     c->fault(c->data, text);
 
-    if (!c->repair || type == 0 || len > EXPORTS_ID_KEY_MAX
+    if (!c->repair || type == 0 || key == NULL || len > EXPORTS_ID_KEY_MAX
         || c->nfixes == FIXES_MAX)
     {
         return EXPORTS_OK;
@@ -761,9 +762,11 @@ apply(check_t *c, exports_writer_t *writer, const fix_t *fix,
     known_scope_t     *scope;
     exports_record_t   record;
 
-    /* an id that leads nowhere is in no list */
+    /* an id that leads nowhere is in no list, nor is a token */
 
-    if (fix->type != FIX_DROP_ID && fix->len >= 8) {
+    if (fix->type != FIX_DROP_ID && fix->type != FIX_DROP_TOKEN
+        && fix->len >= 8)
+    {
         scope = find_scope(c, exports_get64(fix->key));
 
         if (scope != NULL) {
@@ -775,6 +778,9 @@ apply(check_t *c, exports_writer_t *writer, const fix_t *fix,
 
     case FIX_DROP_MANIFEST:
         return exports_writer_drop_manifest(writer, fix->key, fix->len, error);
+
+    case FIX_DROP_TOKEN:
+        return exports_writer_drop_token(writer, fix->key, error);
 
     case FIX_DROP_ID:
         return exports_writer_drop_id(writer, fix->key, fix->len, error);

@@ -115,6 +115,8 @@ exports_rc_t exports_writer_drop_manifest(exports_writer_t *writer,
     const uint8_t *key, size_t len, exports_error_t *error);
 exports_rc_t exports_writer_drop_id(exports_writer_t *writer,
     const uint8_t *key, size_t len, exports_error_t *error);
+exports_rc_t exports_writer_drop_token(exports_writer_t *writer,
+    const uint8_t *digest, exports_error_t *error);
 exports_rc_t exports_writer_drop_facet(exports_writer_t *writer,
     const uint8_t *key, size_t len, const uint8_t *entry,
     exports_error_t *error);

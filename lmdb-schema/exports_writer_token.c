@@ -125,3 +125,12 @@ exports_writer_revoke_token(exports_writer_t *w, const char *token_id,
 
     return erc;
 }
+
+
+exports_rc_t
+exports_writer_drop_token(exports_writer_t *w, const uint8_t *digest,
+    exports_error_t *error)
+{
+    return exports_writer_del(w, DB_TOKENS, digest, EXPORTS_SHA256_LEN, NULL,
+                              0, error);
+}

@@ -189,6 +189,7 @@ typedef struct {
     uint64_t     number;        /* of the line handed out last, from 1 */
     uint64_t     bytes;         /* handed out in all */
     uint64_t     size;          /* of the input; 0: not known */
+    int          err;           /* errno of a read that failed */
 } ctl_lines_t;
 
 /* path: "-" is standard input; close it even when this fails */
@@ -199,8 +200,12 @@ void ctl_lines_close(ctl_lines_t *lines);
  * Reads the next batch: up to max lines, less when their text exceeds 16 MiB,
  * and no further than a line that is longer than any may be.  The one before
  * must have been handed out.  At the end of the input the batch is empty.
+ * CTL_FAILED, silent: the input cannot be read.
  */
 int ctl_lines_fill(ctl_lines_t *lines, uint64_t max);
+
+/* says why it cannot, and returns CTL_FAILED */
+int ctl_lines_error(const ctl_lines_t *lines);
 
 /*
  * The next line of the batch without its end, "\n" or "\r\n"; good until the
@@ -210,6 +215,41 @@ int ctl_lines_next(ctl_lines_t *lines, const char **text, size_t *len);
 
 /* all of the batch at once */
 void ctl_lines_rest(ctl_lines_t *lines, const char **text, size_t *len);
+
+
+/* exportsctl_parser.c: lines that a thread of its own reads and parses */
+
+typedef enum {
+    CTL_PARSED_LINE = 1,
+    CTL_PARSED_BATCH,           /* the end of a batch */
+    CTL_PARSED_END,             /* the end of the input */
+    CTL_PARSED_REFUSED,         /* a line; why is in error; nothing follows */
+    CTL_PARSED_FAILED           /* the input cannot be read; nothing follows */
+} ctl_parsed_type_t;
+
+typedef struct {
+    ctl_parsed_type_t     type;
+    uint64_t              number;       /* of the line, or of the last one */
+    uint64_t              bytes;        /* of the input up to it */
+    exports_line_type_t   line_type;
+    exports_error_t       error;
+    exports_line_t        line;
+} ctl_parsed_t;
+
+typedef struct ctl_parser_s  ctl_parser_t;
+
+/* lines that are blank are left out; batch: of ctl_lines_fill() */
+int ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
+    int tokens_only);
+
+/* good until the next call; waits */
+const ctl_parsed_t *ctl_parser_next(ctl_parser_t *parser);
+
+/* to be called before the program exits; frees nothing */
+void ctl_parser_stop(ctl_parser_t *parser);
+
+uint64_t ctl_parser_size(const ctl_parser_t *parser);   /* 0: not known */
+int ctl_parser_error(const ctl_parser_t *parser);       /* CTL_FAILED */
 
 
 /* exportsctl_signal.c */

@@ -1,6 +1,5 @@
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,26 +24,27 @@ typedef struct {
     int                tokens_only;
     int                atomic;
     ctl_store_t        store;
-    ctl_lines_t        lines;
+    ctl_parser_t      *parser;
+    uint64_t           lines;
     uint64_t           manifests;
     uint64_t           replaced;
     uint64_t           tokens;
     uint64_t           commits;
     uint64_t           committed;       /* lines */
     progress_t         progress;
-    exports_line_t     line;
 } import_t;
 
 
 static int import(import_t *im);
-static int put_batch(import_t *im);
-static int put_line(import_t *im, const char *text, size_t len);
-static int is_blank(const char *text, size_t len);
+static int put_line(import_t *im, const ctl_parsed_t *parsed);
+static int refuse(import_t *im, const ctl_parsed_t *parsed,
+    const exports_error_t *error);
 static int commit(import_t *im);
 static void describe_committed(const import_t *im, char *text, size_t size);
 static int give_up(import_t *im);
-static int print_import(const import_t *im);
-static void progress_show(progress_t *p, const ctl_lines_t *lines);
+static int print_import(import_t *im);
+static void progress_show(progress_t *p, const ctl_parsed_t *parsed,
+    uint64_t size);
 static void progress_clear(progress_t *p);
 static double now(void);
 
@@ -52,39 +52,31 @@ static double now(void);
 int
 ctl_import(const ctl_args_t *args)
 {
-    int        rc;
-    import_t  *im;
+    int       rc;
+    import_t  im;
 
-    im = calloc(1, sizeof(import_t));
-    if (im == NULL) {
-        return ctl_error("out of memory");
-    }
+    memset(&im, 0, sizeof(import_t));
 
-    im->args = args;
-    im->tokens_only = args->command->bit == CTL_TOKEN_IMPORT;
-    im->atomic = args->atomic || im->tokens_only;
-    im->progress.terminal = isatty(STDERR_FILENO);
-    im->progress.started = now();
-    im->progress.last = im->progress.started;
+    im.args = args;
+    im.tokens_only = args->command->bit == CTL_TOKEN_IMPORT;
+    im.atomic = args->atomic || im.tokens_only;
+    im.progress.terminal = isatty(STDERR_FILENO);
+    im.progress.started = now();
+    im.progress.last = im.progress.started;
 
-    rc = ctl_lines_open(&im->lines, args->operands[0]);
+    rc = ctl_store_open(&im.store, args, EXPORTS_ENV_WRITE);
 
     if (rc == CTL_OK) {
-        rc = ctl_store_open(&im->store, args, EXPORTS_ENV_WRITE);
+        rc = ctl_parser_start(&im.parser, args->operands[0], args->batch,
+                              im.tokens_only);
     }
 
     if (rc == CTL_OK) {
-        rc = import(im);
+        rc = import(&im) == CTL_OK ? print_import(&im) : give_up(&im);
+        ctl_parser_stop(im.parser);
     }
 
-    ctl_store_close(&im->store);
-    ctl_lines_close(&im->lines);
-
-    if (rc == CTL_OK) {
-        rc = print_import(im);
-    }
-
-    free(im);
+    ctl_store_close(&im.store);
 
     return rc;
 }
@@ -98,44 +90,62 @@ ctl_import(const ctl_args_t *args)
 static int
 import(import_t *im)
 {
-    char  text[128];
+    int                  rc;
+    char                 text[128];
+    const ctl_parsed_t  *parsed;
 
     describe_committed(im, text, sizeof(text));
     ctl_last_words(text);
     ctl_interruptible();
 
-    for ( ;; ) {
+    do {
 
-        if (ctl_lines_fill(&im->lines, im->args->batch) != CTL_OK) {
-            return give_up(im);
+        /* here it waits for input, a transaction notwithstanding */
+
+        if (im->atomic) {
+            ctl_release();
         }
 
-        if (im->lines.start == im->lines.stop) {
+        parsed = ctl_parser_next(im->parser);
+        im->lines = parsed->number;
+
+        switch (parsed->type) {
+
+        case CTL_PARSED_LINE:
+            rc = put_line(im, parsed);
+            break;
+
+        case CTL_PARSED_BATCH:
+            rc = im->atomic ? CTL_OK : commit(im);
+            break;
+
+        case CTL_PARSED_END:
+            rc = commit(im);
+            break;
+
+        case CTL_PARSED_REFUSED:
+            rc = refuse(im, parsed, &parsed->error);
+            break;
+
+        default:
+            rc = ctl_parser_error(im->parser);
             break;
         }
 
-        if (put_batch(im) != CTL_OK) {
-            return give_up(im);
-        }
-    }
+    } while (rc == CTL_OK && parsed->type != CTL_PARSED_END);
 
-    if (im->store.writer != NULL && commit(im) != CTL_OK) {
-        return give_up(im);
-    }
-
-    progress_clear(&im->progress);
-
-    return CTL_OK;
+    return rc;
 }
 
 
 static int
-put_batch(import_t *im)
+put_line(import_t *im, const ctl_parsed_t *parsed)
 {
-    size_t       len;
-    const char  *text;
+    int              replaced;
+    exports_rc_t     rc;
+    exports_error_t  error;
 
-    /* waits for another writer, so not while signals are held */
+    /* this waits for other writers, so not while signals are held */
 
     if (im->store.writer == NULL && ctl_store_begin(&im->store) != CTL_OK) {
         return CTL_FAILED;
@@ -143,89 +153,42 @@ put_batch(import_t *im)
 
     ctl_hold();
 
-    while (ctl_lines_next(&im->lines, &text, &len)) {
-
-        if (put_line(im, text, len) != CTL_OK) {
-            return CTL_FAILED;
-        }
-
-        if (ctl_interrupted()) {
-            ctl_store_abort(&im->store);
-            break;
-        }
-
-        if (im->lines.number % PROGRESS_LINES == 0) {
-            progress_show(&im->progress, &im->lines);
-        }
+    if (ctl_interrupted()) {
+        ctl_store_abort(&im->store);
+        ctl_release();
     }
 
-    if (!im->atomic && im->store.writer != NULL && commit(im) != CTL_OK) {
-        return CTL_FAILED;
+    if (parsed->line_type == EXPORTS_LINE_TOKEN) {
+        rc = exports_writer_put_token(im->store.writer, &parsed->line.token,
+                                      &error);
+        im->tokens++;
+
+    } else {
+        rc = exports_writer_put(im->store.writer, &parsed->line.manifest,
+                                &replaced, &error);
+        im->manifests++;
+        im->replaced += (rc == EXPORTS_OK && replaced);
     }
 
-    ctl_release();
+    if (rc != EXPORTS_OK) {
+        return refuse(im, parsed, &error);
+    }
+
+    if (parsed->number % PROGRESS_LINES == 0) {
+        progress_show(&im->progress, parsed, ctl_parser_size(im->parser));
+    }
 
     return CTL_OK;
 }
 
 
 static int
-put_line(import_t *im, const char *text, size_t len)
+refuse(import_t *im, const ctl_parsed_t *parsed, const exports_error_t *error)
 {
-    int                  replaced;
-    exports_rc_t         rc;
-    exports_error_t      error;
-    exports_line_type_t  type;
-
-    if (is_blank(text, len)) {
-        return CTL_OK;
-    }
-
-    type = EXPORTS_LINE_TOKEN;
-
-    rc = im->tokens_only
-             ? exports_token_parse(&im->line.token, text, len, &error)
-             : exports_line_parse(&im->line, &type, text, len, &error);
-
-    if (rc == EXPORTS_OK && type == EXPORTS_LINE_TOKEN) {
-        rc = exports_writer_put_token(im->store.writer, &im->line.token,
-                                      &error);
-        im->tokens++;
-
-    } else if (rc == EXPORTS_OK) {
-        rc = exports_writer_put(im->store.writer, &im->line.manifest,
-                                &replaced, &error);
-        im->manifests++;
-        im->replaced += (rc == EXPORTS_OK && replaced);
-    }
-
-    if (rc == EXPORTS_OK) {
-        return CTL_OK;
-    }
-
     progress_clear(&im->progress);
 
-    return ctl_error("line %llu: %s", (unsigned long long) im->lines.number,
-                     error.text);
-}
-
-
-static int
-is_blank(const char *text, size_t len)
-{
-    size_t  i;
-
-    if (len > EXPORTS_JSON_MAX) {
-        return 0;
-    }
-
-    for (i = 0; i < len; i++) {
-        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') {
-            return 0;
-        }
-    }
-
-    return 1;
+    return ctl_error("line %llu: %s", (unsigned long long) parsed->number,
+                     error->text);
 }
 
 
@@ -236,12 +199,16 @@ commit(import_t *im)
 
     ctl_hold();
 
-    if (ctl_store_commit(&im->store) != CTL_OK) {
-        return CTL_FAILED;
+    if (im->store.writer != NULL) {
+
+        if (ctl_store_commit(&im->store) != CTL_OK) {
+            return CTL_FAILED;
+        }
+
+        im->commits++;
     }
 
-    im->commits++;
-    im->committed = im->lines.number;
+    im->committed = im->lines;
 
     describe_committed(im, text, sizeof(text));
     ctl_last_words(text);
@@ -280,11 +247,13 @@ give_up(import_t *im)
 
 
 static int
-print_import(const import_t *im)
+print_import(import_t *im)
 {
+    progress_clear(&im->progress);
+
     if (im->args->json) {
         return ctl_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I}",
-                                "lines", (json_int_t) im->lines.number,
+                                "lines", (json_int_t) im->lines,
                                 "manifests", (json_int_t) im->manifests,
                                 "replaced", (json_int_t) im->replaced,
                                 "tokens", (json_int_t) im->tokens,
@@ -309,7 +278,7 @@ print_import(const import_t *im)
 
 
 static void
-progress_show(progress_t *p, const ctl_lines_t *lines)
+progress_show(progress_t *p, const ctl_parsed_t *parsed, uint64_t size)
 {
     double  t, elapsed, part;
 
@@ -328,11 +297,11 @@ progress_show(progress_t *p, const ctl_lines_t *lines)
     p->shown = 1;
 
     (void) fprintf(stderr, "\r%llu lines, %.0f a second",
-                   (unsigned long long) lines->number,
-                   elapsed > 0 ? (double) lines->number / elapsed : 0);
+                   (unsigned long long) parsed->number,
+                   (double) parsed->number / elapsed);
 
-    if (lines->size > 0 && lines->bytes > 0) {
-        part = (double) lines->bytes / (double) lines->size;
+    if (size > 0) {
+        part = (double) parsed->bytes / (double) size;
 
         (void) fprintf(stderr, ", %.0f %%, %.0f s left", 100 * part,
                        part < 1 ? elapsed / part - elapsed : 0);

@@ -19,7 +19,6 @@
 
 
 static int read_more(ctl_lines_t *lines);
-static int input_error(const ctl_lines_t *lines, int err);
 
 
 int
@@ -36,11 +35,13 @@ ctl_lines_open(ctl_lines_t *lines, const char *path)
                     : open(path, O_RDONLY|O_CLOEXEC|O_NOCTTY);
 
     if (lines->fd == -1 || fstat(lines->fd, &st) == -1) {
-        return input_error(lines, errno);
+        lines->err = errno;
+        return ctl_lines_error(lines);
     }
 
     if (S_ISDIR(st.st_mode)) {
-        return input_error(lines, EISDIR);
+        lines->err = EISDIR;
+        return ctl_lines_error(lines);
     }
 
     if (S_ISREG(st.st_mode)) {
@@ -159,6 +160,15 @@ ctl_lines_rest(ctl_lines_t *lines, const char **text, size_t *len)
 }
 
 
+int
+ctl_lines_error(const ctl_lines_t *lines)
+{
+    return lines->fd == STDIN_FILENO
+               ? ctl_error("standard input: %s", strerror(lines->err))
+               : ctl_error("\"%s\": %s", lines->name, strerror(lines->err));
+}
+
+
 static int
 read_more(ctl_lines_t *lines)
 {
@@ -173,20 +183,12 @@ read_more(ctl_lines_t *lines)
     } while (n == -1 && errno == EINTR);
 
     if (n == -1) {
-        return input_error(lines, errno);
+        lines->err = errno;
+        return CTL_FAILED;
     }
 
     lines->end += (size_t) n;
     lines->eof = (n == 0);
 
     return CTL_OK;
-}
-
-
-static int
-input_error(const ctl_lines_t *lines, int err)
-{
-    return lines->fd == STDIN_FILENO
-               ? ctl_error("standard input: %s", strerror(err))
-               : ctl_error("\"%s\": %s", lines->name, strerror(err));
 }

@@ -71,8 +71,8 @@ read_one(exports_manifest_t *manifest, const char *path)
 
     rc = ctl_lines_open(&lines, path);
 
-    if (rc == CTL_OK) {
-        rc = ctl_lines_fill(&lines, UINT64_MAX);
+    if (rc == CTL_OK && ctl_lines_fill(&lines, UINT64_MAX) != CTL_OK) {
+        rc = ctl_lines_error(&lines);
     }
 
     if (rc == CTL_OK) {

@@ -82,6 +82,10 @@ print_init(const ctl_store_t *store, const ctl_args_t *args, int created)
                     "and its mode 2770: see --group", path);
     }
 
+    if (!created && args->group != (gid_t) -1) {
+        ctl_message("--group is for new stores: nothing is changed");
+    }
+
     if (args->json) {
         return ctl_print_json(json_pack("{s:o, s:s, s:b}",
                                         "path", ctl_json_text(path),

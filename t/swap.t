@@ -105,7 +105,9 @@ for my $swap (1 .. $SWAPS) {
 
     # until all connections, of both workers, have seen the new one
 
-    while (time < $end && ($seen{$which} // 0) < 40) {
+    while (time < $end
+           && grep { ($_->{generation} // '') ne $which } @connections)
+    {
         for my $c (@connections) {
             my $g = generation_of($c->get("/projects/$uri", @auth));
             $seen{$g}++;

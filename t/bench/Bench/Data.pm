@@ -65,12 +65,12 @@ sub new {
 sub name { $_[0]{name} }
 sub count { $_[0]{projects} * $_[0]{each} }
 sub projects { $_[0]{projects} }
-sub each { $_[0]{each} }
+sub size { $_[0]{each} }
 sub store { "$_[0]{dir}/store" }
 
 sub project {
     my ($self, $i) = @_;
-    return sprintf 'bench_%s_%04d', $self->{name} =~ tr/-/_/r, $i;
+    return sprintf 'bench_%04d', $i;
 }
 
 sub token {
@@ -177,25 +177,24 @@ sub _manifest {
     my $formats = $FORMATS{$kind};
     my ($format, $type, $end) = @{ $formats->[rand @$formats] };
     my $rows = int exp rand 14;
-    my $day = substr $created, 0, 10;
     my $clock = $created =~ tr/T:-/_/dr;
 
     return sprintf '{"id":"exp_%s_%010x","kind":"%s","scope":"project",'
         . '"project":"%s","table":%s,"format":"%s",'
-        . '"download_name":"%s-%s.%s","storage_backend":"local",'
+        . '"download_name":"%s.%s","storage_backend":"local",'
         . '"content_type":"%s","row_count":%s,"table_count":%s,'
         . '"size_bytes":%d,"status":"%s","status_reason":%s,"missing_at":%s,'
         . '"created_at":"%s.%06dZ","expires_at":%s}' . "\n",
         $clock, rand 2 ** 40, $kind, $project,
         defined $table ? qq("$table") : 'null', $format,
-        $table // $project, $day, $end, $type,
+        $table // $project, $end, $type,
         $kind eq 'schema_export' ? 'null' : $rows,
         $kind eq 'table_export' ? 'null' : scalar @TABLES,
         200 + $rows * 83, $is_ready ? 'ready' : 'not_found',
         $is_ready ? 'null' : '"artifact_missing"',
         $is_ready ? 'null' : '"' . _stamp($second + 30 * 86_400) . 'Z"',
         $created, $at % 1_000_000,
-        rand() < 0.5 ? 'null' : '"' . _stamp($second + 3650 * 86_400) . 'Z"';
+        rand() < 0.9 ? 'null' : '"' . _stamp($second + 3650 * 86_400) . 'Z"';
 }
 
 
@@ -212,15 +211,14 @@ sub import_into {
 
     # neither the reading of the file nor what was written before is to count
 
-    execute($BOUND, 'cat', '--', $file) if !-s $file;
     $self->_warm_file;
     execute($BOUND, 'sync');
 
     my ($seconds) = execute($BOUND, $self->{ctl}, 'import', $store, $file);
 
-    my ($ignored, $text) = execute($BOUND, $self->{ctl}, 'stat', '--json',
-                                   $store);
-    my $manifests = json($text)->{manifests};
+    my (undef, $text) = execute($BOUND, $self->{ctl}, 'stat', '--json',
+                                $store);
+    my $manifests = json($text)->{entries}{manifests};
 
     die "the store holds $manifests manifests, not " . $self->count . "\n"
         if $manifests != $self->count;

@@ -19,6 +19,7 @@ use Exporter 'import';
 use File::Basename ();
 use File::Path ();
 use File::Temp ();
+use IO::Handle ();
 use IO::Select ();
 use IO::Socket::INET ();
 use JSON::PP ();
@@ -295,7 +296,7 @@ sub stop {
 
     kill 'QUIT', $pid;
 
-    if (!wait_for { waitpid($pid, POSIX::WNOHANG) == $pid } 10) {
+    if (!wait_for { $self->_ended($pid) } 10) {
         push @{ $self->{faults} }, 'nginx had to be killed';
         kill 'KILL', @pids;
         waitpid $pid, 0;
@@ -305,6 +306,24 @@ sub stop {
     }
 
     delete $self->{pid};
+}
+
+# a master that another one has started is not our child
+sub _ended {
+    my ($self, $pid) = @_;
+    my $ended = waitpid $pid, POSIX::WNOHANG;
+
+    return 1 if $ended == $pid;
+    return 0 if $ended == 0;
+
+    $? = 0;
+    return $self->read_file("/proc/$pid/stat") !~ /\) [^ZX] /;
+}
+
+# how many descriptors a worker has open, sockets left out
+sub descriptors {
+    my ($self, $pid) = @_;
+    return scalar grep { (readlink($_) // '') =~ m{^/} } glob "/proc/$pid/fd/*";
 }
 
 # lines of the error log that this test provokes
@@ -365,6 +384,7 @@ END {
 
     for my $t (grep { $$ == $_->{owner} && !$_->{gone} } @live) {
         eval { $t->stop };
+        kill 'KILL', keys %{ $t->{background} || {} };
         Test::More::diag($_) for grep { defined } ($t->log_faults)[0 .. 9];
         $t->_cleanup;
     }
@@ -450,6 +470,52 @@ sub _exec {
     unlink $in, $out, $err;
 
     return @result;
+}
+
+# Starts exportsctl beside the test, its input a pipe; end it with finish().
+sub start_ctl {
+    my ($self, @args) = @_;
+    my $n = $self->{nfiles}++;
+    my ($out, $err) = map { $self->path("run.$$.$n.$_") } qw(out err);
+
+    pipe my $reader, my $writer or die "pipe: $!";
+    my $pid = fork // die "fork: $!";
+
+    if ($pid == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
+        close $writer;
+        open STDIN, '<&', $reader;
+        open STDOUT, '>', $out;
+        open STDERR, '>', $err;
+        exec { $self->{ctl} } $self->{ctl}, @args or POSIX::_exit(127);
+    }
+
+    $writer->autoflush(1);
+    $self->{background}{$pid} = 1;
+
+    return { pid => $pid, in => $writer, out => $out, err => $err };
+}
+
+# Closes its input and waits: (exit status, or -signal; stdout; stderr)
+sub finish {
+    my ($self, $job) = @_;
+
+    close $job->{in} if $job->{in};
+
+    my $status;
+    wait_for { $status = $? if waitpid($job->{pid}, POSIX::WNOHANG) > 0;
+               defined $status };
+
+    if (!defined $status) {
+        kill 'KILL', $job->{pid};
+        waitpid $job->{pid}, 0;
+        $status = $?;
+    }
+
+    delete $self->{background}{ $job->{pid} };
+
+    return ($status & 127 ? -($status & 127) : $status >> 8,
+            map { $self->read_file($_) } $job->{out}, $job->{err});
 }
 
 # Makes a store and imports lines; returns its path.

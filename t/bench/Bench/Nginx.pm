@@ -1,0 +1,199 @@
+package Bench::Nginx;
+
+# One nginx: a master and a worker that is bound to a CPU, with a server block
+# for each thing to measure, so that all are measured in the same process.
+
+use warnings;
+use strict;
+
+use IO::Socket::INET ();
+use POSIX ();
+
+use Bench::Util qw(read_file write_file make_dir wait_for);
+
+# what is started here must not outlive us
+my %running;
+
+# new(directory, nginx, its globals, CPU of the worker or undef)
+sub new {
+    my ($class, $dir, $nginx, $globals, $cpu) = @_;
+
+    make_dir($dir);
+
+    return bless { dir => $dir, nginx => $nginx, globals => $globals,
+                   cpu => $cpu }, $class;
+}
+
+sub worker { $_[0]{worker} }
+sub port { $_[0]{ports}{$_[1]} }
+
+# start(name => directives of its server block, ...)
+sub start {
+    my ($self, %servers) = @_;
+
+    # a port may be taken between our looking and nginx's binding
+
+    for (1 .. 5) {
+        $self->_choose_ports(sort keys %servers);
+        write_file("$self->{dir}/nginx.conf", $self->_conf(\%servers));
+        unlink "$self->{dir}/error.log";
+
+        return if $self->_spawn;
+
+        my $log = $self->_log;
+        die "nginx did not start:\n$log" if $log !~ /bind\(\) .* failed \(98/;
+    }
+
+    die "no free ports for nginx\n";
+}
+
+sub _choose_ports {
+    my ($self, @names) = @_;
+
+    # all at once, or the same one would be chosen twice
+
+    my %sockets = map {
+        $_ => IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
+                                    Proto => 'tcp', Listen => 1)
+              || die "no free port: $@\n"
+    } @names;
+
+    $self->{ports} = { map { $_ => $sockets{$_}->sockport } @names };
+}
+
+sub _conf {
+    my ($self, $servers) = @_;
+    my $dir = $self->{dir};
+    my $user = $> == 0 ? 'user ' . getpwuid($>) . ' '
+                         . getgrgid((split ' ', $))[0]) . ';' : '';
+    my $affinity = defined $self->{cpu}
+        ? 'worker_cpu_affinity 1' . '0' x $self->{cpu} . ';' : '';
+
+    my $blocks = join "\n", map { <<"END" } sort keys %$servers;
+    server {
+        listen 127.0.0.1:$self->{ports}{$_};
+$servers->{$_}
+    }
+END
+
+    return <<"END";
+$self->{globals}
+$user
+worker_processes 1;
+$affinity
+daemon off;
+pid $dir/nginx.pid;
+error_log $dir/error.log warn;
+
+events {
+    worker_connections 1024;
+}
+
+http {
+    access_log off;
+    keepalive_requests 1000000000;
+    default_type application/json;
+
+    open_file_cache max=20000 inactive=1h;
+    open_file_cache_valid 1h;
+
+    client_body_temp_path $dir/client_body;
+    proxy_temp_path $dir/proxy;
+    fastcgi_temp_path $dir/fastcgi;
+    uwsgi_temp_path $dir/uwsgi;
+    scgi_temp_path $dir/scgi;
+
+$blocks
+}
+END
+}
+
+sub _spawn {
+    my ($self) = @_;
+    my $dir = $self->{dir};
+    my $pid = fork // die "fork: $!\n";
+
+    if ($pid == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE ALRM);
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/output";
+        open STDERR, '>&', \*STDOUT;
+        exec $self->{nginx}, '-p', "$dir/", '-c', "$dir/nginx.conf",
+             '-e', "$dir/error.log" or POSIX::_exit(127);
+    }
+
+    $running{$pid} = $self->{master} = $pid;
+
+    my ($port) = values %{ $self->{ports} };
+    my $up = wait_for {
+        if (waitpid($pid, POSIX::WNOHANG) == $pid) {
+            delete $running{$pid};
+            return -1;
+        }
+
+        my ($worker) = (read_file("/proc/$pid/task/$pid/children") // '')
+                           =~ /^(\d+) $/;
+        return $worker
+               && (read_file("/proc/$worker/cmdline") // '')
+                      =~ /worker process/
+               && IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                        PeerPort => $port)
+               && ($self->{worker} = $worker);
+    } 20;
+
+    return 1 if $up > 0;
+    $self->stop if !$up;
+    return 0;
+}
+
+sub _log {
+    my ($self) = @_;
+    return join '', map { read_file("$self->{dir}/$_") // '' }
+                    qw(output error.log);
+}
+
+# Dies of whatever nginx had to complain of.
+sub check {
+    my ($self) = @_;
+    my $log = $self->_log;
+
+    die "nginx logged:\n$log" if $log =~ /\S/;
+    die "nginx's worker is gone\n" if !kill 0, $self->{worker};
+}
+
+# nanoseconds of CPU time that the worker has used
+sub cpu_time {
+    my ($self) = @_;
+    my $text = read_file("/proc/$self->{worker}/schedstat")
+        // die "no /proc/PID/schedstat: nginx's worker is gone, or this "
+               . "kernel does not count\n";
+
+    return (split ' ', $text)[0];
+}
+
+sub stop {
+    my ($self) = @_;
+    my $pid = delete $self->{master} // return;
+
+    return if !delete $running{$pid};
+
+    kill 'QUIT', $pid;
+
+    if (!wait_for { waitpid($pid, POSIX::WNOHANG) == $pid } 10) {
+        kill 'KILL', $self->{worker} // (), $pid;
+        waitpid $pid, 0;
+    }
+}
+
+END {
+    my $status = $?;
+
+    for my $pid (keys %running) {
+        kill 'TERM', $pid;
+        waitpid $pid, 0;
+    }
+
+    $? = $status;
+}
+
+1;

@@ -1,0 +1,408 @@
+
+/*
+ * exports_probe.c: data files that LMDB must not see.
+ */
+
+#include "fixture.h"
+
+
+#define META_SIZE  152          /* of each meta page, what is not padding */
+
+
+static exports_error_t  error;
+static uint8_t          whole[1 << 22];
+static size_t           whole_len, page_size;
+static char             file[4300];
+
+
+static void
+write_file(const uint8_t *data, size_t len)
+{
+    int  fd;
+
+    fd = open(file, O_WRONLY|O_CREAT|O_TRUNC, 0644);
+    must(fd != -1 && write(fd, data, len) == (ssize_t) len && close(fd) == 0,
+         "writing %s: %s", file, strerror(errno));
+}
+
+
+static exports_rc_t
+probe(const uint8_t *data, size_t len)
+{
+    write_file(data, len);
+    memset(&error, 0, sizeof(error));
+
+    return exports_probe(file, &error);
+}
+
+
+/* a sound store, its file read whole */
+
+static void
+prepare(void)
+{
+    int             fd;
+    char            id[32];
+    spec_t          spec;
+    ssize_t         n;
+    unsigned        i;
+    exports_env_t  *env;
+
+    page_size = (size_t) sysconf(_SC_PAGESIZE);
+
+    env = new_store(in_dir("store"));
+
+    memset(&spec, 0, sizeof(spec));
+    spec.kind = EXPORTS_PROJECT;
+    spec.scope = "alpha";
+    spec.id = id;
+    spec.status = "ready";
+    spec.type = "contacts";
+
+    for (i = 0; i < 120; i++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", below(100));
+        spec.created = TEST_TIME + below(50);
+        store_spec(env, &spec);
+    }
+
+    exports_env_close(env);
+
+    fd = open(in_dir("store/data.mdb"), O_RDONLY);
+    must(fd != -1, "open");
+
+    for (whole_len = 0;
+         (n = read(fd, whole + whole_len, sizeof(whole) - whole_len)) > 0;
+         whole_len += (size_t) n)
+    {
+        /* void */
+    }
+
+    (void) close(fd);
+    must(whole_len > 20 * page_size && whole_len < sizeof(whole),
+         "%zu bytes", whole_len);
+
+    (void) snprintf(file, sizeof(file), "%s", in_dir("probed.mdb"));
+}
+
+
+static uint64_t
+last_page(unsigned n)
+{
+    uint64_t  value;
+
+    memcpy(&value, whole + n * page_size + 136, 8);
+
+    return value;
+}
+
+
+static void
+truncated(void)
+{
+    size_t        len, need;
+    uint64_t      last;
+    exports_rc_t  rc, want;
+
+    is_int(probe(whole, whole_len), EXPORTS_OK, "a sound file");
+
+    /* the newer of the two meta pages may need more than the other */
+
+    last = last_page(0) > last_page(1) ? last_page(0) : last_page(1);
+    need = (last + 1) * page_size;
+    ok(need <= whole_len, "%zu of %zu bytes are needed", need, whole_len);
+
+    for (len = 512; len < whole_len; len += 512) {
+        rc = probe(whole, len);
+        want = len >= need ? EXPORTS_OK
+               : len < page_size + META_SIZE ? EXPORTS_FORMAT
+               : EXPORTS_CORRUPT;
+
+        check(rc == want || (len < page_size + META_SIZE
+                             && rc == EXPORTS_CORRUPT),
+              "%zu bytes: %s, not %s", len, rc_name(rc), rc_name(want));
+
+        check(rc == EXPORTS_OK || strstr(error.text, file) != NULL,
+              "%zu bytes: %s", len, error.text);
+    }
+
+    for (len = 0; len < 2 * page_size; len += 1 + below(40)) {
+        rc = probe(whole, len);
+        check(rc == EXPORTS_FORMAT || rc == EXPORTS_CORRUPT, "%zu bytes: %s",
+              len, rc_name(rc));
+    }
+
+    checked("a truncated file is refused");
+
+    is_int(probe(whole, 0), EXPORTS_FORMAT, "an empty file");
+    has_str(error.text, "is empty", "the text says so");
+
+    is_int(probe(whole, need - 1), EXPORTS_CORRUPT, "a byte too short");
+    has_str(error.text, "is shorter than its meta pages say",
+            "the text says so");
+
+    memset(whole + whole_len, 0, page_size);
+    is_int(probe(whole, whole_len + 100), EXPORTS_OK, "longer than needed");
+}
+
+
+/* one field of a meta page, changed */
+
+static void
+changed(unsigned n, size_t at, const void *value, size_t len,
+    const char *text, const char *name)
+{
+    uint8_t       old[8];
+    exports_rc_t  rc;
+
+    memcpy(old, whole + n * page_size + at, len);
+    memcpy(whole + n * page_size + at, value, len);
+
+    rc = probe(whole, whole_len);
+
+    memcpy(whole + n * page_size + at, old, len);
+
+    is_rc(rc, EXPORTS_FORMAT, &error, "meta page %u: %s", n, name);
+    has_str(error.text, text, "meta page %u: %s: the text", n, name);
+}
+
+
+static void
+meta_pages(void)
+{
+    unsigned                n, i;
+    uint16_t                flags;
+    uint32_t                word;
+    uint64_t                page;
+    static const uint32_t   sizes[] = { 0, 1, 256, 4095, 4097, 1 << 17,
+                                        UINT32_MAX };
+
+    for (n = 0; n < 2; n++) {
+        word = 0xbeefc0df;
+        changed(n, 16, &word, 4, "is not an LMDB file", "the magic");
+
+        word = 999;
+        changed(n, 20, &word, 4, "another version of LMDB", "version 1.0's");
+        word = 2;
+        changed(n, 20, &word, 4, "another version of LMDB", "version 2");
+
+        flags = 0x02;
+        changed(n, 10, &flags, 2, "is not an LMDB file", "a leaf");
+
+        for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+            changed(n, 40, &sizes[i], 4, "the page size is impossible",
+                    "a page size");
+        }
+
+        page = 7;
+        changed(n, 0, &page, 8, "its number is wrong", "its number");
+        page = 0;
+        changed(n, 136, &page, 8, "its number is wrong", "no pages");
+
+        for (i = 0; i < 2; i++) {
+            page = last_page(n) + 1;
+            changed(n, 80 + i * 48, &page, 8, "a root lies outside",
+                    "a root behind the end");
+            page = 1;
+            changed(n, 80 + i * 48, &page, 8, "a root lies outside",
+                    "a root that is a meta page");
+            page = UINT64_MAX - 1;
+            changed(n, 80 + i * 48, &page, 8, "a root lies outside",
+                    "a root far outside");
+        }
+    }
+
+    /* the sizes of the two differ, though each could be one */
+
+    word = (uint32_t) page_size * 2;
+    changed(1, 40, &word, 4, "the page size is impossible",
+            "another page size than the first's");
+}
+
+
+static void
+no_files(void)
+{
+    uint8_t      garbage[9000];
+    unsigned     i;
+
+    (void) alarm(20);
+
+    is_int(exports_probe(in_dir("nothing"), &error), EXPORTS_MISSING,
+           "no file");
+    is_int(exports_probe(in_dir("probed.mdb/x"), &error), EXPORTS_MISSING,
+           "below a file");
+    is_int(exports_probe(in_dir("store"), &error), EXPORTS_FORMAT,
+           "a directory");
+
+    must(mkfifo(in_dir("fifo"), 0644) == 0, "mkfifo");
+    is_int(exports_probe(in_dir("fifo"), &error), EXPORTS_FORMAT, "a FIFO");
+    is_int(exports_probe("/dev/zero", &error), EXPORTS_FORMAT, "a device");
+
+    must(symlink("store/data.mdb", in_dir("link")) == 0, "symlink");
+    is_int(exports_probe(in_dir("link"), &error), EXPORTS_OK,
+           "a symlink to a sound file");
+    is_int(exports_probe(in_dir("link"), NULL), EXPORTS_OK,
+           "without an error");
+    is_int(exports_probe(in_dir("store"), NULL), EXPORTS_FORMAT,
+           "with an error nobody asked for");
+
+    (void) alarm(0);
+
+    for (i = 0; i < 200; i++) {
+        random_bytes(garbage, sizeof(garbage));
+        check(probe(garbage, below(sizeof(garbage)) + 1) == EXPORTS_FORMAT,
+              "garbage: %s", error.text);
+    }
+
+    memset(garbage, 0, sizeof(garbage));
+    check(probe(garbage, sizeof(garbage)) == EXPORTS_FORMAT, "zeros");
+    memset(garbage, 0xff, sizeof(garbage));
+    check(probe(garbage, sizeof(garbage)) == EXPORTS_FORMAT, "ones");
+
+    checked("garbage is refused");
+}
+
+
+/* what the probe lets through LMDB opens without dying */
+
+static void
+flips(void)
+{
+    int               status;
+    pid_t             pid;
+    size_t            at;
+    uint8_t           old;
+    unsigned          i, n, passed;
+    exports_rc_t      rc;
+
+    must(mkdir(in_dir("flipped"), 0755) == 0, "mkdir");
+    (void) snprintf(file, sizeof(file), "%s", in_dir("flipped/data.mdb"));
+
+    n = rounds(1500, 1500);
+    passed = 0;
+
+    for (i = 0; i < n; i++) {
+        at = below(2) * page_size + below(META_SIZE);
+        old = whole[at];
+
+        whole[at] ^= (uint8_t) (1 << below(8));
+        rc = probe(whole, whole_len);
+        whole[at] = old;
+
+        check(rc == EXPORTS_OK || rc == EXPORTS_FORMAT
+              || rc == EXPORTS_CORRUPT, "byte %zu: %s", at, rc_name(rc));
+
+        if (rc != EXPORTS_OK || i % 8 != 0) {
+            continue;
+        }
+
+        /* opened, and closed again without a look at the pages */
+
+        passed++;
+        pid = fork_child();
+
+        if (pid == 0) {
+            MDB_env  *mdb;
+
+            if (mdb_env_create(&mdb) == 0
+                && mdb_env_set_mapsize(mdb, TEST_MAP_SIZE) == 0)
+            {
+                (void) mdb_env_open(mdb, in_dir("flipped"), MDB_RDONLY, 0644);
+                mdb_env_close(mdb);
+            }
+
+            _exit(0);
+        }
+
+        status = wait_child(pid);
+        check(status == 0, "byte %zu: LMDB: %d", at, status);
+    }
+
+    checked("flipped bits in the meta pages crash nothing");
+    note("%u of the files that passed were opened", passed);
+}
+
+
+/* the same for the free list, which the probe reads by itself */
+
+static void
+free_list(void)
+{
+    int           fd;
+    size_t        len, at;
+    uint8_t      *copy;
+    unsigned      i, n;
+    uint64_t      txnid, have, need;
+    exports_rc_t  rc;
+
+    copy = malloc(whole_len);
+    must(copy != NULL, "memory");
+
+    (void) snprintf(file, sizeof(file), "%s", in_dir("free.mdb"));
+
+    memcpy(&txnid, whole + 144, 8);
+    memcpy(&have, whole + page_size + 144, 8);
+    txnid = txnid > have ? txnid : have;
+
+    write_file(whole, whole_len);
+    fd = open(file, O_RDWR);
+    must(fd != -1, "open");
+
+    rc = exports_probe_short(fd, txnid, &have, &need);
+    ok(rc == EXPORTS_OK && have == whole_len && need <= have,
+       "a file that is not short");
+    is_int(exports_probe_short(fd, txnid - 1, &have, &need), EXPORTS_OK,
+           "the commit before");
+    is_int(exports_probe_short(fd, txnid - 2, &have, &need), EXPORTS_STALE,
+           "a commit whose page is written over");
+    is_int(exports_probe_short(fd, txnid + 1, &have, &need), EXPORTS_STALE,
+           "a commit that is not there yet");
+
+    n = rounds(3000, 2000);
+
+    for (i = 0; i < n; i++) {
+        memcpy(copy, whole, whole_len);
+
+        /* up to three bytes of the pages, never of the meta pages */
+
+        for (len = below(4); len > 0; len--) {
+            at = 2 * page_size
+                 + below((unsigned) (whole_len / page_size) - 2) * page_size;
+            at += chance(50) ? below(40) : below((unsigned) page_size);
+            copy[at] ^= (uint8_t) (1 << below(8));
+        }
+
+        len = chance(80) ? (whole_len / page_size - below(30)) * page_size
+                         : whole_len - below((unsigned) whole_len);
+
+        must(pwrite(fd, copy, whole_len, 0) == (ssize_t) whole_len
+             && ftruncate(fd, (off_t) len) == 0, "writing");
+
+        rc = exports_probe_short(fd, txnid, &have, &need);
+
+        check(rc == EXPORTS_OK || rc == EXPORTS_CORRUPT
+              || (rc == EXPORTS_STALE && len < 2 * page_size),
+              "%zu bytes: %s", len, rc_name(rc));
+    }
+
+    checked("a damaged free list crashes nothing");
+
+    (void) close(fd);
+    free(copy);
+}
+
+
+int
+main(void)
+{
+    random_seed();
+
+    prepare();
+    truncated();
+    meta_pages();
+    no_files();
+    flips();
+    free_list();
+
+    return done_testing();
+}

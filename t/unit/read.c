@@ -1,0 +1,697 @@
+
+/*
+ * exports_read.c: snapshots, point reads, walks.
+ */
+
+#include "fixture.h"
+
+#include <pthread.h>
+
+
+static exports_error_t  error;
+
+
+static spec_t
+project_spec(const char *project, const char *id, uint64_t created)
+{
+    spec_t  spec;
+
+    memset(&spec, 0, sizeof(spec));
+    spec.kind = EXPORTS_PROJECT;
+    spec.scope = project;
+    spec.id = id;
+    spec.created = created;
+    spec.status = "ready";
+    spec.type = "contacts";
+
+    return spec;
+}
+
+
+static exports_rc_t
+read_scope(exports_reader_t *reader, exports_kind_t kind, const char *name)
+{
+    exports_scope_t  scope;
+
+    return exports_read_scope(reader, kind, name, strlen(name), &scope);
+}
+
+
+static exports_rc_t
+read_manifest(exports_reader_t *reader, exports_kind_t kind, uint64_t scope,
+    const char *id)
+{
+    uint8_t           key[EXPORTS_MANIFEST_KEY_LEN];
+    exports_record_t  record;
+
+    return exports_read_manifest(reader, kind, scope, id, strlen(id), key,
+                                 &record);
+}
+
+
+static void
+points(void)
+{
+    char               name[400];
+    spec_t             spec;
+    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
+    uint64_t           alpha, beta;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_scope_t    scope;
+    exports_token_t    token;
+    exports_record_t   record;
+    exports_reader_t  *reader;
+
+    memset(name, 'a', sizeof(name));
+
+    env = new_store(in_dir("points"));
+    reader = open_reader(env);
+    renew_reader(reader);
+
+    is_int(read_scope(reader, EXPORTS_PROJECT, "alpha"), EXPORTS_NOT_FOUND,
+           "an empty store: no scope");
+    is_int(read_manifest(reader, EXPORTS_PROJECT, 1, "exp_1"),
+           EXPORTS_NOT_FOUND, "an empty store: no manifest");
+    is_int(exports_read_token(reader, (uint8_t *) name, &token),
+           EXPORTS_NOT_FOUND, "an empty store: no token");
+    exports_reader_reset(reader);
+
+    spec = project_spec("alpha", "exp_1", TEST_TIME + 5);
+    spec.storage_key = "some/where.csv";
+    store_spec(env, &spec);
+    spec = project_spec("beta", "exp_1", TEST_TIME + 6);
+    store_spec(env, &spec);
+    spec = project_spec("42", "exp_1", TEST_TIME + 7);
+    spec.kind = EXPORTS_USER;
+    spec.id = "aaaa-1";
+    spec.subject_type = "company";
+    spec.subject_id = -7;
+    store_spec(env, &spec);
+
+    alpha = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
+    beta = stored_scope(env, EXPORTS_PROJECT, "beta").id;
+
+    renew_reader(reader);
+
+    rc = exports_read_scope(reader, EXPORTS_PROJECT, "alpha", 5, &scope);
+    ok(rc == EXPORTS_OK && scope.id == alpha && scope.revision > 0,
+       "a scope");
+    is_int(read_scope(reader, EXPORTS_USER, "alpha"), EXPORTS_NOT_FOUND,
+           "a scope of another kind");
+    is_int(read_scope(reader, EXPORTS_PROJECT, "alph"), EXPORTS_NOT_FOUND,
+           "a prefix of a scope");
+    is_int(read_scope(reader, EXPORTS_PROJECT, ""), EXPORTS_NOT_FOUND,
+           "an empty name");
+    is_int(exports_read_scope(reader, EXPORTS_PROJECT, name, 128, &scope),
+           EXPORTS_NOT_FOUND, "the longest name");
+    is_int(exports_read_scope(reader, EXPORTS_PROJECT, name, sizeof(name),
+                              &scope),
+           EXPORTS_NOT_FOUND, "a name too long");
+
+    rc = exports_read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_1", 5, key,
+                               &record);
+    is_int(rc, EXPORTS_OK, "a project's manifest");
+    ok(exports_get64(key) == alpha
+       && exports_get64(key + 8) == TEST_TIME + 5, "its key");
+    is_mem(record.item.id.data, record.item.id.len, "exp_1", 5, "its id");
+    is_mem(record.storage_key.data, record.storage_key.len, "some/where.csv",
+           14, "its storage key");
+    is_mem(record.storage_backend.data, record.storage_backend.len, "local", 5,
+           "its backend");
+    is_mem(record.content_type.data, record.content_type.len,
+           "text/csv; charset=utf-8", 23, "its content type");
+    is_mem(record.name.data, record.name.len, "contacts.csv", 12, "its name");
+    is_mem(record.group.data, record.group.len, "contacts", 8, "its table");
+    is_int(record.item.status, EXPORTS_STATUS_READY, "its status");
+
+    rc = exports_read_manifest(reader, EXPORTS_USER, 0, "aaaa-1", 6, key,
+                               &record);
+    ok(rc == EXPORTS_OK && record.item.kind == EXPORTS_USER
+       && record.subject_id == -7, "a user's manifest, of any scope");
+
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_2"),
+           EXPORTS_NOT_FOUND, "an id that is not there");
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha + 7, "exp_1"),
+           EXPORTS_NOT_FOUND, "a scope that is not there");
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, ""),
+           EXPORTS_NOT_FOUND, "an empty id");
+    is_int(read_manifest(reader, EXPORTS_USER, 0, ""),
+           EXPORTS_NOT_FOUND, "an empty uuid");
+    is_int(exports_read_manifest(reader, EXPORTS_PROJECT, alpha, name, 128,
+                                 key, &record),
+           EXPORTS_NOT_FOUND, "the longest id");
+    is_int(exports_read_manifest(reader, EXPORTS_PROJECT, alpha, name,
+                                 sizeof(name), key, &record),
+           EXPORTS_NOT_FOUND, "an id too long");
+
+    exports_reader_close(reader);
+
+    is_int(alpha + 1, (long long) beta, "scopes in order");
+    exports_env_close(env);
+}
+
+
+static void
+damaged(void)
+{
+    size_t             id_len;
+    spec_t             spec;
+    uint8_t            a[24], b[24], u[24], id_key[EXPORTS_ID_KEY_MAX];
+    uint8_t            value[EXPORTS_ID_VALUE_LEN], key[EXPORTS_SCOPE_KEY_MAX];
+    MDB_txn           *txn;
+    uint64_t           alpha;
+    exports_env_t     *env;
+    exports_reader_t  *reader;
+
+    env = new_store(in_dir("damaged"));
+
+    spec = project_spec("alpha", "exp_1", TEST_TIME);
+    store_spec(env, &spec);
+    spec.id = "exp_2";
+    store_spec(env, &spec);
+    spec.scope = "beta";
+    spec.id = "exp_1";
+    store_spec(env, &spec);
+    spec.kind = EXPORTS_USER;
+    store_spec(env, &(spec_t) { EXPORTS_USER, "42", "exp-1", TEST_TIME,
+                                "ready", "t", NULL, 0, 0, NULL });
+
+    alpha = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
+    stored_key(env, EXPORTS_PROJECT, "alpha", "exp_2", a);
+    stored_key(env, EXPORTS_PROJECT, "beta", "exp_1", b);
+    stored_key(env, EXPORTS_USER, "42", "exp-1", u);
+
+    id_len = exports_id_key(id_key, EXPORTS_PROJECT, alpha, "exp_1", 5);
+    reader = open_reader(env);
+
+    /* an id that leads to other records, or to none, with a right checksum */
+
+    txn = raw_begin(env);
+    exports_id_encode(value, a, id_key, id_len);
+    raw_put(txn, env->dbi[DB_IDS], id_key, id_len, value, sizeof(value));
+    raw_commit(txn);
+
+    renew_reader(reader);
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_1"),
+           EXPORTS_CORRUPT, "an id that leads to another id's record");
+    exports_reader_reset(reader);
+
+    txn = raw_begin(env);
+    exports_id_encode(value, b, id_key, id_len);
+    raw_put(txn, env->dbi[DB_IDS], id_key, id_len, value, sizeof(value));
+    raw_commit(txn);
+
+    renew_reader(reader);
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_1"),
+           EXPORTS_CORRUPT, "an id that leads to another project's record");
+    exports_reader_reset(reader);
+
+    txn = raw_begin(env);
+    exports_id_encode(value, u, id_key, id_len);
+    raw_put(txn, env->dbi[DB_IDS], id_key, id_len, value, sizeof(value));
+    raw_commit(txn);
+
+    renew_reader(reader);
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_1"),
+           EXPORTS_CORRUPT, "an id that leads to a user's record");
+    exports_reader_reset(reader);
+
+    txn = raw_begin(env);
+    a[23] ^= 1;
+    exports_id_encode(value, a, id_key, id_len);
+    a[23] ^= 1;
+    raw_put(txn, env->dbi[DB_IDS], id_key, id_len, value, sizeof(value));
+    raw_commit(txn);
+
+    renew_reader(reader);
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_1"),
+           EXPORTS_CORRUPT, "an id that leads nowhere");
+    exports_reader_reset(reader);
+
+    raw_flip(env, DB_IDS, id_key, id_len, 30);
+    renew_reader(reader);
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_1"),
+           EXPORTS_CORRUPT, "an id with a wrong checksum");
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_2"),
+           EXPORTS_OK, "another is not affected");
+    exports_reader_reset(reader);
+
+    raw_flip(env, DB_MANIFESTS, a, sizeof(a), 99);
+    renew_reader(reader);
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_2"),
+           EXPORTS_CORRUPT, "a record with a wrong checksum");
+    exports_reader_reset(reader);
+
+    raw_flip(env, DB_SCOPES, key,
+             exports_scope_key(key, EXPORTS_PROJECT, "alpha", 5), 9);
+    renew_reader(reader);
+    is_int(read_scope(reader, EXPORTS_PROJECT, "alpha"), EXPORTS_CORRUPT,
+           "a scope with a wrong checksum");
+    is_int(read_scope(reader, EXPORTS_PROJECT, "beta"), EXPORTS_OK,
+           "another is not affected");
+
+    exports_reader_close(reader);
+    exports_env_close(env);
+}
+
+
+/* walks */
+
+typedef struct {
+    unsigned      n;
+    unsigned      stop;         /* after as many */
+    unsigned      unordered;
+    size_t        len;
+    uint8_t       last[600];
+} walked_t;
+
+static exports_rc_t
+visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
+    size_t len)
+{
+    size_t     n;
+    uint8_t    both[600];
+    walked_t  *w = data;
+
+    (void) value;
+
+    /* of facets the values are in order, too */
+
+    n = key_len;
+    memcpy(both, key, n);
+
+    if (len == EXPORTS_ENTRY_LEN) {
+        memcpy(both + n, value, len);
+        n += len;
+    }
+
+    if (w->n > 0
+        && memcmp(w->last, both, w->len < n ? w->len : n) > 0)
+    {
+        w->unordered++;
+    }
+
+    memcpy(w->last, both, n);
+    w->len = n;
+
+    return ++w->n == w->stop ? EXPORTS_CONFLICT : EXPORTS_OK;
+}
+
+
+static void
+walks(void)
+{
+    char               id[32];
+    spec_t             spec;
+    walked_t           w;
+    unsigned           i;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_scope_t    a, b, c;
+    exports_reader_t  *reader;
+    exports_writer_t  *writer;
+
+    env = new_store(in_dir("walks"));
+    reader = open_reader(env);
+
+    renew_reader(reader);
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_manifests(reader, 0, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 0, "a walk over nothing");
+    rc = exports_walk_manifests(reader, 1, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 0, "a walk over no scope");
+    exports_reader_reset(reader);
+
+    writer = begin_writer(env);
+
+    for (i = 0; i < 60; i++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", i);
+        spec = project_spec(i % 3 == 0 ? "a" : i % 3 == 1 ? "b" : "c", id,
+                            TEST_TIME + below(20));
+        rc = put_spec(writer, &spec, NULL, &error);
+        must(rc == EXPORTS_OK, "%s", error.text);
+    }
+
+    commit_writer(writer);
+
+    a = stored_scope(env, EXPORTS_PROJECT, "a");
+    b = stored_scope(env, EXPORTS_PROJECT, "b");
+    c = stored_scope(env, EXPORTS_PROJECT, "c");
+
+    renew_reader(reader);
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_manifests(reader, 0, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 60 && w.unordered == 0,
+       "all manifests, in order");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_manifests(reader, a.id, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 20 && w.unordered == 0
+       && exports_get64(w.last) == a.id, "the first scope's");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_manifests(reader, b.id, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 20 && exports_get64(w.last) == b.id,
+       "the second scope's");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_manifests(reader, c.id, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 20 && exports_get64(w.last) == c.id,
+       "the last scope's");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_manifests(reader, c.id + 1, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 0, "a scope behind the last");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_manifests(reader, UINT64_MAX, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 0, "the greatest scope");
+
+    memset(&w, 0, sizeof(w));
+    w.stop = 7;
+    rc = exports_walk_manifests(reader, b.id, visit, &w);
+    ok(rc == EXPORTS_CONFLICT && w.n == 7,
+       "a visitor ends the walk with its code");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_scopes(reader, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 3 && w.unordered == 0, "scopes");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_tokens(reader, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 0, "tokens");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_ids(reader, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 60 && w.unordered == 0, "ids");
+
+    memset(&w, 0, sizeof(w));
+    rc = exports_walk_facets(reader, visit, &w);
+    ok(rc == EXPORTS_OK && w.n == 120 && w.unordered == 0,
+       "entries of facets");
+
+    exports_reader_close(reader);
+    exports_env_close(env);
+}
+
+
+static void
+snapshots(void)
+{
+    spec_t             spec;
+    uint64_t           txnid, id;
+    exports_env_t     *env;
+    exports_reader_t  *reader, *other;
+
+    env = new_store(in_dir("snapshots"));
+
+    spec = project_spec("alpha", "exp_1", TEST_TIME);
+    store_spec(env, &spec);
+    id = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
+
+    reader = open_reader(env);
+    other = open_reader(env);
+
+    renew_reader(reader);
+    txnid = exports_reader_txnid(reader);
+
+    spec.id = "exp_2";
+    store_spec(env, &spec);
+
+    renew_reader(other);
+
+    is_int(read_manifest(reader, EXPORTS_PROJECT, id, "exp_2"),
+           EXPORTS_NOT_FOUND, "a reader renewed before sees the old state");
+    is_int(exports_reader_txnid(reader), (long long) txnid, "of its commit");
+    is_int(read_manifest(other, EXPORTS_PROJECT, id, "exp_2"), EXPORTS_OK,
+           "one renewed afterwards the new one");
+    is_int(exports_reader_txnid(other), (long long) txnid + 1,
+           "of the next commit");
+
+    exports_reader_reset(reader);
+    exports_reader_reset(reader);
+    pass("a reset more than there was to reset");
+
+    renew_reader(reader);
+    is_int(read_manifest(reader, EXPORTS_PROJECT, id, "exp_2"), EXPORTS_OK,
+           "renewed it sees it");
+
+    exports_reader_reset(reader);
+    exports_reader_close(reader);
+    exports_reader_close(other);
+    exports_env_close(env);
+}
+
+
+/* a process that closes the lock file somewhere loses its locks */
+
+static void
+lost_slot(void)
+{
+    int                fd;
+    pid_t              pid;
+    spec_t             spec;
+    uint64_t           id;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_reader_t  *reader;
+
+    env = new_store(in_dir("slot"));
+
+    spec = project_spec("alpha", "exp_1", TEST_TIME);
+    store_spec(env, &spec);
+    id = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    exports_reader_reset(reader);
+
+    fd = open(in_dir("slot/lock.mdb"), O_RDWR);
+    must(fd != -1 && close(fd) == 0, "open");
+
+    pid = fork_child();
+
+    if (pid == 0) {
+        env = open_store(in_dir("slot"), EXPORTS_ENV_WRITE);
+        spec.id = "exp_2";
+        store_spec(env, &spec);
+        exports_env_close(env);
+        _exit(0);
+    }
+
+    is_int(wait_child(pid), 0, "another process takes the slot for dead");
+
+    rc = exports_reader_renew(reader);
+    is_int(rc, EXPORTS_OK, "the reader finds another one");
+    is_int(read_manifest(reader, EXPORTS_PROJECT, id, "exp_2"), EXPORTS_OK,
+           "and sees what is new");
+
+    exports_reader_close(reader);
+    exports_env_close(env);
+}
+
+
+/* another process makes the file larger than the map of this one */
+
+static void
+resized(void)
+{
+    char                    id[32];
+    pid_t                   pid;
+    spec_t                  spec;
+    uint64_t                alpha;
+    unsigned                i, n;
+    const char             *path;
+    exports_rc_t            rc;
+    exports_env_t          *env;
+    exports_reader_t       *first, *second;
+    exports_writer_t       *w;
+    exports_env_options_t   options;
+
+    path = in_dir("resized");
+    env = new_store(path);
+    spec = project_spec("alpha", "exp_0", TEST_TIME);
+    store_spec(env, &spec);
+    exports_env_close(env);
+
+    memset(&options, 0, sizeof(options));
+    options.path = path;
+    options.map_size = 256 * 1024;
+    options.group = (gid_t) -1;
+    options.flags = EXPORTS_ENV_WRITE;
+
+    rc = exports_env_open(&env, &options, &error);
+    must(rc == EXPORTS_OK, "%s", error.text);
+
+    first = open_reader(env);
+    alpha = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
+
+    for (n = 0; n < 3; n++) {
+        pid = fork_child();
+
+        if (pid == 0) {
+            env = open_store(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_NOMETASYNC);
+            w = begin_writer(env);
+
+            for (i = 0; i < 1500; i++) {
+                (void) snprintf(id, sizeof(id), "exp_%u", 1500 * n + i);
+                spec = project_spec("alpha", id, TEST_TIME + i);
+                rc = put_spec(w, &spec, NULL, &error);
+                must(rc == EXPORTS_OK, "%s", error.text);
+            }
+
+            commit_writer(w);
+            exports_env_close(env);
+            _exit(0);
+        }
+
+        must(wait_child(pid) == 0, "the other process");
+        (void) snprintf(id, sizeof(id), "exp_%u", 1500 * n + 1499);
+
+        if (n == 0) {
+            rc = exports_reader_renew(first);
+            is_int(rc, EXPORTS_OK, "a reader of a map too small is renewed");
+
+            is_int(read_manifest(first, EXPORTS_PROJECT, alpha, id),
+                   EXPORTS_OK, "and sees what is new");
+            exports_reader_reset(first);
+
+        } else if (n == 1) {
+            rc = exports_reader_open(&second, env, &error);
+            is_rc(rc, EXPORTS_OK, &error, "a reader is opened");
+            renew_reader(second);
+            is_int(read_manifest(second, EXPORTS_PROJECT, alpha, id),
+                   EXPORTS_OK, "and sees what is new");
+            exports_reader_close(second);
+
+        } else {
+            rc = exports_writer_begin(&w, env, &error);
+            is_rc(rc, EXPORTS_OK, &error, "a writer of a map too small");
+            is_int(read_manifest(exports_writer_reader(w), EXPORTS_PROJECT,
+                                 alpha, id),
+                   EXPORTS_OK, "and sees what is new");
+            commit_writer(w);
+        }
+    }
+
+    exports_reader_close(first);
+    is_int(store_faults(env), 0, "the store is sound");
+    exports_env_close(env);
+}
+
+
+/* threads share an environment, each with a reader of its own */
+
+static exports_env_t  *shared;
+static uint64_t        shared_scope;
+
+static void *
+read_in_thread(void *data)
+{
+    unsigned                i, *bad = data;
+    exports_rc_t            rc;
+    exports_page_t         *page;
+    exports_facet_t         list;
+    exports_facets_t        values;
+    exports_reader_t       *reader;
+    exports_page_query_t    query;
+
+    page = malloc(sizeof(exports_page_t));
+
+    if (page == NULL
+        || exports_reader_open(&reader, shared, NULL) != EXPORTS_OK)
+    {
+        *bad = 1;
+        free(page);
+        return NULL;
+    }
+
+    for (i = 0; i < 2000; i++) {
+        memset(&values, 0, sizeof(values));
+        values.status = EXPORTS_STATUS_READY;
+        exports_facet_key(&list, shared_scope, i % 2, &values);
+
+        memset(&query, 0, sizeof(query));
+        query.scope = shared_scope;
+        query.kind = EXPORTS_PROJECT;
+        query.lists = &list;
+        query.nlists = 1;
+        query.offset = i % 30;
+        query.limit = 20;
+
+        rc = exports_reader_renew(reader);
+
+        if (rc == EXPORTS_OK) {
+            rc = exports_page_read(reader, &query, page);
+            *bad += rc != EXPORTS_OK || page->total < 50
+                    || page->nitems != 20;
+            exports_reader_reset(reader);
+
+        } else {
+            ++*bad;
+        }
+    }
+
+    exports_reader_close(reader);
+    free(page);
+
+    return NULL;
+}
+
+
+static void
+threads(void)
+{
+    char               id[32];
+    spec_t             spec;
+    unsigned           i, bad[4];
+    pthread_t          thread[4];
+
+    shared = new_store(in_dir("threads"));
+
+    for (i = 0; i < 50; i++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", i);
+        spec = project_spec("alpha", id, TEST_TIME + i);
+        store_spec(shared, &spec);
+    }
+
+    shared_scope = stored_scope(shared, EXPORTS_PROJECT, "alpha").id;
+
+    for (i = 0; i < 4; i++) {
+        bad[i] = 0;
+        must(pthread_create(&thread[i], NULL, read_in_thread, &bad[i]) == 0,
+             "pthread_create");
+    }
+
+    for (i = 50; i < 150; i++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", i);
+        spec = project_spec("alpha", id, TEST_TIME + i);
+        store_spec(shared, &spec);
+    }
+
+    for (i = 0; i < 4; i++) {
+        (void) pthread_join(thread[i], NULL);
+        is_int(bad[i], 0, "thread %u reads while another writes", i);
+    }
+
+    exports_env_close(shared);
+}
+
+
+int
+main(void)
+{
+    random_seed();
+
+    points();
+    damaged();
+    walks();
+    snapshots();
+    lost_slot();
+    resized();
+    threads();
+
+    return done_testing();
+}

@@ -1,0 +1,164 @@
+# Writers that wait for one another, are stopped, are killed: readers do not
+# notice, and what was acknowledged is there.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::More;
+use Time::HiRes 'time';
+
+use Exports::Test;
+
+my $KILLS = 25;
+
+plan tests => 34;
+
+my $t = Exports::Test->new;
+
+$t->conf(<<'EOC');
+%%MAIN%%
+events { }
+http {
+    %%HTTP%%
+    exports_store %%DIR%%/store;
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /projects/ { exports_api project; }
+    }
+}
+EOC
+
+my $store = $t->store('store', project_line(project => 'demo', id => 'exp_1'));
+my @auth = (Authorization => 'Bearer ' . $t->token($store, project => 'demo'));
+
+$t->run;
+
+my $c = $t->connect;
+
+sub listed { total($c->get('/projects/demo/exports?limit=1', @auth)) }
+sub line { project_line(project => 'demo', id => "exp_$_[0]") . "\n" }
+
+
+# ---- a writer inside of its transaction ------------------------------------
+
+# --atomic holds it open while more lines come: here one, and no more yet
+
+my $first = $t->start_ctl('import', $store, '-', '--atomic', '--batch', 1);
+print { $first->{in} } line('atomic');
+
+# it has the write lock: another one waits
+
+my $second;
+my $waits = wait_for {
+    $second = $t->start_ctl('put', $store, '-');
+    print { $second->{in} } line('second');
+    close delete $second->{in};
+    !wait_for { $t->_ended($second->{pid}) } 0.5;
+} 5;
+ok $waits, 'a second writer waits';
+
+is listed(), 1, 'a reader does not: the last commit';
+kill 'STOP', $first->{pid};
+my $begin = time;
+is listed(), 1, 'nor when the writer is stopped' for 1 .. 3;
+cmp_ok time - $begin, '<', 1, 'at once';
+is scalar(() = $t->ctl_ok('list', $store, '--project', 'demo', '--json') =~ /\n/g),
+   1, 'other commands read too';
+kill 'CONT', $first->{pid};
+print { $first->{in} } line('atomic_2');
+
+my ($exit, undef, $err) = $t->finish($first);
+is $exit, 0, 'the first ends' or diag $err;
+($exit, undef, $err) = $t->finish($second);
+is $exit, 0, 'and then the second' or diag $err;
+is listed(), 4, 'all is there';
+
+
+# ---- interrupted -----------------------------------------------------------
+
+my $n = 4;
+
+for my $signal (qw(TERM INT HUP)) {
+    my $job = $t->start_ctl('import', $store, '-', '--atomic', '--batch', 1);
+    print { $job->{in} } line("$signal");
+
+    # when the line has been taken, the lock is held, and the signal comes
+    # while it waits for more
+
+    wait_for { my $state = $t->read_file("/proc/$job->{pid}/wchan");
+               $t->read_file("/proc/$job->{pid}/stat") =~ /\) S / } 5;
+    kill $signal, $job->{pid};
+    ($exit, undef, $err) = $t->finish($job);
+    isnt $exit, 0, "SIG$signal: exit";
+    like $err, qr/^exportsctl: import: .*nothing is committed/m,
+         "SIG$signal: says what is kept" or diag $err;
+    is listed(), $n, "SIG$signal: nothing";
+    $t->ctl_ok('put', $store, '-', { stdin => line("after_$signal") });
+    $n++;
+}
+is listed(), $n, 'the write lock is free again each time';
+
+
+# ---- killed ----------------------------------------------------------------
+
+# Each import commits batches of 5 lines until it is killed.
+
+my ($acknowledged, $odd, $unsound) = (0, 0, 0);
+
+for my $kill (1 .. $KILLS) {
+    my $before = listed();
+    my $job = $t->start_ctl('import', $store, '-', '--batch', 5);
+    my $text = join '', map { line("kill_${kill}_$_") } 1 .. 2000;
+
+    $job->{in}->blocking(0);
+
+    my $at = 0;
+    my $goal = $before + 5 * int rand 40;
+
+    wait_for {
+        while ($at < length $text) {
+            my $written = syswrite $job->{in}, $text, 8192, $at;
+            last if !$written;
+            $at += $written;
+        }
+        listed() >= $goal
+    } 10;
+
+    kill 'KILL', $job->{pid};
+    my $seen = listed();
+    $t->finish($job);
+    my $after = listed();
+
+    $acknowledged++ if $after < $seen;
+    $odd++ if ($after - $before) % 5;
+
+    # a write that is acknowledged is there at once, and stays
+
+    $t->ctl_ok('put', $store, '-', { stdin => line("put_$kill") });
+    $odd++ if listed() != $after + 1;
+}
+
+is $acknowledged, 0, "$KILLS killed writers: what was seen has stayed";
+is $odd, 0, 'whole batches only';
+like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'the store is sound';
+
+
+# ---- several at once -------------------------------------------------------
+
+my $base = listed();
+my @jobs = map { $t->start_ctl('import', $store, '-', '--batch', 3) } 1 .. 4;
+
+for my $j (0 .. $#jobs) {
+    print { $jobs[$j]{in} } map { line("job_${j}_$_") } 1 .. 50;
+    close delete $jobs[$j]{in};
+}
+
+my @status = map { ($t->finish($_))[0] } @jobs;
+is "@status", '0 0 0 0', 'four writers at once';
+is listed(), $base + 200, 'all that they wrote is there';
+like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'the store is sound';
+
+$c->close;
+$t->done;
