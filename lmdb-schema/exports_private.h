@@ -83,7 +83,8 @@ exports_rc_t exports_probe(const char *data_file, exports_error_t *error);
 /*
  * Whether the file may be shorter than the commit of that number says: when
  * all pages that it lacks are in the free list.  have, need: lengths in bytes.
- * Reads the free list by itself, for LMDB would die of one that is cut off.
+ * exports_freelist.c reads that list by itself, for LMDB would die of one that
+ * is cut off.
  *
  * EXPORTS_CORRUPT  pages are missing that are not free
  * EXPORTS_STALE    there are newer commits

@@ -1,0 +1,235 @@
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exports_mdb_layout.h"
+#include "exports_private.h"
+
+
+/* the free list: a tree whose values are lists of numbers of pages */
+
+typedef struct {
+    int       fd;
+    uint32_t  page_size;
+    uint64_t  end;                      /* pages that the file has */
+    uint64_t  budget;                   /* to be read: no more than it has */
+    uint64_t  beyond;                   /* free pages that it has not */
+} free_list_t;
+
+
+static int read_meta(int fd, uint64_t txnid, meta_page_t *meta);
+static int read_tree(free_list_t *list, uint64_t pgno, unsigned depth);
+static int read_node(free_list_t *list, const uint8_t *page, uint32_t at,
+    int is_leaf, unsigned depth);
+static int read_overflow(free_list_t *list, uint64_t pgno, uint64_t len);
+static void count_numbers(free_list_t *list, const uint8_t *p, size_t len);
+
+
+exports_rc_t
+exports_probe_short(int fd, uint64_t txnid, uint64_t *have, uint64_t *need)
+{
+    free_list_t   list;
+    meta_page_t   meta;
+    struct stat   st;
+
+    if (read_meta(fd, txnid, &meta) != 0) {
+        return EXPORTS_STALE;
+    }
+
+    if (fstat(fd, &st) == -1) {
+        return EXPORTS_FAILED;
+    }
+
+    list.fd = fd;
+    list.page_size = meta.trees[0].pad;
+    list.end = (uint64_t) st.st_size / list.page_size;
+    list.budget = list.end;
+    list.beyond = 0;
+
+    *have = list.end * list.page_size;
+    *need = (meta.last_page + 1) * list.page_size;
+
+    if (list.end > meta.last_page) {
+        return EXPORTS_OK;
+    }
+
+    if ((meta.trees[0].root != NO_PAGE
+         && read_tree(&list, meta.trees[0].root, 0) != 0)
+        || list.beyond != meta.last_page + 1 - list.end)
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+/* of a commit; its page is written over by the second commit after it */
+
+static int
+read_meta(int fd, uint64_t txnid, meta_page_t *meta)
+{
+    uint32_t  page_size;
+
+    if (pread(fd, meta, sizeof(meta_page_t), 0)
+        != (ssize_t) sizeof(meta_page_t))
+    {
+        return -1;
+    }
+
+    page_size = meta->trees[0].pad;
+
+    if (meta->txnid != txnid
+        && pread(fd, meta, sizeof(meta_page_t), page_size)
+           != (ssize_t) sizeof(meta_page_t))
+    {
+        return -1;
+    }
+
+    return (meta->txnid == txnid && meta->magic == META_MAGIC
+            && meta->trees[0].pad >= PAGE_SIZE_MIN
+            && meta->trees[0].pad <= PAGE_SIZE_MAX)
+               ? 0 : -1;
+}
+
+
+static int
+read_tree(free_list_t *list, uint64_t pgno, unsigned depth)
+{
+    int             rc;
+    uint8_t        *page;
+    uint16_t        at;
+    unsigned        i, n;
+    page_header_t   header;
+
+    if (pgno < 2 || pgno >= list->end || depth > DEPTH_MAX
+        || list->budget-- == 0)
+    {
+        return -1;
+    }
+
+    page = malloc(list->page_size);
+    if (page == NULL) {
+        return -1;
+    }
+
+    rc = pread(list->fd, page, list->page_size,
+               (off_t) (pgno * list->page_size))
+             == (ssize_t) list->page_size
+             ? 0 : -1;
+
+    memcpy(&header, page, PAGE_HEADER);
+
+    if (rc != 0 || header.pgno != pgno
+        || (header.flags & (BRANCH_FLAG|LEAF_FLAG)) == 0
+        || header.lower < PAGE_HEADER || header.lower > list->page_size)
+    {
+        free(page);
+        return -1;
+    }
+
+    n = (header.lower - PAGE_HEADER) / 2U;
+
+    for (i = 0; i < n && rc == 0; i++) {
+        memcpy(&at, page + PAGE_HEADER + 2 * i, 2);
+        rc = read_node(list, page, at, header.flags & LEAF_FLAG, depth);
+    }
+
+    free(page);
+
+    return rc;
+}
+
+
+static int
+read_node(free_list_t *list, const uint8_t *page, uint32_t at, int is_leaf,
+    unsigned depth)
+{
+    uint64_t        len, pgno;
+    node_header_t   node;
+
+    if (at + NODE_HEADER > list->page_size) {
+        return -1;
+    }
+
+    memcpy(&node, page + at, NODE_HEADER);
+    len = (uint64_t) node.low | (uint64_t) node.high << 16;
+
+    if (!is_leaf) {
+        return read_tree(list, len | (uint64_t) node.flags << 32, depth + 1);
+    }
+
+    at += NODE_HEADER + node.key_len;
+
+    if (at + sizeof(pgno) > list->page_size) {
+        return -1;
+    }
+
+    if (node.flags & OVERFLOW_FLAG) {
+        memcpy(&pgno, page + at, sizeof(pgno));
+        return read_overflow(list, pgno, len);
+    }
+
+    if (at + len > list->page_size) {
+        return -1;
+    }
+
+    count_numbers(list, page + at, len);
+
+    return 0;
+}
+
+
+static int
+read_overflow(free_list_t *list, uint64_t pgno, uint64_t len)
+{
+    int        rc;
+    uint8_t   *numbers;
+
+    if (pgno < 2 || pgno >= list->end
+        || PAGE_HEADER + len > (list->end - pgno) * list->page_size)
+    {
+        return -1;
+    }
+
+    numbers = malloc(len);
+    if (numbers == NULL) {
+        return -1;
+    }
+
+    rc = pread(list->fd, numbers, len,
+               (off_t) (pgno * list->page_size + PAGE_HEADER))
+             == (ssize_t) len
+             ? 0 : -1;
+
+    if (rc == 0) {
+        count_numbers(list, numbers, len);
+    }
+
+    free(numbers);
+
+    return rc;
+}
+
+
+/* the first number is how many follow */
+
+static void
+count_numbers(free_list_t *list, const uint8_t *p, size_t len)
+{
+    size_t    i;
+    uint64_t  n, number;
+
+    if (len < sizeof(uint64_t)) {
+        return;
+    }
+
+    memcpy(&n, p, sizeof(uint64_t));
+
+    for (i = 1; i <= n && (i + 1) * sizeof(uint64_t) <= len; i++) {
+        memcpy(&number, p + i * sizeof(uint64_t), sizeof(uint64_t));
+        list->beyond += (number >= list->end);
+    }
+}

@@ -1,0 +1,71 @@
+
+/*
+ * exports_mdb_layout.h: what LMDB 0.9 writes on 64-bit machines, as far as it
+ * is read without LMDB; private.  From its mdb.c: struct MDB_meta behind the
+ * page header on pages 0 and 1, and pages of trees.
+ */
+
+#ifndef EXPORTS_MDB_LAYOUT_H
+#define EXPORTS_MDB_LAYOUT_H
+
+#include <stdint.h>
+
+
+#define META_MAGIC      0xbeefc0de
+#define META_VERSION    1
+#define META_FLAG       0x08            /* P_META in the page header */
+#define NO_PAGE         UINT64_MAX      /* the root of an empty tree */
+
+#define PAGE_SIZE_MIN   512
+#define PAGE_SIZE_MAX   65536
+
+#define PAGE_HEADER     16
+#define NODE_HEADER     8
+#define BRANCH_FLAG     0x01            /* P_BRANCH, P_LEAF of a page */
+#define LEAF_FLAG       0x02
+#define OVERFLOW_FLAG   0x01            /* F_BIGDATA of a node */
+#define DEPTH_MAX       32              /* of a tree */
+
+
+typedef struct {
+    uint32_t  pad;                      /* of the first: the page size */
+    uint16_t  flags;
+    uint16_t  depth;
+    uint64_t  branch_pages;
+    uint64_t  leaf_pages;
+    uint64_t  overflow_pages;
+    uint64_t  entries;
+    uint64_t  root;
+} tree_t;
+
+typedef struct {
+    uint64_t  pgno;
+    uint16_t  pad;
+    uint16_t  flags;
+    uint32_t  bounds;
+    uint32_t  magic;
+    uint32_t  version;
+    uint64_t  address;
+    uint64_t  map_size;
+    tree_t    trees[2];
+    uint64_t  last_page;
+    uint64_t  txnid;
+} meta_page_t;
+
+typedef struct {
+    uint64_t  pgno;
+    uint16_t  pad;
+    uint16_t  flags;
+    uint16_t  lower;
+    uint16_t  upper;
+} page_header_t;
+
+typedef struct {
+    uint16_t  low;                      /* of the length, of the page below */
+    uint16_t  high;
+    uint16_t  flags;                    /* or the page's bits from 32 up */
+    uint16_t  key_len;
+} node_header_t;
+
+
+#endif /* EXPORTS_MDB_LAYOUT_H */
