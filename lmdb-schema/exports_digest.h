@@ -14,8 +14,8 @@
 
 /*
  * Writes the EXPORTS_SHA256_LEN bytes of the digest of data.  Returns 0, or
- * -1 when libcrypto failed (out of memory, no provider).  Not for threads
- * that share nothing but this call: the context behind it is per thread.
+ * -1 when libcrypto failed (out of memory, no provider).  Each thread has a
+ * context of its own, which ends with it.
  */
 int exports_sha256(uint8_t *digest, const void *data, size_t len);
 

@@ -8,7 +8,8 @@
 exports_rc_t
 exports_error(exports_error_t *error, exports_rc_t rc, const char *fmt, ...)
 {
-    va_list  args;
+    char     *p;
+    va_list   args;
 
     if (error != NULL) {
         error->rc = rc;
@@ -16,6 +17,14 @@ exports_error(exports_error_t *error, exports_rc_t rc, const char *fmt, ...)
         va_start(args, fmt);
         (void) vsnprintf(error->text, sizeof(error->text), fmt, args);
         va_end(args);
+
+        /* a key or a path may hold anything, a newline too */
+
+        for (p = error->text; *p != '\0'; p++) {
+            if ((unsigned char) *p < 0x20 || *p == 0x7f) {
+                *p = '?';
+            }
+        }
     }
 
     return rc;

@@ -34,6 +34,7 @@ typedef struct {
     exports_reader_t            *reader;
     const exports_page_query_t  *query;
     exports_page_t              *page;
+    uint8_t                      previous[EXPORTS_ENTRY_LEN];
     unsigned                     statuses;  /* to scan for; 0: no scan */
     unsigned                     nheap;
     list_t                      *heap[EXPORTS_LISTS_MAX];
@@ -79,6 +80,7 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     w.reader = reader;
     w.query = query;
     w.page = page;
+    memset(w.previous, 0xff, EXPORTS_ENTRY_LEN);
     w.nheap = 0;
 
     if (!reader->borrowed) {
@@ -329,7 +331,11 @@ merge(walk_t *w, unsigned want)
 }
 
 
-/* the checksum before the status: a page must not lack what was damaged */
+/*
+ * The checksum before the status: a page must not lack what was damaged.  And
+ * each record older than the one before, which also a tree whose pages are
+ * mixed up can be found out by.
+ */
 
 static exports_rc_t
 add_item(walk_t *w, const uint8_t *key, const MDB_val *value,
@@ -341,11 +347,14 @@ add_item(walk_t *w, const uint8_t *key, const MDB_val *value,
 
     if (exports_item_decode(item, key, value->mv_data, value->mv_size)
             != EXPORTS_OK
-        || item->kind != w->query->kind)
+        || item->kind != w->query->kind
+        || memcmp(key + 8, w->previous, EXPORTS_ENTRY_LEN) >= 0)
     {
         memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
         return EXPORTS_CORRUPT;
     }
+
+    memcpy(w->previous, key + 8, EXPORTS_ENTRY_LEN);
 
     if (statuses & (1U << item->status)) {
         w->page->nitems++;

@@ -677,6 +677,14 @@ report(check_t *c, fix_type_t type, const uint8_t *key, size_t len,
     n = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
 
+    /* an id that is none may be any bytes */
+
+    for (i = 0; text[i] != '\0'; i++) {
+        if ((unsigned char) text[i] < 0x20 || (unsigned char) text[i] > 0x7e) {
+            text[i] = '?';
+        }
+    }
+
     /* the key of a record that has no readable name */
 
     if (key != NULL && n > 0) {

@@ -1,19 +1,29 @@
 
 /*
  * LMDB reads through a map of a file and believes what is there.  A file that
- * is cut short or damaged under it makes SIGBUS, SIGSEGV, SIGFPE or a failed
- * assertion of what would have been an error elsewhere.  Between arming and
- * disarming these lead back here; outside of it the old handlers hold.
+ * is cut short or damaged under it makes SIGBUS, SIGSEGV, SIGFPE, a failed
+ * assertion or an endless loop (a page that points to itself) of what would
+ * have been an error elsewhere.  Between arming and disarming these lead back
+ * here; outside of it the old handlers hold.
  *
  * What is interrupted is not undone: its environment must be given up.
  */
 
 #include "ngx_http_exports.h"
 
+#include <pthread.h>
 #include <setjmp.h>
+#include <sys/time.h>
 
 
+/* ms of processor time that a read has at the least; it takes microseconds */
+#define NGX_HTTP_EXPORTS_GUARD_TICK  500
+
+
+static void ngx_http_exports_guard_timer(ngx_log_t *log);
 static void ngx_http_exports_guard_signal(int signo);
+static void ngx_http_exports_guard_tick(int signo);
+static ngx_uint_t ngx_http_exports_guarded(void);
 
 
 static int  ngx_http_exports_signals[] = { SIGBUS, SIGSEGV, SIGFPE };
@@ -24,7 +34,10 @@ static int  ngx_http_exports_signals[] = { SIGBUS, SIGSEGV, SIGFPE };
 
 static struct sigaction        ngx_http_exports_old[NGX_HTTP_EXPORTS_SIGNALS];
 static sigjmp_buf              ngx_http_exports_return;
+static pthread_t               ngx_http_exports_thread;
 static volatile sig_atomic_t   ngx_http_exports_armed;
+static volatile ngx_uint_t     ngx_http_exports_runs;
+static ngx_uint_t              ngx_http_exports_ticked;
 static const char             *ngx_http_exports_reason;
 
 
@@ -40,6 +53,7 @@ ngx_http_exports_guard_init(ngx_log_t *log)
     }
 
     installed = 1;
+    ngx_http_exports_thread = pthread_self();
 
     ngx_memzero(&sa, sizeof(struct sigaction));
     sa.sa_handler = ngx_http_exports_guard_signal;
@@ -58,6 +72,34 @@ ngx_http_exports_guard_init(ngx_log_t *log)
                           "sigaction(%d) failed", ngx_http_exports_signals[i]);
         }
     }
+
+    ngx_http_exports_guard_timer(log);
+}
+
+
+/* runs all the time, which costs two signals a second of work */
+
+static void
+ngx_http_exports_guard_timer(ngx_log_t *log)
+{
+    struct sigaction   sa;
+    struct itimerval   itv;
+
+    ngx_memzero(&sa, sizeof(struct sigaction));
+    sa.sa_handler = ngx_http_exports_guard_tick;
+    sigemptyset(&sa.sa_mask);
+    sa.sa_flags = SA_NODEFER|SA_RESTART;
+
+    itv.it_interval.tv_sec = 0;
+    itv.it_interval.tv_usec = NGX_HTTP_EXPORTS_GUARD_TICK * 1000;
+    itv.it_value = itv.it_interval;
+
+    if (sigaction(SIGVTALRM, &sa, NULL) == -1
+        || setitimer(ITIMER_VIRTUAL, &itv, NULL) == -1)
+    {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      "setitimer(ITIMER_VIRTUAL) failed");
+    }
 }
 
 
@@ -71,6 +113,7 @@ ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
         return NGX_ERROR;
     }
 
+    ngx_http_exports_runs++;
     ngx_http_exports_armed = 1;
 
     run(data);
@@ -84,7 +127,7 @@ ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
 void
 ngx_http_exports_guard_assert(const char *message)
 {
-    if (ngx_http_exports_armed) {
+    if (ngx_http_exports_guarded()) {
         ngx_http_exports_reason = "an assertion of LMDB failed";
         siglongjmp(ngx_http_exports_return, 1);
     }
@@ -108,7 +151,7 @@ ngx_http_exports_guard_signal(int signo)
 {
     ngx_uint_t  i;
 
-    if (ngx_http_exports_armed) {
+    if (ngx_http_exports_guarded()) {
         ngx_http_exports_reason = signo == SIGBUS ? "SIGBUS"
                                 : signo == SIGSEGV ? "SIGSEGV" : "SIGFPE";
         siglongjmp(ngx_http_exports_return, 1);
@@ -121,4 +164,35 @@ ngx_http_exports_guard_signal(int signo)
             (void) sigaction(signo, &ngx_http_exports_old[i], NULL);
         }
     }
+}
+
+
+/*
+ * a read that was under way at the tick before is in a loop.  It is safe to
+ * leave it: nothing that takes a lock lasts that long
+ */
+
+static void
+ngx_http_exports_guard_tick(int signo)
+{
+    if (!ngx_http_exports_guarded()) {
+        return;
+    }
+
+    if (ngx_http_exports_ticked == ngx_http_exports_runs) {
+        ngx_http_exports_reason = "an endless loop";
+        siglongjmp(ngx_http_exports_return, 1);
+    }
+
+    ngx_http_exports_ticked = ngx_http_exports_runs;
+}
+
+
+/* a fault of another thread, of a thread pool, is not ours */
+
+static ngx_uint_t
+ngx_http_exports_guarded(void)
+{
+    return ngx_http_exports_armed
+           && pthread_equal(pthread_self(), ngx_http_exports_thread);
 }

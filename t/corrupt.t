@@ -1,7 +1,8 @@
 # Stores with random damage: each request gets an error or an answer, of which
 # each item is whole, of its project and in its place.  Entries of lists may be
 # missing: they have no checksum, that is for exportsctl verify.  No worker
-# dies, or reads forever.  CORRUPTIONS, CORRUPT_SEED: how many, and which.
+# dies, or reads forever.  CORRUPTIONS and CORRUPT_SEED say how many, and which:
+# the same ones each time, unless told otherwise.
 
 use warnings;
 use strict;
@@ -13,7 +14,7 @@ use Test::More;
 use Exports::Test;
 
 my $N = $ENV{CORRUPTIONS} || 150;
-my $seed = $ENV{CORRUPT_SEED} // (time ^ $$ << 8) & 0x7fffffff;
+my $seed = $ENV{CORRUPT_SEED} // 100;
 
 plan tests => 7;
 note "CORRUPT_SEED=$seed";
@@ -119,7 +120,21 @@ my (%status, @wrong);
 my @lost;
 my $missing = 0;
 
-for my $n (1 .. $N) {
+# the root page of the main database as LMDB searches it for ever: one with
+# values of no length (P_LEAF2), and fewer than no entries
+
+sub endless {
+    my ($root, $txn) = (0, 0);
+    for my $meta (0, $page) {
+        my ($r, undef, $t) = unpack 'QQQ', substr $data, $meta + 128, 24;
+        ($root, $txn) = ($r, $t) if $t >= $txn;
+    }
+    my $copy = $data;
+    substr $copy, $root * $page + 10, 4, pack 'SS', 0x22, 0;
+    return $copy;
+}
+
+for my $n (0 .. $N) {
     my $round = 'CORRUPTIONS=1 CORRUPT_SEED=' . ($seed + $n - 1);
 
     last if @lost > 2 || @wrong > 20;
@@ -127,16 +142,18 @@ for my $n (1 .. $N) {
     srand $seed + $n - 1;
 
     my $copy = $data;
-    my $kind = int rand 4;
+    my $kind = int rand 5;
 
     for (1 .. 1 + rand 3) {
-        my $at = $kind == 3 ? int rand 2 * $page : 2 * $page;
-        my $target = $kind == 3 ? 0 : 2 + int rand $pages - 2;
+        my $at = int rand 2 * $page;
+        my $target = 2 + int rand $pages - 2;
 
         if ($kind == 0) {
             # a few bytes
             $at = $target * $page + int rand $page - 8;
-            substr $copy, $at, 1 + rand 8, join '', map { chr rand 256 } 1 .. 8;
+            my $length = 1 + int rand 8;
+            substr $copy, $at, $length,
+                   join '', map { chr rand 256 } 1 .. $length;
         } elsif ($kind == 1) {
             # the head of a page, where LMDB's own structure is
             $at = $target * $page + int rand 40;
@@ -144,16 +161,21 @@ for my $n (1 .. $N) {
         } elsif ($kind == 2) {
             # a page in the place of another, or zeros
             substr $copy, $target * $page, $page,
-                   rand() < 0.5 ? "\0" x $page
-                                : substr $data, (2 + int rand $pages - 2) * $page,
-                                         $page;
-        } else {
+                   rand() < 0.5
+                       ? "\0" x $page
+                       : substr $data, (2 + int rand $pages - 2) * $page, $page;
+        } elsif ($kind == 3) {
             # the meta pages
             substr $copy, $at, 1, chr rand 256;
+        } else {
+            # all that follows is moved by some bytes
+            $at = $target * $page + int rand $page;
+            substr $copy, $at, 1, 'x' x (2 + rand 8);
         }
     }
 
-    substr($copy, length $data) = '';
+    $copy = endless() if $n == 0;
+    substr($copy, length $data) = '' if length $copy > length $data;
 
     my $dir = $t->path("bad.$n");
     mkdir $dir or die "mkdir: $!";

@@ -35,7 +35,7 @@ my @unknown = (
 
 my @methods = qw(POST PUT DELETE PATCH OPTIONS PROPFIND MKCOL COPY PURGE get);
 
-plan tests => 2 * @unknown + 5 * @methods + 64;
+plan tests => 2 * @unknown + 5 * @methods + 65;
 
 my $t = Exports::Test->new;
 
@@ -104,6 +104,14 @@ http {
             return 200 "application\n";
         }
         location @gone { return 404; }
+
+        location /proxied/ { exports_api project; exports_fallback @proxy; }
+        location @proxy { proxy_pass http://127.0.0.1:%%PORT_app%%; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_app%%;
+        location / { return 200 "$request_method $request_uri $content_length"; }
     }
 }
 EOC
@@ -291,6 +299,9 @@ is $r->header('X-App'), 'GET /projects/demo/tables?x=%20',
 is $r->header('X-Request-Id'), undef, 'fallback: not our headers';
 is $t->request('POST', '/projects/demo/rows', @f, body => '{}')->header('X-App'),
    'POST /projects/demo/rows', 'fallback: any method';
+
+is $t->request('PUT', '/proxied/demo/rows?a=b', @f, body => 'x' x 100_000)->body,
+   'PUT /proxied/demo/rows?a=b 100000', 'fallback: a body is passed on';
 
 is_page $t->get('/projects/demo/exports', @f), ['exp_1'], { total => 1 },
         'a route does not go there';

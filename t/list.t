@@ -10,7 +10,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 70;
+plan tests => 71;
 
 my $t = Exports::Test->new;
 
@@ -24,6 +24,7 @@ http {
         listen 127.0.0.1:%%PORT%%;
         location /projects/ { exports_api project; }
         location /a/b/projects/ { exports_api project; }
+        location "/s p\"<é>/" { exports_api project; }
     }
     server {
         listen 127.0.0.1:%%PORT_noslash%%;
@@ -336,6 +337,8 @@ is link_of($t->get("/api/v1/$path", @auth, port => 'regex')),
    "/api/v1/$link", 'regex location';
 is link_of($t->get("/$path", @auth, port => 'root')), "/$link",
    'root location';
+is link_of($t->get("/s%20p%22%3c\xc3\xa9>/$path", @auth)),
+   "/s%20p%22%3C%C3%A9%3E/$link", 'a prefix that has to be encoded';
 
 is_error $t->get("/projectsx/$path", @auth, port => 'noslash'), 404,
          'not_found', 'what only begins like a prefix';

@@ -10,7 +10,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 35;
+plan tests => 41;
 
 my $RELOADS = 20;
 
@@ -161,6 +161,33 @@ ok wait_for(sub { $t->error_log =~ /unknown directive "nonsense"/ }, 5),
    'a bad configuration is refused';
 is list()->status, 200, 'a bad configuration: still served';
 $t->conf($template);
+
+
+# ---- a reload with another configuration -----------------------------------
+
+my $second = $t->store('second', project_line(project => 'demo', id => 'exp_x'));
+$t->token($second, project => 'demo', token => $auth[1] =~ s/^Bearer //r);
+
+my $held = $t->connect;
+$held->send("GET $uri HTTP/1.1\r\nHost: x\r\n");
+wait_for { list()->status == 200 };
+
+$t->conf($template =~ s{%%DIR%%/store\b}{%%DIR%%/second}r
+                   =~ s{/projects/}{/moved/}r);
+$t->reload(gone => 0);
+is_page $t->get('/moved/demo/exports', @auth), ['exp_x'], { total => 1 },
+        'another store, another prefix';
+is list()->status, 404, 'no longer the old one';
+is total(list(port => 'link')), $total, 'the other server as before';
+
+$held->send("Authorization: $auth[1]\r\n\r\n");
+my $answer = $held->response;
+is total($answer), $total, 'a request that an old worker has begun to read';
+ok $held->closed, 'is its last';
+
+$t->conf($template);
+$t->reload;
+is total(list()), $total, 'and back';
 
 
 # ---- a worker is killed ----------------------------------------------------

@@ -16,7 +16,7 @@ use Exports::Test;
 my @bad = qw(empty garbage short truncated fifo directory nothing zero mdb1
              root newer file);
 
-plan tests => 4 * @bad + 23;
+plan tests => 4 * @bad + 24;
 
 my $t = Exports::Test->new;
 
@@ -143,6 +143,15 @@ is_error $t->request('POST', '/late/demo/exports', @auth), 405,
          'method_not_allowed', 'another method: 405 as ever';
 like $t->get('/late/demo/exports')->status, qr/^(?:401|503)\z/,
      'no token: 401 or 503';
+
+
+# what is looked at again and again is closed each time
+
+my ($worker) = $t->workers;
+my $open = $t->descriptors($worker);
+my $reads = 0;
+wait_for { list($_) for @bad; ++$reads > 100 } 3;
+cmp_ok $t->descriptors($worker), '<=', $open + 2, 'no descriptor is left open';
 
 
 # ---- and then they appear --------------------------------------------------

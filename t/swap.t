@@ -15,7 +15,7 @@ use Exports::Test;
 
 my $SWAPS = 12;
 
-plan tests => 5 * $SWAPS + 24;
+plan tests => 5 * $SWAPS + 26;
 
 my $t = Exports::Test->new;
 
@@ -96,6 +96,12 @@ my $uri = 'demo/exports?limit=500';
 my @connections = map { $t->connect } 1 .. 4;
 my $which = 'one';
 
+# each worker has opened what it will
+for my $c (@connections) {
+    $c->get("/$_/$uri", @auth) for qw(projects again quick direct small);
+}
+my %open = map { $_ => $t->descriptors($_) } $t->workers;
+
 for my $swap (1 .. $SWAPS) {
     $which = $which eq 'one' ? 'two' : 'one';
     swap($which, 'current');
@@ -156,6 +162,8 @@ ok wait_for(sub { !grep { $_ } maps('old') }, 3),
    'what is no longer served is unmapped';
 cmp_ok $_, '<=', 1, 'mapped once, though three paths lead there'
     for maps('two');
+cmp_ok $t->descriptors($_), '<=', $open{$_} + 4, 'no descriptor is left open'
+    for $t->workers;
 
 
 # ---- a swap to what is no store, and back ----------------------------------

@@ -11,9 +11,9 @@ use Time::HiRes 'time';
 
 use Exports::Test;
 
-my $KILLS = 25;
+my $KILLS = 15;
 
-plan tests => 34;
+plan tests => 28;
 
 my $t = Exports::Test->new;
 
@@ -38,6 +38,10 @@ $t->run;
 my $c = $t->connect;
 
 sub listed { total($c->get('/projects/demo/exports?limit=1', @auth)) }
+# the thread that holds LMDB's write lock: a mutex in lock.mdb, in the second
+# cache line, its owner behind two integers
+sub owner { unpack 'l', substr $t->read_file('store/lock.mdb'), 64 + 8, 4 }
+
 sub line { project_line(project => 'demo', id => "exp_$_[0]") . "\n" }
 
 
@@ -47,17 +51,13 @@ sub line { project_line(project => 'demo', id => "exp_$_[0]") . "\n" }
 
 my $first = $t->start_ctl('import', $store, '-', '--atomic', '--batch', 1);
 print { $first->{in} } line('atomic');
+ok wait_for(sub { owner() == $first->{pid} }, 5), 'it has the write lock';
 
-# it has the write lock: another one waits
-
-my $second;
-my $waits = wait_for {
-    $second = $t->start_ctl('put', $store, '-');
-    print { $second->{in} } line('second');
-    close delete $second->{in};
-    !wait_for { $t->_ended($second->{pid}) } 0.5;
-} 5;
-ok $waits, 'a second writer waits';
+my $second = $t->start_ctl('put', $store, '-');
+print { $second->{in} } line('second');
+close delete $second->{in};
+ok wait_for(sub { $t->read_file("/proc/$second->{pid}/stat") =~ /\) S / }, 5),
+   'a second writer waits for it';
 
 is listed(), 1, 'a reader does not: the last commit';
 kill 'STOP', $first->{pid};
@@ -84,11 +84,9 @@ for my $signal (qw(TERM INT HUP)) {
     my $job = $t->start_ctl('import', $store, '-', '--atomic', '--batch', 1);
     print { $job->{in} } line("$signal");
 
-    # when the line has been taken, the lock is held, and the signal comes
-    # while it waits for more
+    # the signal comes while it holds the lock and waits for more
 
-    wait_for { my $state = $t->read_file("/proc/$job->{pid}/wchan");
-               $t->read_file("/proc/$job->{pid}/stat") =~ /\) S / } 5;
+    wait_for { owner() == $job->{pid} } 5;
     kill $signal, $job->{pid};
     ($exit, undef, $err) = $t->finish($job);
     isnt $exit, 0, "SIG$signal: exit";
@@ -115,7 +113,7 @@ for my $kill (1 .. $KILLS) {
     $job->{in}->blocking(0);
 
     my $at = 0;
-    my $goal = $before + 5 * int rand 40;
+    my $goal = $before + 5 * int rand 12;
 
     wait_for {
         while ($at < length $text) {
@@ -134,10 +132,12 @@ for my $kill (1 .. $KILLS) {
     $acknowledged++ if $after < $seen;
     $odd++ if ($after - $before) % 5;
 
-    # a write that is acknowledged is there at once, and stays
+    # The next write is there at once.  With it may come a batch that was
+    # written whole, when its writer was killed before it could say so.
 
     $t->ctl_ok('put', $store, '-', { stdin => line("put_$kill") });
-    $odd++ if listed() != $after + 1;
+    my $more = listed() - $after;
+    $odd++ if $more != 1 && $more != 6;
 }
 
 is $acknowledged, 0, "$KILLS killed writers: what was seen has stayed";

@@ -902,6 +902,69 @@ full_table(void)
 }
 
 
+/* without locks, in the process itself */
+
+static void
+immutable(void)
+{
+    spec_t              spec;
+    exports_rc_t        rc;
+    exports_env_t      *env;
+    exports_env_stat_t  st;
+
+    env = new_store(in_dir("immutable"));
+    some_spec(&spec, "exp_1");
+    store_spec(env, &spec);
+    exports_env_close(env);
+
+    must(unlink(in_dir("immutable/lock.mdb")) == 0, "unlink");
+
+    rc = try_open(&env, in_dir("immutable"),
+                  EXPORTS_ENV_IMMUTABLE|EXPORTS_ENV_NORDAHEAD, NULL);
+    is_rc(rc, EXPORTS_OK, &error, "immutable");
+    is_int(store_faults(env), 0, "is read");
+    is_int(exports_env_reap(env), 0, "there are no slots to reap");
+    is_int(exports_env_identity(env)->lock_ino, 0, "there is no lock file");
+    rc = exports_env_stat(env, &st, &error);
+    ok(rc == EXPORTS_OK && st.entries[DB_MANIFESTS] == 1, "stat");
+    exports_env_close(env);
+
+    ok(access(in_dir("immutable/lock.mdb"), F_OK) == -1,
+       "no lock file was made");
+}
+
+
+static void
+long_paths(void)
+{
+    char                 path[5000];
+    exports_env_t       *env;
+    exports_identity_t   identity;
+
+    memset(path, 'p', sizeof(path));
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+
+    is_int(try_open(&env, path, 0, NULL), EXPORTS_FAILED, "a path too long");
+    is_int(try_open(&env, path, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE, NULL),
+           EXPORTS_FAILED, "a path too long, creating");
+    is_int(exports_identity(&identity, path, &error), EXPORTS_FAILED,
+           "of a path too long");
+    ok(strlen(error.text) < EXPORTS_ERROR_TEXT, "the text is cut");
+
+    /* ".": as long as can be with a file name behind it, and not */
+
+    memset(path, '/', sizeof(path));
+    path[4085] = '\0';
+    is_int(exports_identity(&identity, path, &error), EXPORTS_MISSING,
+           "of a path just short enough");
+    path[4085] = '/';
+    path[4087] = '\0';
+    is_int(exports_identity(&identity, path, &error), EXPORTS_FAILED,
+           "of one that is not");
+}
+
+
 static void
 statistics(void)
 {
@@ -1545,6 +1608,8 @@ main(void)
     identities();
     dead_reader();
     full_table();
+    immutable();
+    long_paths();
     statistics();
     copying();
     codes();

@@ -1,6 +1,6 @@
 
 /*
- * exports_probe.c: data files that LMDB must not see.
+ * exports_probe.c, exports_freelist.c: data files that LMDB must not see.
  */
 
 #include "fixture.h"
@@ -392,6 +392,218 @@ free_list(void)
 }
 
 
+/* a free list of several pages, with lists too long for one of them */
+
+static exports_env_t *
+large_free_list(void)
+{
+    char               id[32];
+    spec_t             spec;
+    unsigned           i, n;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_reader_t  *reader;
+    exports_writer_t  *w;
+
+    env = new_store(in_dir("large"));
+
+    memset(&spec, 0, sizeof(spec));
+    spec.kind = EXPORTS_PROJECT;
+    spec.scope = "alpha";
+    spec.id = id;
+    spec.status = "ready";
+    spec.type = "contacts";
+
+    for (n = 0; n < 2; n++) {
+        w = begin_writer(env);
+
+        for (i = 0; i < 6000; i++) {
+            (void) snprintf(id, sizeof(id), "exp_%u", i);
+            spec.created = TEST_TIME + i;
+
+            rc = n == 0 ? put_spec(w, &spec, NULL, &error)
+                 : i < 500 ? EXPORTS_OK
+                 : exports_writer_delete(w, EXPORTS_PROJECT, "alpha", 5, id,
+                                         strlen(id), &error);
+            must(rc == EXPORTS_OK, "%s", error.text);
+        }
+
+        commit_writer(w);
+    }
+
+    /* nothing is used again while a reader looks at it */
+
+    reader = open_reader(env);
+    renew_reader(reader);
+
+    for (i = 0; i < 400; i++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", below(500));
+        spec.created = TEST_TIME + below(500);
+        store_spec(env, &spec);
+    }
+
+    exports_reader_close(reader);
+
+    return env;
+}
+
+
+/* then what lies in front is used again, and what lies behind becomes free */
+
+static void
+use_free_list(exports_env_t *env)
+{
+    char               id[32];
+    unsigned           i, n;
+    exports_rc_t       rc;
+    exports_writer_t  *w;
+
+    for (i = 0; i < 30; i++) {
+        w = begin_writer(env);
+
+        for (n = 0; n < 15; n++) {
+            (void) snprintf(id, sizeof(id), "exp_%u", i * 15 + n);
+            rc = exports_writer_delete(w, EXPORTS_PROJECT, "alpha", 5, id,
+                                       strlen(id), &error);
+            must(rc == EXPORTS_OK, "%s", error.text);
+        }
+
+        commit_writer(w);
+    }
+}
+
+
+/* which pages are free, by LMDB itself */
+
+static uint64_t
+free_pages(exports_env_t *env, uint8_t *set, size_t size, uint64_t *last,
+    int *large)
+{
+    int           rc;
+    size_t        i, n, page, longest;
+    MDB_val       k, v;
+    MDB_txn      *txn;
+    MDB_stat      st;
+    uint64_t      txnid;
+    MDB_cursor   *cursor;
+    MDB_envinfo   info;
+
+    memset(set, 0, size);
+
+    must(mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn) == 0
+         && mdb_cursor_open(txn, 0, &cursor) == 0
+         && mdb_stat(txn, 0, &st) == 0, "the free list");
+
+    (void) mdb_env_info(env->mdb, &info);
+    *last = info.me_last_pgno;
+    longest = 0;
+
+    while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+        memcpy(&n, v.mv_data, sizeof(n));
+        longest = n > longest ? n : longest;
+
+        for (i = 1; i <= n; i++) {
+            memcpy(&page, (char *) v.mv_data + i * sizeof(page), sizeof(page));
+            must(page < size, "page %zu", page);
+            set[page] = 1;
+        }
+    }
+
+    txnid = mdb_txn_id(txn);
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+
+    note("a free list of depth %u, up to %zu pages a transaction",
+         st.ms_depth, longest);
+
+    *large = st.ms_depth > 1 && longest > page_size / 8;
+
+    return txnid;
+}
+
+
+static void
+free_oracle(exports_env_t *env, int *large, unsigned *sound)
+{
+    int              fd, out;
+    char             buf[65536];
+    off_t            at;
+    uint8_t         *set;
+    ssize_t          n;
+    uint64_t         txnid, last, pages, have, need;
+    exports_rc_t     rc;
+
+    set = malloc(100000);
+    must(set != NULL, "memory");
+
+    txnid = free_pages(env, set, 100000, &last, large);
+
+    fd = open(in_dir("large/data.mdb"), O_RDONLY);
+    out = open(in_dir("cut.mdb"), O_RDWR|O_CREAT|O_TRUNC, 0644);
+    must(fd != -1 && out != -1, "open");
+
+    for (at = 0; (n = pread(fd, buf, sizeof(buf), at)) > 0; at += n) {
+        must(pwrite(out, buf, (size_t) n, at) == n, "pwrite");
+    }
+
+    must(ftruncate(out, (off_t) ((last + 1) * page_size)) == 0, "ftruncate");
+    rc = exports_probe_short(out, txnid, &have, &need);
+    ok(rc == EXPORTS_OK && have == need, "the file whole");
+
+    *sound = 0;
+
+    for (pages = last; pages > 1; pages -= pages > last - 50 ? 1
+                                           : 1 + below(9) % (pages - 1))
+    {
+        uint64_t  page;
+
+        for (page = pages; page <= last && set[page]; page++) {
+            /* void */
+        }
+
+        must(ftruncate(out, (off_t) (pages * page_size)) == 0, "ftruncate");
+        rc = exports_probe_short(out, txnid, &have, &need);
+
+        check(rc == (page > last ? EXPORTS_OK : EXPORTS_CORRUPT),
+              "%" PRIu64 " of %" PRIu64 " pages: %s", pages, last + 1,
+              rc_name(rc));
+        check(rc != EXPORTS_OK || (have == pages * page_size
+                                   && need == (last + 1) * page_size),
+              "%" PRIu64 " of %" PRIu64 " bytes", have, need);
+
+        *sound += (rc == EXPORTS_OK);
+    }
+
+    checked("a file cut off is sound when LMDB calls all it lacks free");
+    note("%u lengths of %" PRIu64 " pages are sound", *sound, last + 1);
+
+    (void) close(out);
+    (void) close(fd);
+    free(set);
+}
+
+
+static void
+free_lists(void)
+{
+    int             large;
+    unsigned        sound;
+    exports_env_t  *env;
+
+    env = large_free_list();
+
+    free_oracle(env, &large, &sound);
+    ok(large, "a free list with branches and long lists");
+
+    use_free_list(env);
+
+    free_oracle(env, &large, &sound);
+    ok(sound > 0, "a file that may be shorter");
+
+    exports_env_close(env);
+}
+
+
 int
 main(void)
 {
@@ -403,6 +615,7 @@ main(void)
     no_files();
     flips();
     free_list();
+    free_lists();
 
     return done_testing();
 }

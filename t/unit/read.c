@@ -518,17 +518,17 @@ resized(void)
 
     memset(&options, 0, sizeof(options));
     options.path = path;
-    options.map_size = 256 * 1024;
+    options.map_size = 64 * 1024;
     options.group = (gid_t) -1;
     options.flags = EXPORTS_ENV_WRITE;
 
-    rc = exports_env_open(&env, &options, &error);
-    must(rc == EXPORTS_OK, "%s", error.text);
-
-    first = open_reader(env);
-    alpha = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
-
     for (n = 0; n < 3; n++) {
+        rc = exports_env_open(&env, &options, &error);
+        must(rc == EXPORTS_OK, "%s", error.text);
+
+        alpha = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
+        first = n == 0 ? open_reader(env) : NULL;
+
         pid = fork_child();
 
         if (pid == 0) {
@@ -556,7 +556,7 @@ resized(void)
 
             is_int(read_manifest(first, EXPORTS_PROJECT, alpha, id),
                    EXPORTS_OK, "and sees what is new");
-            exports_reader_reset(first);
+            exports_reader_close(first);
 
         } else if (n == 1) {
             rc = exports_reader_open(&second, env, &error);
@@ -572,13 +572,15 @@ resized(void)
             is_int(read_manifest(exports_writer_reader(w), EXPORTS_PROJECT,
                                  alpha, id),
                    EXPORTS_OK, "and sees what is new");
+            spec = project_spec("alpha", "exp_more", TEST_TIME);
+            rc = put_spec(w, &spec, NULL, &error);
+            must(rc == EXPORTS_OK, "%s", error.text);
             commit_writer(w);
         }
-    }
 
-    exports_reader_close(first);
-    is_int(store_faults(env), 0, "the store is sound");
-    exports_env_close(env);
+        is_int(store_faults(env), 0, "the store is sound");
+        exports_env_close(env);
+    }
 }
 
 

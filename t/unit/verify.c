@@ -450,6 +450,37 @@ records(void)
                     NULL), 1, "a record under another tie");
     mended(env, 4, 0, NSCOPES * NITEMS - 1, "a record under another tie");
 
+    /* of an id that cannot be one, its tie and checksum right */
+
+    env = sound_store();
+    key_of(env, 0, 3, key);
+
+    txn = raw_begin(env);
+    len = raw_get(txn, env->dbi[DB_MANIFESTS], key, 24, buf, sizeof(buf));
+
+    {
+        uint8_t   *id;
+        uint64_t   tie;
+
+        id = memmem(buf + EXPORTS_RECORD_HEADER
+                    + (buf[20] << 8 | buf[21]), 20, "exp_0_3", 7);
+        must(id != NULL, "the id");
+        id[4] = ' ';
+        must(exports_tie((char *) id, 7, &tie) == 0, "SHA-256");
+
+        memcpy(other, key, 24);
+        exports_put64(other + 16, tie);
+    }
+
+    exports_record_seal(buf, len, other);
+    raw_put(txn, env->dbi[DB_MANIFESTS], other, 24, buf, len);
+    raw_commit(txn);
+
+    (void) verify(env);
+    is_int(reported("manifests: a record has an id that cannot be one", NULL),
+           1, "an id that cannot be one");
+    mended(env, 1, 0, NSCOPES * NITEMS, "an id that cannot be one");
+
     /* its item no JSON, the checksum right */
 
     env = sound_store();
@@ -494,8 +525,7 @@ records(void)
     raw_commit(txn);
 
     (void) verify(env);
-    is_int(reported("manifests: \"u-1_3\"", NULL)
-           + reported("manifests: \"u-1-3\" is there twice", NULL), 1,
+    is_int(reported("manifests: \"u-1-3\" is there twice", NULL), 1,
            "a manifest that is there twice");
     mended(env, 1, 1, NSCOPES * NITEMS, "a manifest that is there twice");
 }
@@ -593,6 +623,20 @@ indexes(void)
            2, "are reported");
     mended(env, 2, 0, NSCOPES * NITEMS, "lists that cannot be");
 
+    /* an entry of another length, which nothing but LMDB can remove */
+
+    env = sound_store();
+    txn = raw_begin(env);
+    raw_put(txn, env->dbi[DB_FACETS], "short", 5, "entry", 5);
+    raw_commit(txn);
+
+    is_int(verify(env), 1, "an entry of another length");
+    is_int(reported("facets: an entry of another length", NULL), 1,
+           "is reported");
+    is_int(repair(env), 1, "the repair");
+    is_int(result.repaired, 0, "leaves it");
+    close_store(env);
+
     /* an id is missing */
 
     env = sound_store();
@@ -655,8 +699,13 @@ indexes(void)
     raw_put(txn, env->dbi[DB_IDS], id_key, len, value, sizeof(value));
     raw_put(txn, env->dbi[DB_IDS], "x", 1, value, sizeof(value));
     raw_put(txn, env->dbi[DB_IDS], "pshort", 6, value, 3);
+    raw_put(txn, env->dbi[DB_IDS], "u\x1b[31m\n\xff", 8, value, 32);
     raw_commit(txn);
-    mended(env, 3, -1, NSCOPES * NITEMS, "ids that nobody has");
+
+    (void) verify(env);
+    is_int(reported("ids: \"?[31m??\" leads to no record", NULL), 1,
+           "ids are shown in ASCII");
+    mended(env, 4, -1, NSCOPES * NITEMS, "ids that nobody has");
 
     /* an id of one project that leads to the same id of another */
 
@@ -779,8 +828,40 @@ lost(void)
     is_int(reported("tokens: not a token's key", NULL), 1,
            "the other shown");
     is_int(repair(env), 2, "the repair");
-    is_int(result.repaired, 0, "cannot mend them");
-    is_int(verify(env), 2, "they are still reported");
+    is_int(result.repaired, 1, "drops the one: nobody can use it");
+    is_int(verify(env), 1, "the other is still reported");
+    is_int(result.tokens, NSCOPES, "tokens that are left, this one included");
+    close_store(env);
+
+    /* a token that names another scope than its own */
+
+    env = sound_store();
+
+    {
+        size_t            n;
+        uint8_t          *buf;
+        exports_token_t   token;
+
+        buf = malloc(EXPORTS_TOKEN_RECORD_MAX);
+        must(buf != NULL, "memory");
+
+        memset(digest, 9, sizeof(digest));
+        memset(&token, 0, sizeof(token));
+        token.kind = EXPORTS_USER;
+        token.scope = stored_scope(env, EXPORTS_USER, "41").id;
+        token.scope_name = (exports_str_t) { "42", 2 };
+
+        must(exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &n, &token,
+                                  (uint8_t *) digest) == EXPORTS_OK, "token");
+        txn = raw_begin(env);
+        raw_put(txn, env->dbi[DB_TOKENS], digest, sizeof(digest), buf, n);
+        raw_commit(txn);
+        free(buf);
+    }
+
+    is_int(verify(env), 1, "a token that names another scope than its own");
+    is_int(reported("tokens: tok_0909090909090909: its scope does not exist",
+                    NULL), 1, "is reported");
     close_store(env);
 
     /* the next scope ID */

@@ -740,6 +740,66 @@ tokens(void)
 }
 
 
+/* what a writer cannot do without */
+
+static void
+damaged(void)
+{
+    size_t             len;
+    spec_t             spec;
+    uint8_t            key[EXPORTS_ID_KEY_MAX];
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_writer_t  *w;
+
+    env = new_store(in_dir("damaged"));
+    spec = user_spec("1", "aaaa", TEST_TIME);
+    store_spec(env, &spec);
+
+    len = exports_id_key(key, EXPORTS_USER, 0, "aaaa", 4);
+    raw_flip(env, DB_IDS, key, len, 3);
+
+    w = begin_writer(env);
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "put: the id is damaged");
+    has_str(error.text, "\"ids\"", "the text says where");
+    exports_writer_abort(w);
+
+    w = begin_writer(env);
+    is_int(delete(w, EXPORTS_USER, "1", "aaaa"), EXPORTS_CORRUPT,
+           "delete: the id is damaged");
+    exports_writer_abort(w);
+
+    raw_flip(env, DB_META, "next_scope", 10, 3);
+
+    w = begin_writer(env);
+    spec.id = "bbbb";
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_OK, &error, "put: a known scope needs no new ID");
+    spec.scope = "2";
+    spec.id = "cccc";
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "put: the next scope ID is damaged");
+    has_str(error.text, "next scope ID", "the text says so");
+    exports_writer_abort(w);
+
+    len = exports_scope_key(key, EXPORTS_USER, "1", 1);
+    raw_flip(env, DB_SCOPES, key, len, 3);
+
+    w = begin_writer(env);
+    spec.scope = "1";
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "put: the scope is damaged");
+    is_int(delete(w, EXPORTS_USER, "1", "aaaa"), EXPORTS_CORRUPT,
+           "delete: the scope is damaged");
+    rc = exports_writer_set_revision(w, EXPORTS_USER, "1", 1, 5, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "a revision: the scope is damaged");
+    exports_writer_abort(w);
+
+    exports_env_close(env);
+}
+
+
 /* the largest token there can be */
 
 static void
@@ -1079,6 +1139,7 @@ main(void)
     many_scopes();
     checkpoints();
     tokens();
+    damaged();
     large_token();
     full();
     stale();

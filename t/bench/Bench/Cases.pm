@@ -26,11 +26,12 @@ use JSON::PP ();
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(@CASES %SERVERS check_page);
+our @EXPORT_OK = qw(@CASES %SERVERS file_request check_page);
 
 
-# The body of a server block, out of the case, which has by then the store and
-# the directory of the files that hold our answers, at the paths of their URIs.
+# conf: the body of a server block, out of the case, which has by then the
+# store and the directory of the files that hold our answers.  request: what
+# this server is sent in the place of a request; default: the same.
 our %SERVERS = (
     exports => {
         title => 'ngx_exports',
@@ -46,17 +47,20 @@ END
     static => {
         title => 'nginx, static file',
         conf => sub { _static($_[0], 'off') },
+        request => \&file_request,
     },
 
     # the noise: the same thing measured twice
     static_again => {
         title => 'the same again (A/A)',
         conf => sub { _static($_[0], 'off') },
+        request => \&file_request,
     },
 
     sendfile => {
         title => 'nginx, static file, sendfile',
         conf => sub { _static($_[0], 'on') },
+        request => \&file_request,
     },
 );
 
@@ -96,7 +100,7 @@ our @CASES = (
         title => 'status=ready&limit=50 of random projects, tokens and '
                  . 'offsets among 1,000 projects of 1,000',
         data => 'many',
-        requests => sub { random_pages($_[0], 10_000) },
+        requests => sub { random_pages($_[0], 4_000) },
         @PAGE,
     },
     {
@@ -113,6 +117,12 @@ our @CASES = (
 
 
 # ---- requests --------------------------------------------------------------
+
+# the same in one byte less or more: a file for each query
+sub file_request {
+    my ($request) = @_;
+    return { %$request, uri => $request->{uri} =~ tr/?/,/r };
+}
 
 # page(set, number of the project, status => ..., limit => ..., offset => ...)
 sub page {
@@ -136,8 +146,7 @@ sub page {
     };
 }
 
-# Full pages anywhere in any project; every project once before any twice, so
-# that there is a file for each.
+# Full pages anywhere in any project, all projects among them.
 sub random_pages {
     my ($data, $n) = @_;
     my @pages;

@@ -10,14 +10,16 @@ use HTTP::Tiny ();
 use POSIX ();
 use Time::HiRes ();
 
-use Bench::Util qw(read_file write_file execute);
+use Bench::Util qw(read_file write_file make_dir execute);
 
-# new(file for the requests, CPU of wrk or undef, connections)
+# new(directory for files, CPU of wrk or undef, connections)
 sub new {
-    my ($class, $file, $cpu, $connections) = @_;
+    my ($class, $dir, $cpu, $connections) = @_;
+
+    make_dir($dir);
 
     return bless {
-        file => $file, connections => $connections,
+        dir => $dir, connections => $connections,
         pin => defined $cpu ? ['taskset', '-c', $cpu] : [],
     }, $class;
 }
@@ -40,7 +42,6 @@ sub _cpu_of_children {
     return $user + $system;
 }
 
-# The bytes of a request.  Its yardsticks get the same.
 sub _text {
     my ($request) = @_;
     my $headers = $request->{headers};
@@ -50,18 +51,22 @@ sub _text {
            . "\r\n";
 }
 
+sub _file { "$_[0]{dir}/" . $_[1] =~ tr{/}{.}r }
+
+# What a server of nginx is to be sent.
 sub prepare {
-    my ($self, @requests) = @_;
-    write_file($self->{file}, join '', map { _text($_) } @requests);
+    my ($self, $server, @requests) = @_;
+    write_file($self->_file($server), join '', map { _text($_) } @requests);
 }
 
 sub command {
-    my ($self, $port, $seconds) = @_;
+    my ($self, $nginx, $server, $seconds) = @_;
+    my $port = $nginx->port($server);
 
     return (@{ $self->{pin} }, 'wrk', '-t', 1, '-c', $self->{connections},
             '-d', $seconds . 's', '--timeout', '10s',
             '-s', "$FindBin::Bin/load.lua", "http://127.0.0.1:$port/",
-            '--', $self->{file});
+            '--', $self->_file($server));
 }
 
 # One run against a server of nginx: requests and CPU microseconds a request.
@@ -77,7 +82,7 @@ sub measure {
     my ($all, $children) = (_cpu_of_all(), _cpu_of_children());
     my $before = $nginx->cpu_time;
     my ($elapsed, $output) = execute($seconds + 30,
-                           $self->command($nginx->port($server), $seconds));
+                           $self->command($nginx, $server, $seconds));
 
     Time::HiRes::usleep(50_000);
     my $cpu = $nginx->cpu_time - $before;

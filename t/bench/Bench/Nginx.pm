@@ -80,6 +80,7 @@ END
 $self->{globals}
 $user
 worker_processes 1;
+worker_rlimit_nofile 8192;
 $affinity
 daemon off;
 pid $dir/nginx.pid;
@@ -94,7 +95,7 @@ http {
     keepalive_requests 1000000000;
     default_type application/json;
 
-    open_file_cache max=20000 inactive=1h;
+    open_file_cache max=8000 inactive=1h;
     open_file_cache_valid 1h;
 
     client_body_temp_path $dir/client_body;

@@ -16,6 +16,9 @@ our @EXPORT_OK = qw(
     json json_text execute wait_for output_of
 );
 
+# a command must not outlive us
+my $running;
+
 my $CODEC = JSON::PP->new->utf8->canonical->pretty;
 
 sub json { $CODEC->decode($_[0]) }
@@ -99,6 +102,7 @@ sub execute {
         POSIX::_exit(127);
     }
 
+    $running = $pid;
     close $write;
 
     my $output = '';
@@ -112,6 +116,8 @@ sub execute {
     };
     my $seconds = Time::HiRes::time() - $start;
 
+    undef $running;
+
     if (!$ended) {
         my $why = $@;
         kill 'KILL', $pid;
@@ -124,6 +130,17 @@ sub execute {
         if $?;
 
     return ($seconds, $output);
+}
+
+END {
+    my $status = $?;
+
+    if (defined $running) {
+        kill 'TERM', $running;
+        waitpid $running, 0;
+    }
+
+    $? = $status;
 }
 
 1;

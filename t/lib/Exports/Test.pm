@@ -69,8 +69,35 @@ sub new {
 
     chmod 02755, $self->{dir} or die "chmod: $!";
     push @live, $self;
+    $self->_watch;
 
     return $self;
+}
+
+
+# A test that is killed cannot clean up: another process notices by a pipe that
+# has no other end any more.
+sub _watch {
+    my ($self) = @_;
+
+    pipe my $reader, $self->{alive} or die "pipe: $!";
+    $self->{watcher} = fork // die "fork: $!";
+
+    return if $self->{watcher};
+
+    close delete $self->{alive};
+    POSIX::setsid();
+    open $_, '+<', '/dev/null' for \*STDIN, \*STDOUT, \*STDERR;
+    $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);
+    sysread $reader, my $end, 1;
+
+    if (-d $self->{dir}) {
+        ($self->{pid}) = $self->read_file('nginx.pid') =~ /^(\d+)$/;
+        kill 'KILL', $self->{pid}, keys %{ $self->children } if $self->{pid};
+        File::Path::remove_tree($self->{dir}, { error => \my $ignored });
+    }
+
+    POSIX::_exit(0);
 }
 
 
@@ -207,8 +234,14 @@ sub _start {
     # the pid file is written when the ports are bound
 
     my $up = wait_for {
-        return -1 if waitpid($pid, POSIX::WNOHANG) == $pid;
-        return $self->read_file('nginx.pid') eq "$pid\n"
+        if (waitpid($self->{pid}, POSIX::WNOHANG) == $self->{pid}) {
+            return -1 if $? || $self->{template} !~ /^\s*daemon\s+on/m;
+
+            # it has left a daemon behind
+            ($self->{pid}) = $self->read_file('nginx.pid') =~ /^(\d+)$/;
+        }
+
+        return $self->read_file('nginx.pid') eq "$self->{pid}\n"
             && $self->workers && IO::Socket::INET->new(
                    PeerAddr => '127.0.0.1', PeerPort => $self->port);
     };
@@ -373,10 +406,13 @@ sub _cleanup {
 
     if ($ENV{TEST_NGINX_LEAVE}) {
         Test::More::diag("left: $self->{dir}");
-        return;
+        kill 'KILL', $self->{watcher};
+    } else {
+        File::Path::remove_tree($self->{dir}, { error => \my $ignored });
     }
 
-    File::Path::remove_tree($self->{dir}, { safe => 0, error => \my $ignored });
+    close $self->{alive};
+    waitpid $self->{watcher}, 0;
 }
 
 END {

@@ -1,0 +1,264 @@
+
+/*
+ * exports_text.c: text forms, and which are valid.
+ */
+
+#include "fixture.h"
+
+
+static void
+hexadecimal(void)
+{
+    char      text[600];
+    size_t    len, i;
+    uint8_t   bytes[256], again[256];
+    unsigned  n;
+
+    for (n = 0; n < 500; n++) {
+        len = below(256);
+        random_bytes(bytes, len);
+
+        memset(text, 'x', sizeof(text));
+        exports_hex(text, bytes, len);
+
+        for (i = 0; i < 2 * len; i++) {
+            check(strchr("0123456789abcdef", text[i]) != NULL, "%c", text[i]);
+        }
+
+        check(text[2 * len] == 'x', "a byte more was written");
+
+        for (i = 0; i < 2 * len; i++) {
+            if (chance(50) && text[i] >= 'a' && text[i] <= 'f') {
+                text[i] = (char) (text[i] - 'a' + 'A');
+            }
+        }
+
+        check(exports_unhex(again, len, text) == 0
+              && memcmp(bytes, again, len) == 0, "%.*s", (int) (2 * len),
+              text);
+    }
+
+    checked("hexadecimal digits, and back in either case");
+
+    for (n = 0; n < 256; n++) {
+        text[0] = '0';
+        text[1] = (char) n;
+        check((exports_unhex(again, 1, text) == 0)
+              == (n != 0 && strchr("0123456789abcdefABCDEF", (int) n) != NULL),
+              "0%c", n);
+
+        text[1] = '0';
+        text[0] = (char) n;
+        check((exports_unhex(again, 1, text) == 0)
+              == (n != 0 && strchr("0123456789abcdefABCDEF", (int) n) != NULL),
+              "%c0", n);
+    }
+
+    checked("no other digits");
+}
+
+
+static void
+uuids(void)
+{
+    char               text[EXPORTS_LINEAGE_TEXT_LEN + 2];
+    size_t             i;
+    uint8_t            bytes[16], again[16];
+    unsigned           n;
+    static const char  known[] = "00112233-4455-6677-8899-aAbBcCdDeEfF";
+
+    is_int(exports_uuid_parse(bytes, known, 36), 0, "a UUID");
+    is_mem(bytes, 16, "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc"
+           "\xdd\xee\xff", 16, "its bytes");
+
+    memset(text, 'x', sizeof(text));
+    exports_uuid_unparse(text, bytes);
+    is_mem(text, 37, "00112233-4455-6677-8899-aabbccddeeffx", 37,
+           "printed in lower case, not a byte more");
+
+    for (n = 0; n < 500; n++) {
+        random_bytes(bytes, 16);
+        exports_uuid_unparse(text, bytes);
+        check(exports_uuid_parse(again, text, 36) == 0
+              && memcmp(bytes, again, 16) == 0, "%.36s", text);
+    }
+
+    checked("random UUIDs");
+
+    for (i = 0; i < 36; i++) {
+        for (n = 0; n < 256; n++) {
+            int  right;
+
+            memcpy(text, known, 36);
+            text[i] = (char) n;
+            right = known[i] == '-' ? n == '-'
+                    : n != 0 && strchr("0123456789abcdefABCDEF", (int) n);
+
+            check((exports_uuid_parse(again, text, 36) == 0) == right,
+                  "byte %zu: %02x", i, n);
+        }
+    }
+
+    checked("each byte replaced");
+
+    for (i = 0; i < 40; i++) {
+        if (i != 36) {
+            check(exports_uuid_parse(again, known, i) == -1, "%zu bytes", i);
+        }
+    }
+
+    checked("another length");
+    is_int(exports_uuid_parse(again, "{0112233-4455-6677-8899-aabbccddeef}",
+                              36), -1, "in braces");
+    is_int(exports_uuid_parse(again, "001122334455-6677-8899-aabb-ccddeeff",
+                              36), -1, "hyphens elsewhere");
+}
+
+
+static void
+statuses(void)
+{
+    char                      text[32];
+    size_t                    i, k;
+    unsigned                  n;
+    static const struct {
+        const char  *word;
+        unsigned     project;
+        unsigned     user;
+    } words[] = {
+        { "ready", EXPORTS_STATUS_READY, EXPORTS_STATUS_READY },
+        { "not_found", EXPORTS_STATUS_NOT_FOUND, 0 },
+        { "pending", 0, EXPORTS_STATUS_PENDING },
+        { "processing", 0, EXPORTS_STATUS_PROCESSING },
+        { "failed", 0, EXPORTS_STATUS_FAILED },
+        { "cancelled", 0, EXPORTS_STATUS_CANCELLED },
+        { "all", 0, 0 },
+        { "", 0, 0 },
+        { "Ready", 0, 0 },
+        { "ready ", 0, 0 },
+        { "canceled", 0, 0 },
+        { "read", 0, 0 },
+        { "readyx", 0, 0 }
+    };
+
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        n = exports_status_parse(EXPORTS_PROJECT, words[i].word,
+                                 strlen(words[i].word));
+        check(n == words[i].project, "project, \"%s\": %u", words[i].word, n);
+
+        n = exports_status_parse(EXPORTS_USER, words[i].word,
+                                 strlen(words[i].word));
+        check(n == words[i].user, "user, \"%s\": %u", words[i].word, n);
+
+        /* no zero at the end, and no more bytes than given */
+
+        (void) snprintf(text, sizeof(text), "%szzz", words[i].word);
+        n = exports_status_parse(EXPORTS_USER, text, strlen(words[i].word));
+        check(n == words[i].user, "\"%s\" and more: %u", words[i].word, n);
+
+        /* the first six are words, no beginning of which is one */
+
+        for (k = 0; i < 6 && k < strlen(words[i].word); k++) {
+            check(exports_status_parse(EXPORTS_USER, words[i].word, k) == 0,
+                  "%.*s", (int) k, words[i].word);
+        }
+    }
+
+    checked("words for statuses, by kind");
+
+    for (n = 1; n <= 6; n++) {
+        is_str(exports_status_name(n), words[n - 1].word, "status %u", n);
+    }
+
+    ok(exports_status_name(0) == NULL && exports_status_name(7) == NULL
+       && exports_status_name(UINT32_MAX) == NULL, "there are no others");
+
+    /* the numbers are stored: they never change */
+
+    ok(EXPORTS_STATUS_READY == 1 && EXPORTS_STATUS_NOT_FOUND == 2
+       && EXPORTS_STATUS_PENDING == 3 && EXPORTS_STATUS_PROCESSING == 4
+       && EXPORTS_STATUS_FAILED == 5 && EXPORTS_STATUS_CANCELLED == 6,
+       "stored numbers of statuses");
+    ok(EXPORTS_PROJECT == 'p' && EXPORTS_USER == 'u', "of kinds");
+    ok(EXPORTS_TABLE_EXPORT == 1 && EXPORTS_DATABASE_EXPORT == 2
+       && EXPORTS_SCHEMA_EXPORT == 3, "of kinds of exports");
+
+    is_str(exports_kind_name(EXPORTS_PROJECT), "project", "a kind");
+    is_str(exports_kind_name(EXPORTS_USER), "user", "a kind");
+}
+
+
+/* the alphabets and lengths of the contract */
+
+static void
+alphabet(const char *what, int (*valid)(exports_kind_t, const char *, size_t),
+    exports_kind_t kind, const char *start, const char *set, size_t max)
+{
+    char      text[400];
+    size_t    n, len;
+    unsigned  c;
+
+    len = strlen(start);
+
+    for (c = 0; c < 256; c++) {
+        for (n = 0; n < 3; n++) {
+
+            /* first, in the middle, last */
+
+            memcpy(text, start, len);
+            memcpy(text + len, "aaa", 3);
+            text[len + n] = (char) c;
+
+            check(valid(kind, text, len + 3)
+                  == (c != 0 && strchr(set, (int) c) != NULL),
+                  "%s: byte %02x at %zu", what, c, n);
+        }
+    }
+
+    memset(text, 'a', sizeof(text));
+    memcpy(text, start, len);
+
+    for (n = 0; n < sizeof(text); n++) {
+        check(valid(kind, text, n) == (n > len && n <= max),
+              "%s: %zu bytes", what, n);
+    }
+
+    checked("%s: its alphabet and lengths", what);
+}
+
+
+#define LOWER   "abcdefghijklmnopqrstuvwxyz"
+#define UPPER   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS  "0123456789"
+
+static void
+names(void)
+{
+    alphabet("a project", exports_scope_name_valid, EXPORTS_PROJECT, "",
+             LOWER DIGITS "_-", 128);
+    alphabet("a user", exports_scope_name_valid, EXPORTS_USER, "",
+             LOWER UPPER DIGITS "._-", 64);
+    alphabet("an export ID", exports_id_valid, EXPORTS_PROJECT, "exp_",
+             LOWER UPPER DIGITS "_-", 128);
+    alphabet("a uuid", exports_id_valid, EXPORTS_USER, "",
+             LOWER UPPER DIGITS "-", 64);
+
+    ok(!exports_id_valid(EXPORTS_PROJECT, "EXP_a", 5)
+       && !exports_id_valid(EXPORTS_PROJECT, "xexp_a", 6)
+       && !exports_id_valid(EXPORTS_PROJECT, "exp-a", 5),
+       "an export ID begins with exp_");
+}
+
+
+int
+main(void)
+{
+    random_seed();
+
+    hexadecimal();
+    uuids();
+    statuses();
+    names();
+
+    return done_testing();
+}
