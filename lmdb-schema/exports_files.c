@@ -80,6 +80,8 @@ exports_rc_t
 exports_files_mkdir(const exports_env_options_t *options,
     exports_error_t *error)
 {
+    int  err;
+
     if ((options->flags & EXPORTS_ENV_CREATE) == 0) {
         return EXPORTS_OK;
     }
@@ -103,8 +105,12 @@ exports_files_mkdir(const exports_env_options_t *options,
          && chown(options->path, (uid_t) -1, options->group) == -1)
         || chmod(options->path, DIRECTORY_MODE) == -1)
     {
-        return exports_error(error, EXPORTS_FAILED, "\"%s\": %s",
-                             options->path, strerror(errno));
+        err = errno;
+        (void) rmdir(options->path);
+
+        return exports_error(error, EXPORTS_FAILED,
+                             "the mode or group of \"%s\" cannot be set: %s",
+                             options->path, strerror(err));
     }
 
     return EXPORTS_OK;

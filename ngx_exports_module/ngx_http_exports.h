@@ -76,7 +76,16 @@ struct ngx_http_exports_api_s {
 typedef struct {
     ngx_array_t                 stores;     /* ngx_http_exports_store_t * */
     ngx_regex_t                *project_routes;
+    ngx_array_t                 fallbacks;  /* ngx_http_exports_fallback_t */
 } ngx_http_exports_main_conf_t;
+
+
+/* a named location that has to exist */
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_http_core_srv_conf_t   *cscf;
+} ngx_http_exports_fallback_t;
 
 
 typedef struct {
@@ -161,6 +170,7 @@ char *ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_int_t ngx_http_exports_check_fallbacks(ngx_conf_t *cf);
 
 /* handler.c */
 ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
@@ -168,6 +178,9 @@ ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
 /* ctx.c: the state of a request, also behind an internal redirect */
 ngx_http_exports_ctx_t *ngx_http_exports_create_ctx(ngx_http_request_t *r);
 ngx_http_exports_ctx_t *ngx_http_exports_get_ctx(ngx_http_request_t *r);
+
+/* log.c: for messages of ours about a request; good until the next call */
+ngx_log_t *ngx_http_exports_log(ngx_http_request_t *r);
 
 /* id.c */
 u_char *ngx_http_exports_id(u_char *p, uint64_t now, const char *kind);
@@ -225,7 +238,7 @@ void ngx_http_exports_content(ngx_http_request_t *r, ngx_buf_t *body);
 const ngx_http_exports_error_t *ngx_http_exports_error(
     ngx_http_exports_reason_e reason);
 const ngx_http_exports_error_t *ngx_http_exports_error_of_status(
-    ngx_uint_t status);
+    ngx_http_request_t *r, ngx_uint_t status);
 
 /* filter.c */
 ngx_int_t ngx_http_exports_filter_init(ngx_conf_t *cf);

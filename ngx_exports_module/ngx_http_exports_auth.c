@@ -45,7 +45,8 @@ ngx_http_exports_bearer(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     }
 
     if (exports_sha256(ctx->digest, p, last - p) != 0) {
-        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0, "SHA-256 failed");
+        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
+                      "SHA-256 failed");
         return NGX_ERROR;
     }
 

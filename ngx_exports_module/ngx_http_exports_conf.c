@@ -193,16 +193,60 @@ ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        ngx_str_set(&elcf->fallback, "");
+        return NGX_CONF_OK;
+    }
+
     if (value[1].len < 2 || value[1].data[0] != '@') {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not the name of a named location, "
-                           "\"@name\"", &value[1]);
+                           "\"%V\" is neither \"off\" nor the name of a named "
+                           "location, \"@name\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
     elcf->fallback = value[1];
 
     return NGX_CONF_OK;
+}
+
+
+/* named locations are known when all of the configuration is */
+
+ngx_int_t
+ngx_http_exports_check_fallbacks(ngx_conf_t *cf)
+{
+    ngx_uint_t                      i;
+    ngx_http_core_loc_conf_t      **clcfp;
+    ngx_http_exports_fallback_t    *fallback;
+    ngx_http_exports_main_conf_t   *emcf;
+
+    emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
+    fallback = emcf->fallbacks.elts;
+
+    for (i = 0; i < emcf->fallbacks.nelts; i++) {
+
+        clcfp = fallback[i].cscf->named_locations;
+
+        while (clcfp != NULL && *clcfp != NULL
+               && ((*clcfp)->name.len != fallback[i].name.len
+                   || ngx_strncmp((*clcfp)->name.data, fallback[i].name.data,
+                                  fallback[i].name.len)
+                      != 0))
+        {
+            clcfp++;
+        }
+
+        if (clcfp == NULL || *clcfp == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "server \"%V\" has no location \"%V\" for "
+                          "\"exports_fallback\"",
+                          &fallback[i].cscf->server_name, &fallback[i].name);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

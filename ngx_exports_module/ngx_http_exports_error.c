@@ -103,6 +103,16 @@ static const ngx_http_exports_error_t  ngx_http_exports_raised[] = {
       ngx_string("The request could not be served.") }
 };
 
+static const ngx_http_exports_error_t  ngx_http_exports_limited = {
+    NGX_HTTP_SERVICE_UNAVAILABLE,
+    ngx_string("too_many_requests"),
+    ngx_string("Too many requests.")
+};
+
+/* private to the modules that set them */
+#define NGX_HTTP_EXPORTS_REQ_REJECTED   3
+#define NGX_HTTP_EXPORTS_CONN_REJECTED  2
+
 #define NGX_HTTP_EXPORTS_RAISED                                               \
     (sizeof(ngx_http_exports_raised) / sizeof(ngx_http_exports_error_t))
 
@@ -114,12 +124,21 @@ ngx_http_exports_error(ngx_http_exports_reason_e reason)
 }
 
 
+/* limit_req and limit_conn answer 503 unless told otherwise */
+
 const ngx_http_exports_error_t *
-ngx_http_exports_error_of_status(ngx_uint_t status)
+ngx_http_exports_error_of_status(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_uint_t  i, same;
 
     same = 0;
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && (r->main->limit_req_status == NGX_HTTP_EXPORTS_REQ_REJECTED
+            || r->main->limit_conn_status == NGX_HTTP_EXPORTS_CONN_REJECTED))
+    {
+        return &ngx_http_exports_limited;
+    }
 
     for (i = 0; i < NGX_HTTP_EXPORTS_RAISED; i++) {
 

@@ -79,7 +79,7 @@ ngx_http_exports_error_ctx(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
-    ctx->error = ngx_http_exports_error_of_status(r->headers_out.status);
+    ctx->error = ngx_http_exports_error_of_status(r, r->headers_out.status);
     ctx->body = ctx->conf->api->error(r, ctx, ctx->error);
 
     if (ctx->body == NULL) {

@@ -17,7 +17,7 @@
 
 
 /* ms of processor time that a read has at the least; it takes microseconds */
-#define NGX_HTTP_EXPORTS_GUARD_TICK  500
+#define NGX_HTTP_EXPORTS_GUARD_TICK  100
 
 
 static void ngx_http_exports_guard_timer(ngx_log_t *log);
@@ -77,7 +77,7 @@ ngx_http_exports_guard_init(ngx_log_t *log)
 }
 
 
-/* runs all the time, which costs two signals a second of work */
+/* runs all the time, which costs ten signals a second of work */
 
 static void
 ngx_http_exports_guard_timer(ngx_log_t *log)

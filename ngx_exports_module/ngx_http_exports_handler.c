@@ -48,7 +48,6 @@ static ngx_int_t
 ngx_http_exports_no_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
     if (ctx->conf->fallback.len > 0) {
-        ctx->answered = 1;
         return ngx_http_named_location(r, &ctx->conf->fallback);
     }
 

@@ -45,7 +45,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     list.request = r;
     list.ctx = ctx;
 
-    rc = ngx_http_exports_store_read(ctx->conf->store, r->connection->log,
+    rc = ngx_http_exports_store_read(ctx->conf->store, ngx_http_exports_log(r),
                                      ngx_http_exports_list_read, &list, &erc);
     if (rc != NGX_OK) {
         return ngx_http_exports_unavailable(r, ctx);
@@ -58,7 +58,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     if (erc != EXPORTS_OK) {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
 
-        ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
                       "exports of \"%V\" cannot be read: %s", &ctx->scope,
                       exports_strerror(erc));
     }
@@ -76,7 +76,6 @@ ngx_http_exports_unavailable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
     if (ctx->conf->fallback.len > 0) {
-        ctx->answered = 1;
         return ngx_http_named_location(r, &ctx->conf->fallback);
     }
 
@@ -191,7 +190,7 @@ ngx_http_exports_log_unreadable(ngx_http_request_t *r,
 
     exports_hex((char *) key, page->bad_key, EXPORTS_MANIFEST_KEY_LEN);
 
-    ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+    ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
                   "damaged record or index of exports of \"%V\", key %*s; "
                   "run \"exportsctl verify\"", &ctx->scope, sizeof(key), key);
 }

@@ -3,6 +3,7 @@
 
 
 static ngx_int_t ngx_http_exports_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_exports_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_exports_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_exports_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -38,7 +39,7 @@ static ngx_command_t  ngx_http_exports_commands[] = {
 
 static ngx_http_module_t  ngx_http_exports_module_ctx = {
     ngx_http_exports_add_variables,        /* preconfiguration */
-    ngx_http_exports_filter_init,          /* postconfiguration */
+    ngx_http_exports_postconfiguration,    /* postconfiguration */
 
     ngx_http_exports_create_main_conf,     /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -101,6 +102,17 @@ ngx_http_exports_init_process(ngx_cycle_t *cycle)
 }
 
 
+static ngx_int_t
+ngx_http_exports_postconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_exports_check_fallbacks(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exports_filter_init(cf);
+}
+
+
 static void *
 ngx_http_exports_create_main_conf(ngx_conf_t *cf)
 {
@@ -119,7 +131,10 @@ ngx_http_exports_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&emcf->stores, cf->pool, 4,
                        sizeof(ngx_http_exports_store_t *))
-        != NGX_OK)
+            != NGX_OK
+        || ngx_array_init(&emcf->fallbacks, cf->pool, 4,
+                          sizeof(ngx_http_exports_fallback_t))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -160,7 +175,9 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_exports_loc_conf_t  *prev = parent;
     ngx_http_exports_loc_conf_t  *conf = child;
 
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_exports_fallback_t   *fallback;
+    ngx_http_exports_main_conf_t  *emcf;
 
     ngx_conf_merge_ptr_value(conf->store, prev->store, NULL);
     ngx_conf_merge_str_value(conf->fallback, prev->fallback, "");
@@ -185,6 +202,19 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                            "\"exports_api\" of prefix \"%V\" has no "
                            "\"exports_store\"", &conf->prefix);
         return NGX_CONF_ERROR;
+    }
+
+    if (conf->api != NULL && conf->fallback.len > 0) {
+        emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
+
+        fallback = ngx_array_push(&emcf->fallbacks);
+        if (fallback == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        fallback->name = conf->fallback;
+        fallback->cscf = ngx_http_conf_get_module_srv_conf(cf,
+                                                        ngx_http_core_module);
     }
 
     return NGX_CONF_OK;

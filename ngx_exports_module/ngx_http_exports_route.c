@@ -58,7 +58,7 @@ ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     }
 
     if (n < 0) {
-        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+        ngx_log_error(NGX_LOG_ALERT, ngx_http_exports_log(r), 0,
                       ngx_regex_exec_n " failed: %i on exports route", n);
         return NGX_ERROR;
     }

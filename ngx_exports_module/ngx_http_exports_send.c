@@ -59,7 +59,7 @@ ngx_http_exports_send_error(ngx_http_request_t *r,
     ctx->error = err;
 
     if (err->status < NGX_HTTP_INTERNAL_SERVER_ERROR) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+        ngx_log_error(NGX_LOG_INFO, ngx_http_exports_log(r), 0,
                       "exports request refused: %ui %V", err->status,
                       &err->code);
     }

@@ -31,6 +31,8 @@ typedef struct {
     ngx_uint_t                   refs;
     exports_env_t               *env;
     exports_reader_t            *reader;
+    ngx_uint_t                   immutable;
+    ngx_uint_t                   reaped;    /* slots freed */
     unsigned                     broken:1;  /* never to be touched again */
 } ngx_http_exports_env_t;
 
@@ -73,6 +75,8 @@ typedef struct {
 
 static void ngx_http_exports_store_cleanup(void *data);
 static void ngx_http_exports_store_timer(ngx_event_t *ev);
+static void ngx_http_exports_store_reap(ngx_http_exports_store_t *store,
+    ngx_log_t *log);
 static void ngx_http_exports_store_look(ngx_http_exports_store_t *store,
     ngx_log_t *log);
 static void ngx_http_exports_store_open(ngx_http_exports_store_t *store,
@@ -90,6 +94,8 @@ static ngx_http_exports_env_t *ngx_http_exports_env_find(
 static void ngx_http_exports_env_open(void *data);
 static void ngx_http_exports_env_read(void *data);
 static void ngx_http_exports_env_reset(void *data);
+static void ngx_http_exports_env_reap(void *data);
+static void ngx_http_exports_env_close(void *data);
 
 
 static ngx_queue_t  ngx_http_exports_envs;
@@ -272,16 +278,35 @@ ngx_http_exports_store_timer(ngx_event_t *ev)
         ngx_http_exports_store_look(store, ev->log);
     }
 
-    if (store->env != NULL
-        && ++store->ticks % NGX_HTTP_EXPORTS_REAP == 0
-        && exports_env_reap(store->env->env) > 0)
-    {
-        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
-                      "reader slots of dead processes freed in exports store "
-                      "\"%V\"", &store->path);
+    if (++store->ticks % NGX_HTTP_EXPORTS_REAP == 0) {
+        ngx_http_exports_store_reap(store, ev->log);
     }
 
     ngx_add_timer(ev, NGX_HTTP_EXPORTS_TICK);
+}
+
+
+static void
+ngx_http_exports_store_reap(ngx_http_exports_store_t *store, ngx_log_t *log)
+{
+    ngx_http_exports_env_t  *env;
+
+    env = store->env;
+
+    if (env == NULL || env->broken) {
+        return;
+    }
+
+    if (ngx_http_exports_guard(ngx_http_exports_env_reap, env) != NGX_OK) {
+        ngx_http_exports_store_give_up(store, log);
+        return;
+    }
+
+    if (env->reaped > 0) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "%ui reader slots of dead processes freed in exports "
+                      "store \"%V\"", env->reaped, &store->path);
+    }
 }
 
 
@@ -374,7 +399,20 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
             return;
         }
 
+        env->immutable = store->immutable;
+
         ngx_queue_insert_tail(&ngx_http_exports_envs, &env->queue);
+    }
+
+    /* no locks are held on what is immutable: a writer would not see readers */
+
+    if (env->immutable != store->immutable) {
+        (void) exports_error(&error, EXPORTS_CONFLICT,
+                             "\"%s\" is given as immutable in one place and "
+                             "not in another", exports_env_path(env->env));
+
+        ngx_http_exports_store_failed(store, &error, log);
+        return;
     }
 
     env->refs++;
@@ -479,10 +517,9 @@ ngx_http_exports_store_release(ngx_http_exports_store_t *store)
 
     ngx_queue_remove(&env->queue);
 
-    exports_reader_close(env->reader);
-    exports_env_close(env->env);
-
-    ngx_free(env);
+    if (ngx_http_exports_guard(ngx_http_exports_env_close, env) == NGX_OK) {
+        ngx_free(env);
+    }
 }
 
 
@@ -563,4 +600,25 @@ ngx_http_exports_env_reset(void *data)
     ngx_http_exports_env_t *env = data;
 
     exports_reader_reset(env->reader);
+}
+
+
+static void
+ngx_http_exports_env_reap(void *data)
+{
+    ngx_http_exports_env_t *env = data;
+
+    env->reaped = exports_env_reap(env->env);
+}
+
+
+/* writes to the lock file, which may have been cut short */
+
+static void
+ngx_http_exports_env_close(void *data)
+{
+    ngx_http_exports_env_t *env = data;
+
+    exports_reader_close(env->reader);
+    exports_env_close(env->env);
 }

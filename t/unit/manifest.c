@@ -1271,7 +1271,7 @@ fuzz(void)
         "\"project\":", "\"user\":", "9999999999999999999"
     };
 
-    total = rounds(400000, 120000);
+    total = rounds(250000, 100000);
     accepted = 0;
     text = malloc(4096);
     must(text != NULL, "memory");

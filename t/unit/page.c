@@ -826,7 +826,7 @@ property(void)
     exports_reader_t  *reader;
 
     commits = rounds(24, 12);
-    queries = rounds(200, 120);
+    queries = rounds(200, 340);
 
     env = new_store(in_dir("property"));
     reader = open_reader(env);

@@ -829,7 +829,8 @@ large_token(void)
     is_rc(rc, EXPORTS_OK, &error, "a token of 64 tables of 1024 bytes");
     commit_writer(w);
 
-    is_int(revoke_by_id(env, "tok_0011223344556677"), EXPORTS_OK, "it is revoked");
+    is_int(revoke_by_id(env, "tok_0011223344556677"), EXPORTS_OK,
+           "it is revoked");
 
     rc = read_token(env, line.digest, &token);
     ok(rc == EXPORTS_OK && token.ntables == EXPORTS_TOKEN_TABLES_MAX

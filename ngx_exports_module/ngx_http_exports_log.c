@@ -1,0 +1,50 @@
+
+#include "ngx_http_exports.h"
+
+
+static u_char *ngx_http_exports_log_request(ngx_log_t *log, u_char *buf,
+    size_t len);
+
+
+/*
+ * nginx puts the request line behind every message about a request, and with
+ * it the signature of a link.  Behind ours stand the path and the request ID
+ */
+
+ngx_log_t *
+ngx_http_exports_log(ngx_http_request_t *r)
+{
+    static ngx_log_t  log;
+
+    log = *r->connection->log;
+    log.handler = ngx_http_exports_log_request;
+    log.data = r;
+
+    return &log;
+}
+
+
+static u_char *
+ngx_http_exports_log_request(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                    *p;
+    ngx_http_request_t        *r;
+    ngx_http_exports_ctx_t    *ctx;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    r = log->data;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exports_module);
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    p = ngx_snprintf(buf, len, ", client: %V, server: %V, request: \"%V %V\"",
+                     &r->connection->addr_text, &cscf->server_name,
+                     &r->method_name, &r->uri);
+
+    if (ctx != NULL) {
+        p = ngx_snprintf(p, len - (p - buf), ", request ID: %*s",
+                         (size_t) NGX_HTTP_EXPORTS_REQUEST_ID_LEN,
+                         ctx->request_id);
+    }
+
+    return p;
+}
