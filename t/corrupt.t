@@ -18,7 +18,7 @@ my $seed = $ENV{CORRUPT_SEED} // 100;
 
 plan tests => 7;
 note "CORRUPT_SEED=$seed";
-$Exports::Test::BOUND = 5;
+$Exports::Test::BOUND = 10;
 
 my $t = Exports::Test->new;
 

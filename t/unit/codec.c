@@ -1042,24 +1042,24 @@ validity(void)
     size_t           i;
     exports_token_t  token;
     static const struct {
-        unsigned     flags;
+        const char  *name;
         uint64_t     expires;
         uint64_t     revoked;
+        unsigned     flags;
         int          valid;     /* at 1000 */
-        const char  *name;
     } cases[] = {
-        { 0, 0, 0, 1, "a token for ever" },
-        { EXPORTS_TOKEN_ADMIN|EXPORTS_TOKEN_TABLES, 0, 0, 1, "with rights" },
-        { EXPORTS_TOKEN_INACTIVE, 0, 0, 0, "inactive" },
-        { 0, 1001, 0, 1, "to expire in a microsecond" },
-        { 0, 1000, 0, 0, "that expires now" },
-        { 0, 999, 0, 0, "expired" },
-        { 0, 1, 0, 0, "expired long ago" },
-        { 0, UINT64_MAX, 0, 1, "to expire at the end" },
-        { 0, 0, 999, 0, "revoked" },
-        { 0, 0, 1001, 0, "revoked, by a clock that is ahead" },
-        { 0, 2000, 1, 0, "revoked, not expired" },
-        { EXPORTS_TOKEN_INACTIVE, 2000, 0, 0, "inactive, not expired" }
+        { "a token for ever", 0, 0, 0, 1 },
+        { "with rights", 0, 0, EXPORTS_TOKEN_ADMIN|EXPORTS_TOKEN_TABLES, 1 },
+        { "inactive", 0, 0, EXPORTS_TOKEN_INACTIVE, 0 },
+        { "to expire in a microsecond", 1001, 0, 0, 1 },
+        { "that expires now", 1000, 0, 0, 0 },
+        { "expired", 999, 0, 0, 0 },
+        { "expired long ago", 1, 0, 0, 0 },
+        { "to expire at the end", UINT64_MAX, 0, 0, 1 },
+        { "revoked", 0, 999, 0, 0 },
+        { "revoked, by a clock that is ahead", 0, 1001, 0, 0 },
+        { "revoked, not expired", 2000, 1, 0, 0 },
+        { "inactive, not expired", 2000, 0, EXPORTS_TOKEN_INACTIVE, 0 }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

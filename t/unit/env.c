@@ -154,6 +154,7 @@ modes(void)
 
     memset(&options, 0, sizeof(options));
     options.path = in_dir("modes-group");
+    options.map_size = TEST_MAP_SIZE;
     options.flags = EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE;
     options.group = NOBODY;
 
@@ -1199,11 +1200,12 @@ commits_fill(void)
 
             /* a record of some pages: text that JSON writes out longer */
 
-            len = below(1024);
-            memset(label, 0, sizeof(label));
+            len = 6 * below(1024);
+            label[len] = '\0';
 
-            while (len-- > 0) {
-                (void) strcat(label, "\\u0001");
+            while (len > 0) {
+                len -= 6;
+                memcpy(label + len, "\\u0001", 6);
             }
 
             len = (size_t) snprintf(json, sizeof(json),

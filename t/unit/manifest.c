@@ -937,7 +937,7 @@ random_text(json_t *root, const char *key, unsigned max, int plain)
     } while (!chance(5));
 
     if (len == 0) {
-        (void) strcpy(text, "x");
+        memcpy(text, "x", 2);
     }
 
     (void) json_object_set_new(root, key, json_string(text));

@@ -479,7 +479,6 @@ static uint64_t
 free_pages(exports_env_t *env, uint8_t *set, size_t size, uint64_t *last,
     int *large)
 {
-    int           rc;
     size_t        i, n, page, longest;
     MDB_val       k, v;
     MDB_txn      *txn;
@@ -498,7 +497,7 @@ free_pages(exports_env_t *env, uint8_t *set, size_t size, uint64_t *last,
     *last = info.me_last_pgno;
     longest = 0;
 
-    while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+    while (mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0) {
         memcpy(&n, v.mv_data, sizeof(n));
         longest = n > longest ? n : longest;
 

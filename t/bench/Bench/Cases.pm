@@ -118,7 +118,7 @@ our @CASES = (
 
 # ---- requests --------------------------------------------------------------
 
-# the same in one byte less or more: a file for each query
+# a file for each query: what differs is one byte
 sub file_request {
     my ($request) = @_;
     return { %$request, uri => $request->{uri} =~ tr/?/,/r };
