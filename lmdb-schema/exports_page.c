@@ -34,7 +34,8 @@ typedef struct {
     exports_reader_t            *reader;
     const exports_page_query_t  *query;
     exports_page_t              *page;
-    uint8_t                      previous[EXPORTS_ENTRY_LEN];
+    uint64_t                     created;   /* of the record before */
+    uint64_t                     tie;
     unsigned                     statuses;  /* to scan for; 0: no scan */
     unsigned                     nheap;
     list_t                      *heap[EXPORTS_LISTS_MAX];
@@ -80,7 +81,8 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     w.reader = reader;
     w.query = query;
     w.page = page;
-    memset(w.previous, 0xff, EXPORTS_ENTRY_LEN);
+    w.created = UINT64_MAX;
+    w.tie = UINT64_MAX;
     w.nheap = 0;
 
     if (!reader->borrowed) {
@@ -341,20 +343,25 @@ static exports_rc_t
 add_item(walk_t *w, const uint8_t *key, const MDB_val *value,
     unsigned statuses)
 {
+    uint64_t         created, tie;
     exports_item_t  *item;
 
     item = &w->page->items[w->page->nitems];
+    created = exports_get64(key + 8);
+    tie = exports_get64(key + 16);
 
     if (exports_item_decode(item, key, value->mv_data, value->mv_size)
             != EXPORTS_OK
         || item->kind != w->query->kind
-        || memcmp(key + 8, w->previous, EXPORTS_ENTRY_LEN) >= 0)
+        || created > w->created
+        || (created == w->created && tie >= w->tie))
     {
         memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
         return EXPORTS_CORRUPT;
     }
 
-    memcpy(w->previous, key + 8, EXPORTS_ENTRY_LEN);
+    w->created = created;
+    w->tie = tie;
 
     if (statuses & (1U << item->status)) {
         w->page->nitems++;

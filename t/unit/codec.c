@@ -561,6 +561,10 @@ forgeries(void)
     forge("a shorter id", buf, len, id_at + 1, 8, EXPORTS_CORRUPT);
     forge("a project's with a subject", buf, len, 16, 'p', EXPORTS_OK);
 
+    buf[7]++;
+    forge("a byte behind the strings", buf, len + 1, len, 0, EXPORTS_CORRUPT);
+    buf[7]--;
+
     /* null where there must be something */
 
     for (i = 0; i < 7; i++) {
@@ -665,6 +669,13 @@ forgeries(void)
         check(rc == EXPORTS_OK || rc == EXPORTS_CORRUPT, "%s", rc_name(rc));
         check(rc != EXPORTS_OK || other == EXPORTS_OK,
               "a record is accepted, its item not");
+
+        check(other != EXPORTS_OK
+              || (item.id.len <= EXPORTS_ID_MAX
+                  && (uint8_t *) item.id.data >= exact
+                  && (uint8_t *) item.id.data + item.id.len <= exact + n_len
+                  && (uint8_t *) item.json + item.json_len <= exact + n_len),
+              "an item reaches out of its record");
 
         if (rc == EXPORTS_OK) {
             uint8_t  sum;

@@ -1070,6 +1070,80 @@ copying(void)
 }
 
 
+/* several processes make one store, and open and close it, all at once */
+
+static void
+together(void)
+{
+    char            id[32];
+    int             fds[2];
+    pid_t           pids[6];
+    spec_t          spec;
+    uint8_t         lineages[6][EXPORTS_LINEAGE_LEN];
+    unsigned        i, k, n;
+    const char     *path;
+    exports_rc_t    rc;
+    exports_env_t  *env;
+
+    path = in_dir("made-together");
+    must(pipe(fds) == 0, "pipe");
+
+    for (i = 0; i < 6; i++) {
+        pids[i] = fork_child();
+
+        if (pids[i] == 0) {
+            env = new_store(path);
+            must(write(fds[1], exports_env_lineage(env), EXPORTS_LINEAGE_LEN)
+                 == EXPORTS_LINEAGE_LEN, "write");
+
+            for (n = 0; n < rounds(40, 20); n++) {
+                (void) snprintf(id, sizeof(id), "exp_%u_%u", i, n);
+                some_spec(&spec, id);
+                store_spec(env, &spec);
+                exports_env_close(env);
+
+                /* between another's commit and what it does to the file then
+                   a reader may find it short */
+
+                for (k = 0; k < 1000; k++) {
+                    rc = try_open(&env, path,
+                                  n % 2 == 0 ? 0 : EXPORTS_ENV_WRITE, NULL);
+
+                    if (rc != EXPORTS_CORRUPT) {
+                        break;
+                    }
+                }
+
+                must(rc == EXPORTS_OK, "%s", error.text);
+                exports_env_close(env);
+
+                env = new_store(path);
+            }
+
+            exports_env_close(env);
+            _exit(0);
+        }
+    }
+
+    for (i = 0; i < 6; i++) {
+        is_int(wait_child(pids[i]), 0, "process %u makes and uses a store", i);
+        must(read(fds[0], lineages[i], EXPORTS_LINEAGE_LEN)
+             == EXPORTS_LINEAGE_LEN, "read");
+        check(memcmp(lineages[i], lineages[0], EXPORTS_LINEAGE_LEN) == 0,
+              "process %u has another lineage", i);
+    }
+
+    checked("it is one store");
+
+    env = open_store(path, 0);
+    is_int(store_faults(env), 0, "it is sound");
+    exports_env_close(env);
+
+    (void) close(fds[0]);
+    (void) close(fds[1]);
+}
+
+
 /* a data file that is shorter than its last page, and rightly so */
 
 static int
@@ -1614,6 +1688,7 @@ main(void)
     long_paths();
     statistics();
     copying();
+    together();
     codes();
     filling();
     commits_fill();

@@ -587,6 +587,20 @@ malformed(void)
 
     checked("what is no JSON object is refused, in one line");
 
+    /* a key twice: in a manifest that is right but for that */
+
+    is_int(parse_bytes(project_sample, sizeof(project_sample) - 1),
+           EXPORTS_OK, "a sample");
+
+    text = malloc(sizeof(project_sample) + 40);
+    must(text != NULL, "memory");
+    (void) snprintf(text, sizeof(project_sample) + 40,
+                    "%.*s,\"status\":\"ready\"}",
+                    (int) sizeof(project_sample) - 2, project_sample);
+    is_int(parse(text), EXPORTS_INVALID, "a key twice");
+    has_str(error.text, "duplicate object key", "the text says so");
+    free(text);
+
     /* with 64 bits one too many: which of jansson's words matters less */
 
     is_int(parse("{\"user\":9223372036854775808}"), EXPORTS_INVALID,

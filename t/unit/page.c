@@ -1202,6 +1202,71 @@ damage(void)
 }
 
 
+/*
+ * Which way a page is read, told by a damaged record: a scan does not pass it
+ * by, whatever its status was; the lists do not lead there.
+ */
+
+static void
+ways(void)
+{
+    char               id[32];
+    spec_t             spec;
+    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
+    uint64_t           scope;
+    unsigned           i;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_writer_t  *w;
+    exports_reader_t  *reader;
+
+    env = new_store(in_dir("ways"));
+
+    memset(&spec, 0, sizeof(spec));
+    spec.kind = EXPORTS_PROJECT;
+    spec.scope = "a";
+    spec.id = id;
+    spec.type = "contacts";
+
+    w = begin_writer(env);
+
+    for (i = 0; i < 200; i++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", i);
+        spec.created = TEST_TIME + i;
+        spec.status = i < 100 ? "ready" : "not_found";
+        must(put_spec(w, &spec, NULL, NULL) == EXPORTS_OK, "put");
+    }
+
+    commit_writer(w);
+
+    scope = stored_scope(env, EXPORTS_PROJECT, "a").id;
+    reader = open_reader(env);
+
+    stored_key(env, EXPORTS_PROJECT, "a", "exp_140", key);
+    raw_flip(env, DB_MANIFESTS, key, sizeof(key), 60);
+
+    renew_reader(reader);
+    rc = read_list(reader, EXPORTS_PROJECT, scope, EXPORTS_FACET_STATUS, 0,
+                   10);
+    ok(rc == EXPORTS_OK && page.nitems == 10,
+       "a damaged record behind 59 misses: the lists lead past it");
+    exports_reader_reset(reader);
+
+    stored_key(env, EXPORTS_PROJECT, "a", "exp_190", key);
+    raw_flip(env, DB_MANIFESTS, key, sizeof(key), 60);
+
+    renew_reader(reader);
+    rc = read_list(reader, EXPORTS_PROJECT, scope, EXPORTS_FACET_STATUS, 0,
+                   10);
+    is_int(rc, EXPORTS_CORRUPT,
+           "behind 9 misses: a scan cannot tell whether it belongs here");
+    is_mem(page.bad_key, 24, key, 24, "its key");
+
+    exports_reader_close(reader);
+    exports_env_close(env);
+}
+
+
 /* an entry in a list of a status that the record does not have */
 
 static void
@@ -1336,6 +1401,7 @@ main(void)
     switching();
     edges();
     damage();
+    ways();
     foreign_entry();
     inside_writer();
 

@@ -448,28 +448,58 @@ large_free_list(void)
 }
 
 
-/* then what lies in front is used again, and what lies behind becomes free */
+/* one with a long list of what lies at the end */
 
 static void
-use_free_list(exports_env_t *env)
+change_many(exports_env_t *env, const char *project, unsigned n, int put)
 {
     char               id[32];
-    unsigned           i, n;
+    spec_t             spec;
+    unsigned           i;
     exports_rc_t       rc;
     exports_writer_t  *w;
 
-    for (i = 0; i < 30; i++) {
-        w = begin_writer(env);
+    memset(&spec, 0, sizeof(spec));
+    spec.kind = EXPORTS_PROJECT;
+    spec.scope = project;
+    spec.id = id;
+    spec.status = "ready";
+    spec.type = "contacts";
 
-        for (n = 0; n < 15; n++) {
-            (void) snprintf(id, sizeof(id), "exp_%u", i * 15 + n);
-            rc = exports_writer_delete(w, EXPORTS_PROJECT, "alpha", 5, id,
-                                       strlen(id), &error);
-            must(rc == EXPORTS_OK, "%s", error.text);
-        }
+    w = begin_writer(env);
 
-        commit_writer(w);
+    for (i = 0; i < n; i++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", i);
+        spec.created = TEST_TIME + i;
+
+        rc = put ? put_spec(w, &spec, NULL, &error)
+                 : exports_writer_delete(w, EXPORTS_PROJECT, project,
+                                         strlen(project), id, strlen(id),
+                                         &error);
+        must(rc == EXPORTS_OK, "%s", error.text);
     }
+
+    commit_writer(w);
+}
+
+
+static exports_env_t *
+free_tail(void)
+{
+    exports_env_t  *env;
+
+    env = new_store(in_dir("tail"));
+
+    /* the place of the first is used for what the last commit writes */
+
+    change_many(env, "a", 6000, 1);
+    change_many(env, "b", 6000, 1);
+    change_many(env, "a", 6000, 0);
+    change_many(env, "c", 1, 1);
+    change_many(env, "c", 1, 1);
+    change_many(env, "b", 6000, 0);
+
+    return env;
 }
 
 
@@ -522,7 +552,8 @@ free_pages(exports_env_t *env, uint8_t *set, size_t size, uint64_t *last,
 
 
 static void
-free_oracle(exports_env_t *env, int *large, unsigned *sound)
+free_oracle(exports_env_t *env, const char *name, int *large,
+    unsigned *sound)
 {
     int              fd, out;
     char             buf[65536];
@@ -537,7 +568,7 @@ free_oracle(exports_env_t *env, int *large, unsigned *sound)
 
     txnid = free_pages(env, set, 100000, &last, large);
 
-    fd = open(in_dir("large/data.mdb"), O_RDONLY);
+    fd = open(in_dir("%s/data.mdb", name), O_RDONLY);
     out = open(in_dir("cut.mdb"), O_RDWR|O_CREAT|O_TRUNC, 0644);
     must(fd != -1 && out != -1, "open");
 
@@ -591,13 +622,15 @@ free_lists(void)
 
     env = large_free_list();
 
-    free_oracle(env, &large, &sound);
+    free_oracle(env, "large", &large, &sound);
     ok(large, "a free list with branches and long lists");
 
-    use_free_list(env);
+    exports_env_close(env);
 
-    free_oracle(env, &large, &sound);
-    ok(sound > 0, "a file that may be shorter");
+    env = free_tail();
+
+    free_oracle(env, "tail", &large, &sound);
+    ok(large && sound > 1, "a file that may be shorter, by a long list");
 
     exports_env_close(env);
 }
