@@ -1,9 +1,10 @@
 
 /*
  * What the sources of the module share.  The way of a request: handler.c
- * (route, method) -> list.c (token, arguments, ETag, page, body) -> send.c;
- * what goes wrong on it, or around it in nginx: error.c.  store.c hands out
- * the store, project.c says what is special to an API.
+ * (route, method) -> list.c (token, rate, operation, arguments, ETag, page,
+ * body) -> send.c, or -> download.c -> artifact.c or redirect.c; what goes
+ * wrong on it, or around it in nginx: error.c, filter.c.  store.c hands out
+ * the store; project.c and user.c say what is special to an API.
  */
 
 #ifndef _NGX_HTTP_EXPORTS_H_INCLUDED_
@@ -30,9 +31,13 @@ typedef struct ngx_http_exports_ctx_s    ngx_http_exports_ctx_t;
 typedef struct ngx_http_exports_api_s    ngx_http_exports_api_t;
 typedef struct ngx_http_exports_store_s  ngx_http_exports_store_t;
 typedef struct ngx_http_exports_error_s  ngx_http_exports_error_t;
+typedef struct ngx_http_exports_zone_s   ngx_http_exports_zone_t;
+typedef struct ngx_http_exports_artifact_s  ngx_http_exports_artifact_t;
 
 
 #define NGX_HTTP_EXPORTS_REQUEST_ID_LEN  40
+
+#define NGX_HTTP_EXPORTS_UNPROCESSABLE   422
 
 /* "W/" and 32 hexadecimal digits in quotes */
 #define NGX_HTTP_EXPORTS_ETAG_LEN        36
@@ -41,22 +46,78 @@ typedef struct ngx_http_exports_error_s  ngx_http_exports_error_t;
 #define NGX_HTTP_EXPORTS_RENDERING       1
 
 
+/* reasons for an error; the table of them is in error.c */
+
+typedef enum {
+    NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION = 0,
+    NGX_HTTP_EXPORTS_INVALID_TOKEN,
+    NGX_HTTP_EXPORTS_BAD_STATUS,
+    NGX_HTTP_EXPORTS_BAD_LIMIT,
+    NGX_HTTP_EXPORTS_BAD_OFFSET,
+    NGX_HTTP_EXPORTS_NO_ROUTE,
+    NGX_HTTP_EXPORTS_NO_EXPORT,
+    NGX_HTTP_EXPORTS_NO_ARTIFACT,
+    NGX_HTTP_EXPORTS_EXPIRED,
+    NGX_HTTP_EXPORTS_NEEDS_ADMIN,
+    NGX_HTTP_EXPORTS_NEEDS_TABLE,
+    NGX_HTTP_EXPORTS_BAD_SIGNATURE,
+    NGX_HTTP_EXPORTS_BAD_FILTER,
+    NGX_HTTP_EXPORTS_BAD_VALUE,
+    NGX_HTTP_EXPORTS_TOO_MANY_ATTEMPTS,
+    NGX_HTTP_EXPORTS_BAD_GATEWAY,
+    NGX_HTTP_EXPORTS_BAD_METHOD,
+    NGX_HTTP_EXPORTS_UNREADABLE,
+    NGX_HTTP_EXPORTS_UNAVAILABLE,
+    NGX_HTTP_EXPORTS_PERMITTED              /* no error */
+} ngx_http_exports_reason_e;
+
+struct ngx_http_exports_error_s {
+    ngx_uint_t                  status;
+    ngx_str_t                   code;
+    ngx_str_t                   message;
+    ngx_str_t                   user_message;   /* of the user exports API */
+};
+
+
+typedef enum {
+    NGX_HTTP_EXPORTS_LIST = 0,
+    NGX_HTTP_EXPORTS_DOWNLOAD
+} ngx_http_exports_route_e;
+
+
 /* an API, as the pipeline sees it */
 
 struct ngx_http_exports_api_s {
     ngx_str_t                   name;
     exports_kind_t              kind;
+    ngx_uint_t                  index;      /* among the APIs */
 
-    /* of the routes below the prefix; captures: 1 the scope */
+    /* of what follows the prefix; captures: "scope" where it is in the path,
+       and "id", which makes it a download */
     ngx_str_t                   pattern;
+    ngx_uint_t                  scope_capture;      /* 0: none */
+    ngx_uint_t                  id_capture;
 
     /* what the arguments ask for; a bad one is kept in ctx->bad_args */
     ngx_int_t                 (*args)(ngx_http_request_t *r,
                                       ngx_http_exports_ctx_t *ctx);
 
+    /* what is counted or grouped, once the token was looked up; not valid:
+       ctx->error is set */
+    ngx_int_t                 (*account)(ngx_http_request_t *r,
+                                         ngx_http_exports_ctx_t *ctx,
+                                         const uint8_t *lineage);
+
+    /* a hash of all that makes one page another one: arguments, URLs */
+    uint64_t                  (*variant)(ngx_http_exports_ctx_t *ctx);
+
     /* the lists that they stand for */
     void                      (*lists)(ngx_http_exports_ctx_t *ctx,
                                        exports_page_query_t *query);
+
+    /* whether a token may download; NGX_HTTP_EXPORTS_PERMITTED */
+    ngx_http_exports_reason_e (*permit)(const exports_token_t *token,
+                                        const exports_record_t *record);
 
     /* a page in two passes over the same items: its length, then its bytes */
     size_t                    (*length)(ngx_http_request_t *r,
@@ -75,9 +136,24 @@ struct ngx_http_exports_api_s {
 
 typedef struct {
     ngx_array_t                 stores;     /* ngx_http_exports_store_t * */
-    ngx_regex_t                *project_routes;
+    ngx_regex_t                *routes[2];  /* by api->index */
     ngx_array_t                 fallbacks;  /* ngx_http_exports_fallback_t */
 } ngx_http_exports_main_conf_t;
+
+
+/* keys of signed links: the first signs, all verify */
+
+typedef struct {
+    ngx_array_t                 keys;       /* EVP_MAC_CTX *, keyed */
+} ngx_http_exports_keys_t;
+
+
+/* artifacts of another storage backend */
+
+typedef struct {
+    ngx_str_t                   backend;
+    ngx_str_t                   prefix;     /* of the URI to redirect to */
+} ngx_http_exports_redirect_t;
 
 
 /* a named location that has to exist */
@@ -92,10 +168,51 @@ typedef struct {
     ngx_http_exports_store_t   *store;
     const ngx_http_exports_api_t *api;
     ngx_regex_t                *routes;
-    ngx_str_t                   prefix;     /* with a slash at its end */
-    ngx_str_t                   link;       /* prefix as it goes into JSON */
+    ngx_str_t                   prefix;     /* no slash at its end */
+    ngx_str_t                   link;       /* prefix as it goes into URLs */
     ngx_str_t                   fallback;   /* a named location */
+
+    ngx_str_t                   root;       /* of artifacts; no slash at its
+                                               end */
+    ngx_array_t                *redirects;  /* ngx_http_exports_redirect_t */
+
+    ngx_http_exports_keys_t    *keys;
+    time_t                      link_ttl;
+    ngx_http_complex_value_t   *base_url;   /* NULL: $scheme://$http_host */
+
+    ngx_shm_zone_t             *operations;
+    ngx_flag_t                  operations_set;
+
+    ngx_shm_zone_t             *rate;
+    ngx_uint_t                  rate_limit; /* requests a minute */
+    ngx_flag_t                  rate_set;
 } ngx_http_exports_loc_conf_t;
+
+
+/* of an operation header: rejected_invalid and so on; 0: nothing to report */
+
+typedef enum {
+    NGX_HTTP_EXPORTS_NO_OPERATION = 0,
+    NGX_HTTP_EXPORTS_ACCEPTED_PROVIDED_RUN,
+    NGX_HTTP_EXPORTS_RENEWED_AFTER_IDLE,
+    NGX_HTTP_EXPORTS_GENERATED_RUN,
+    NGX_HTTP_EXPORTS_CONTINUED_RUN,
+    NGX_HTTP_EXPORTS_REJECTED_INVALID
+} ngx_http_exports_grouping_e;
+
+typedef struct {
+    ngx_http_exports_grouping_e grouping;
+    ngx_str_t                   key;        /* empty: null */
+    ngx_str_t                   run;        /* empty: null */
+} ngx_http_exports_operation_t;
+
+
+typedef struct {
+    ngx_uint_t                  counted;    /* the headers are to be sent */
+    ngx_uint_t                  limit;
+    ngx_uint_t                  remaining;
+    ngx_uint_t                  retry_after;    /* s; 0: within the limit */
+} ngx_http_exports_rate_t;
 
 
 typedef enum {
@@ -106,11 +223,16 @@ typedef enum {
 
 
 struct ngx_http_exports_ctx_s {
+    ngx_http_request_t             *request;    /* the pool may hold others' */
     ngx_http_exports_loc_conf_t    *conf;
 
-    ngx_str_t                       scope;      /* the project's slug */
+    ngx_http_exports_route_e        route;
+    ngx_str_t                       scope;      /* the project's slug, the
+                                                   user's ID */
+    ngx_str_t                       id;         /* of the export */
     uint64_t                        now;        /* of the request, in us */
     u_char                          digest[EXPORTS_SHA256_LEN];
+    u_char                          user[EXPORTS_USER_MAX];
     u_char                          etag[NGX_HTTP_EXPORTS_ETAG_LEN];
     u_char                   request_id[NGX_HTTP_EXPORTS_REQUEST_ID_LEN];
 
@@ -119,16 +241,24 @@ struct ngx_http_exports_ctx_s {
     uint32_t                        statuses;   /* bits; 0: all */
     ngx_uint_t                      limit;
     uint64_t                        offset;
+    void                           *args;       /* further ones, the API's */
+
+    ngx_http_exports_operation_t    operation;
+    ngx_http_exports_rate_t         rate;
 
     /* the answer */
     const ngx_http_exports_error_t *error;
     exports_scope_t                 found;
     uint64_t                        total;
     ngx_buf_t                      *body;
+    ngx_http_exports_artifact_t    *artifact;   /* of a download */
     ngx_http_exports_cache_e        cache;
 
+    unsigned                        bearer:1;   /* digest is set */
+    unsigned                        authorized:1;
     unsigned                        has_total:1;
     unsigned                        not_modified:1;
+    unsigned                        redirected:1;   /* to object storage */
 
     /* of the filters */
     unsigned                        answered:1; /* by us, not to be replaced */
@@ -137,30 +267,10 @@ struct ngx_http_exports_ctx_s {
 };
 
 
-/* reasons for an error; the table of them is in error.c */
-
-typedef enum {
-    NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION = 0,
-    NGX_HTTP_EXPORTS_INVALID_TOKEN,
-    NGX_HTTP_EXPORTS_BAD_STATUS,
-    NGX_HTTP_EXPORTS_BAD_LIMIT,
-    NGX_HTTP_EXPORTS_BAD_OFFSET,
-    NGX_HTTP_EXPORTS_NO_ROUTE,
-    NGX_HTTP_EXPORTS_BAD_METHOD,
-    NGX_HTTP_EXPORTS_UNREADABLE,
-    NGX_HTTP_EXPORTS_UNAVAILABLE
-} ngx_http_exports_reason_e;
-
-struct ngx_http_exports_error_s {
-    ngx_uint_t                  status;
-    ngx_str_t                   code;
-    ngx_str_t                   message;
-};
-
-
 extern ngx_module_t  ngx_http_exports_module;
 
 extern const ngx_http_exports_api_t  ngx_http_exports_project;
+extern const ngx_http_exports_api_t  ngx_http_exports_user;
 
 
 /* conf.c */
@@ -171,6 +281,9 @@ char *ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_check_fallbacks(ngx_conf_t *cf);
+
+char *ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* handler.c */
 ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
@@ -200,6 +313,11 @@ typedef struct {
 } ngx_http_exports_arg_t;
 
 ngx_int_t ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args);
+ngx_uint_t ngx_http_exports_arg_is(const ngx_http_exports_arg_t *arg,
+    const char *name, size_t len);
+#define ngx_http_exports_arg(arg, name)                                       \
+    ngx_http_exports_arg_is(arg, name, sizeof(name) - 1)
+
 ngx_int_t ngx_http_exports_arg_number(const ngx_http_exports_arg_t *arg,
     uint64_t *number);
 
@@ -207,10 +325,73 @@ ngx_int_t ngx_http_exports_arg_number(const ngx_http_exports_arg_t *arg,
 ngx_int_t ngx_http_exports_bearer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 exports_rc_t ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
-    exports_reader_t *reader);
+    exports_reader_t *reader, exports_token_t *token);
+
+/*
+ * operations.c: the operation that the headers of an authorized request name,
+ * to ctx->operation.  Only what cannot be had (memory) is an error.
+ */
+char *ngx_http_exports_operation_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_exports_operations(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_exports_operation(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+
+/* rate.c: counts the request of a user, or of an address when the scope is 0;
+   to ctx->rate */
+char *ngx_http_exports_rate_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_exports_rate_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_exports_rate(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
+    uint64_t scope, const uint8_t *lineage);
+
+/*
+ * sign.c: HMAC-SHA256 over {prefix}/{uuid}/download?expires={unix seconds}.
+ * signature: 64 lower-case hexadecimal digits
+ */
+#define NGX_HTTP_EXPORTS_SIGNATURE_LEN  64
+
+char *ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf,
+    const u_char *path, size_t len, u_char *signature);
+/* NGX_OK, NGX_DECLINED: altered or expired, NGX_ERROR */
+ngx_int_t ngx_http_exports_verify_link(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+
+/* download.c: token or signature, record, permission; then artifact.c (a local
+   file) or redirect.c (another backend) */
+struct ngx_http_exports_artifact_s {
+    ngx_str_t                   storage_backend;    /* copied to the pool, */
+    ngx_str_t                   storage_key;        /* with a zero behind */
+    ngx_str_t                   content_type;
+    ngx_str_t                   name;               /* len 0: none */
+    ngx_str_t                   uri;                /* redirected to */
+    ngx_uint_t                  http_version;       /* of the client */
+};
+
+ngx_int_t ngx_http_exports_download(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+void ngx_http_exports_hide_args(ngx_http_request_t *r);
+ngx_uint_t ngx_http_exports_is_local(ngx_str_t *backend);
+ngx_int_t ngx_http_exports_artifact_send(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact);
+ngx_int_t ngx_http_exports_artifact_headers(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact);
+char *ngx_http_exports_redirect_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact);
+
+/* shm.c: zones of records under one lock, with a tree and queues by age */
+/* (its interface stands in ngx_http_exports_shm.h) */
 
 /* list.c */
 ngx_int_t ngx_http_exports_list(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
 /* etag.c */
@@ -228,7 +409,12 @@ ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
     const char *name, size_t name_len, u_char *value, size_t len);
 ngx_int_t ngx_http_exports_error_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+ngx_int_t ngx_http_exports_request_id_header(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
 void ngx_http_exports_content(ngx_http_request_t *r, ngx_buf_t *body);
+
+#define ngx_http_exports_cpylit(p, literal)                                   \
+    ngx_cpymem(p, literal, sizeof(literal) - 1)
 
 #define ngx_http_exports_header(r, name, value)                               \
     ngx_http_exports_add_header(r, name, sizeof(name) - 1,                    \

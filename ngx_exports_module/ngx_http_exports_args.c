@@ -67,6 +67,14 @@ ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
 }
 
 
+ngx_uint_t
+ngx_http_exports_arg_is(const ngx_http_exports_arg_t *arg, const char *name,
+    size_t len)
+{
+    return arg->name.len == len && ngx_memcmp(arg->name.data, name, len) == 0;
+}
+
+
 /* decimal digits, up to 63 bits */
 
 ngx_int_t

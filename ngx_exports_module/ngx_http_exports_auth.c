@@ -55,27 +55,41 @@ ngx_http_exports_bearer(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
 
 /*
- * the scope of the route to ctx->found; ctx->error when the token does not
- * open it.  Both are read whatever the token is, and what is wrong with it is
- * not told: unknown, revoked and another scope's take the same way
+ * the scope that the token must open to ctx->found: the route's, or for an API
+ * of users the token's own.  ctx->error when it does not; what is wrong with
+ * it is not told: unknown, revoked and another scope's take the same way
  */
 
 exports_rc_t
 ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
-    exports_reader_t *reader)
+    exports_reader_t *reader, exports_token_t *token)
 {
-    exports_rc_t      token_rc, scope_rc;
-    exports_kind_t    kind;
-    exports_token_t   token;
+    exports_rc_t    token_rc, scope_rc;
+    exports_kind_t  kind;
 
     kind = ctx->conf->api->kind;
 
-    token_rc = exports_read_token(reader, ctx->digest, &token);
-    scope_rc = exports_read_scope(reader, kind, (char *) ctx->scope.data,
-                                  ctx->scope.len, &ctx->found);
+    token_rc = exports_read_token(reader, ctx->digest, token);
 
     if (token_rc != EXPORTS_OK && token_rc != EXPORTS_NOT_FOUND) {
         return token_rc;
+    }
+
+    if (kind == EXPORTS_USER && token_rc == EXPORTS_OK
+        && token->kind == EXPORTS_USER
+        && token->scope_name.len <= EXPORTS_USER_MAX)
+    {
+        ngx_memcpy(ctx->user, token->scope_name.data, token->scope_name.len);
+
+        ctx->scope.data = ctx->user;
+        ctx->scope.len = token->scope_name.len;
+    }
+
+    scope_rc = EXPORTS_NOT_FOUND;
+
+    if (ctx->scope.len > 0) {
+        scope_rc = exports_read_scope(reader, kind, (char *) ctx->scope.data,
+                                      ctx->scope.len, &ctx->found);
     }
 
     if (scope_rc != EXPORTS_OK && scope_rc != EXPORTS_NOT_FOUND) {
@@ -83,8 +97,8 @@ ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
     }
 
     if (token_rc != EXPORTS_OK || scope_rc != EXPORTS_OK
-        || token.kind != kind || token.scope != ctx->found.id
-        || !exports_token_valid(&token, ctx->now))
+        || token->kind != kind || token->scope != ctx->found.id
+        || !exports_token_valid(token, ctx->now))
     {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_INVALID_TOKEN);
     }

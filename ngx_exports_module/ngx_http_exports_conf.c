@@ -15,6 +15,7 @@ static ngx_int_t ngx_http_exports_conf_no_error_pages(ngx_conf_t *cf,
 
 static const ngx_http_exports_api_t  *ngx_http_exports_apis[] = {
     &ngx_http_exports_project,
+    &ngx_http_exports_user,
     NULL
 };
 
@@ -107,6 +108,7 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t                      *value, prefix;
     ngx_uint_t                      i;
+    ngx_regex_t                   **routes;
     ngx_http_core_loc_conf_t       *clcf;
     ngx_http_exports_main_conf_t   *emcf;
 
@@ -127,8 +129,8 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (elcf->api == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown API \"%V\", it must be \"project\"",
-                           &value[1]);
+                           "unknown API \"%V\", it must be \"project\" or "
+                           "\"user\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -155,6 +157,15 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         prefix = clcf->name;
+
+        if (elcf->api->scope_capture == 0
+            && prefix.data[prefix.len - 1] == '/')
+        {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "the list of the API is at \"%*s\", which the "
+                               "location \"%V\" does not match",
+                               prefix.len - 1, prefix.data, &prefix);
+        }
     }
 
     if (ngx_http_exports_conf_prefix(cf, elcf, &prefix) != NGX_CONF_OK
@@ -165,15 +176,17 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
 
-    if (emcf->project_routes == NULL) {
-        emcf->project_routes = ngx_http_exports_route_compile(cf, elcf->api);
+    routes = &emcf->routes[elcf->api->index];
 
-        if (emcf->project_routes == NULL) {
+    if (*routes == NULL) {
+        *routes = ngx_http_exports_route_compile(cf, elcf->api);
+
+        if (*routes == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
-    elcf->routes = emcf->project_routes;
+    elcf->routes = *routes;
     clcf->handler = ngx_http_exports_handler;
 
     return NGX_CONF_OK;
@@ -208,6 +221,40 @@ ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     elcf->fallback = value[1];
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exports_loc_conf_t *elcf = conf;
+
+    ngx_str_t                          *value;
+    ngx_http_compile_complex_value_t    ccv;
+
+    if (elcf->base_url != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "is empty";
+    }
+
+    elcf->base_url = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (elcf->base_url == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = elcf->base_url;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
 }
 
 
@@ -273,16 +320,10 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
         }
     }
 
-    elcf->prefix.data = ngx_pnalloc(cf->pool, prefix->len + 1);
-    if (elcf->prefix.data == NULL) {
-        return NGX_CONF_ERROR;
-    }
+    elcf->prefix = *prefix;
 
-    ngx_memcpy(elcf->prefix.data, prefix->data, prefix->len);
-    elcf->prefix.len = prefix->len;
-
-    if (prefix->data[prefix->len - 1] != '/') {
-        elcf->prefix.data[elcf->prefix.len++] = '/';
+    if (prefix->data[prefix->len - 1] == '/') {
+        elcf->prefix.len--;
     }
 
     /* percent-encoded, nothing is left that JSON would have to escape */

@@ -21,6 +21,7 @@ ngx_http_exports_create_ctx(ngx_http_request_t *r)
 
     cln->handler = ngx_http_exports_cleanup_ctx;
 
+    ctx->request = r;
     ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_exports_module);
     ctx->now = exports_time_now();
 
@@ -34,7 +35,10 @@ ngx_http_exports_create_ctx(ngx_http_request_t *r)
 }
 
 
-/* error pages and internal redirects clear the contexts of all modules */
+/*
+ * error pages and internal redirects clear the contexts of all modules.  The
+ * pool is that of subrequests too
+ */
 
 ngx_http_exports_ctx_t *
 ngx_http_exports_get_ctx(ngx_http_request_t *r)
@@ -47,12 +51,20 @@ ngx_http_exports_get_ctx(ngx_http_request_t *r)
     if (ctx == NULL && (r->internal || r->filter_finalize)) {
 
         for (cln = r->pool->cleanup; cln; cln = cln->next) {
-            if (cln->handler == ngx_http_exports_cleanup_ctx) {
-                ctx = cln->data;
+
+            if (cln->handler != ngx_http_exports_cleanup_ctx) {
+                continue;
+            }
+
+            ctx = cln->data;
+
+            if (ctx->request == r) {
                 ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
-                break;
+                return ctx;
             }
         }
+
+        return NULL;
     }
 
     return ctx;

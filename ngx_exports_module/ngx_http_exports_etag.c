@@ -9,11 +9,9 @@
 typedef struct {
     uint8_t   lineage[EXPORTS_LINEAGE_LEN];
     uint64_t  revision;
-    uint64_t  offset;
-    uint32_t  limit;
-    uint32_t  statuses;
     uint64_t  scope;
     uint64_t  link;
+    uint64_t  variant;
     uint32_t  rendering;
     uint32_t  kind;
 } ngx_http_exports_validator_t;
@@ -34,11 +32,9 @@ ngx_http_exports_etag(ngx_http_exports_ctx_t *ctx, const uint8_t *lineage)
 
     ngx_memcpy(v.lineage, lineage, EXPORTS_LINEAGE_LEN);
     v.revision = ctx->found.revision;
-    v.offset = ctx->offset;
-    v.limit = (uint32_t) ctx->limit;
-    v.statuses = ctx->statuses;
     v.scope = XXH3_64bits(ctx->scope.data, ctx->scope.len);
     v.link = XXH3_64bits(ctx->conf->link.data, ctx->conf->link.len);
+    v.variant = ctx->conf->api->variant(ctx);
     v.rendering = NGX_HTTP_EXPORTS_RENDERING;
     v.kind = ctx->conf->api->kind;
 
@@ -59,7 +55,12 @@ ngx_http_exports_etag_matches(ngx_http_request_t *r,
 {
     ngx_str_t  *value;
 
-    if (r->headers_in.if_none_match == NULL) {
+    /* the client has to be told its run */
+
+    if (r->headers_in.if_none_match == NULL
+        || ctx->operation.grouping == NGX_HTTP_EXPORTS_GENERATED_RUN
+        || ctx->operation.grouping == NGX_HTTP_EXPORTS_RENEWED_AFTER_IDLE)
+    {
         return 0;
     }
 

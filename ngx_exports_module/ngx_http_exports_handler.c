@@ -36,11 +36,19 @@ ngx_http_exports_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* whatever is logged from here on, the signature is not */
+
+    if (ctx->route == NGX_HTTP_EXPORTS_DOWNLOAD) {
+        ngx_http_exports_hide_args(r);
+    }
+
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return ngx_http_exports_bad_method(r, ctx);
     }
 
-    return ngx_http_exports_list(r, ctx);
+    return ctx->route == NGX_HTTP_EXPORTS_LIST
+               ? ngx_http_exports_list(r, ctx)
+               : ngx_http_exports_download(r, ctx);
 }
 
 

@@ -10,7 +10,7 @@ typedef struct {
 } ngx_http_exports_list_t;
 
 
-static ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exports_list_anonymous(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 static exports_rc_t ngx_http_exports_list_read(exports_reader_t *reader,
     void *data);
@@ -34,8 +34,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     }
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_exports_send_error(r, ctx,
-               ngx_http_exports_error(NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION));
+        return ngx_http_exports_list_anonymous(r, ctx);
     }
 
     if (ctx->conf->api->args(r, ctx) != NGX_OK) {
@@ -71,7 +70,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_exports_unavailable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
@@ -88,6 +87,21 @@ ngx_http_exports_unavailable(ngx_http_request_t *r,
 }
 
 
+static ngx_int_t
+ngx_http_exports_list_anonymous(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    ctx->error =
+        ngx_http_exports_error(NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION);
+
+    if (ctx->conf->api->account(r, ctx, NULL) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_exports_send_error(r, ctx, ctx->error);
+}
+
+
 /*
  * runs in one snapshot, and under the guard: a damaged map may end it at any
  * instruction, so nothing is done here that would have to be undone
@@ -99,16 +113,29 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
     ngx_http_exports_list_t *list = data;
 
     exports_rc_t             rc;
+    exports_token_t          token;
+    const uint8_t           *lineage;
     ngx_http_request_t      *r;
     ngx_http_exports_ctx_t  *ctx;
 
     r = list->request;
     ctx = list->ctx;
 
-    rc = ngx_http_exports_authenticate(ctx, reader);
+    lineage = exports_reader_lineage(reader);
 
-    if (rc != EXPORTS_OK || ctx->error != NULL) {
+    rc = ngx_http_exports_authenticate(ctx, reader, &token);
+    if (rc != EXPORTS_OK) {
         return rc;
+    }
+
+    ctx->authorized = (ctx->error == NULL);
+
+    if (ctx->conf->api->account(r, ctx, lineage) != NGX_OK) {
+        return EXPORTS_NOMEM;
+    }
+
+    if (ctx->error != NULL) {
+        return EXPORTS_OK;
     }
 
     if (ctx->bad_args != NULL) {
@@ -116,7 +143,7 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
         return EXPORTS_OK;
     }
 
-    ngx_http_exports_etag(ctx, exports_reader_lineage(reader));
+    ngx_http_exports_etag(ctx, lineage);
 
     if (ngx_http_exports_etag_matches(r, ctx)) {
         ctx->not_modified = 1;
@@ -173,6 +200,10 @@ ngx_http_exports_list_page(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     }
 
     b->last = api->render(r, ctx, &page, b->last);
+
+    if (b->last == NULL) {
+        return EXPORTS_NOMEM;
+    }
 
     ctx->body = b;
     ctx->total = page.total;

@@ -1,5 +1,5 @@
 
-#include "ngx_http_exports.h"
+#include "ngx_http_exports_shm.h"
 
 
 static ngx_int_t ngx_http_exports_init_process(ngx_cycle_t *cycle);
@@ -8,6 +8,17 @@ static void *ngx_http_exports_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_exports_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static char *ngx_http_exports_check_root(ngx_conf_t *cf, void *post,
+    void *data);
+
+
+static ngx_conf_post_t  ngx_http_exports_root_post = {
+    ngx_http_exports_check_root
+};
+
+static ngx_conf_num_bounds_t  ngx_http_exports_link_ttl_bounds = {
+    ngx_conf_check_num_bounds, 60, 365 * 24 * 3600
+};
 
 
 static ngx_command_t  ngx_http_exports_commands[] = {
@@ -29,6 +40,69 @@ static ngx_command_t  ngx_http_exports_commands[] = {
     { ngx_string("exports_fallback"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_exports_conf_fallback,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_root"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_exports_loc_conf_t, root),
+      &ngx_http_exports_root_post },
+
+    { ngx_string("exports_redirect"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_exports_redirect_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_link_key_file"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_exports_link_key_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_link_ttl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_exports_loc_conf_t, link_ttl),
+      &ngx_http_exports_link_ttl_bounds },
+
+    { ngx_string("exports_base_url"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_exports_conf_base_url,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_operation_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_exports_operation_zone,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("exports_operations"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_exports_operations,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_rate_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_exports_rate_zone,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("exports_rate_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_exports_rate_limit,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -105,7 +179,9 @@ ngx_http_exports_init_process(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_exports_postconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_exports_check_fallbacks(cf) != NGX_OK) {
+    if (ngx_http_exports_check_fallbacks(cf) != NGX_OK
+        || ngx_http_exports_shm_check(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -126,7 +202,7 @@ ngx_http_exports_create_main_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     emcf->project_routes = NULL;
+     *     emcf->routes = { NULL };
      */
 
     if (ngx_array_init(&emcf->stores, cf->pool, 4,
@@ -161,9 +237,19 @@ ngx_http_exports_create_loc_conf(ngx_conf_t *cf)
      *     elcf->prefix = { 0, NULL };
      *     elcf->link = { 0, NULL };
      *     elcf->fallback = { 0, NULL };
+     *     elcf->root = { 0, NULL };
+     *     elcf->operations = NULL;
+     *     elcf->operations_set = 0;
+     *     elcf->rate = NULL;
+     *     elcf->rate_limit = 0;
+     *     elcf->rate_set = 0;
      */
 
     elcf->store = NGX_CONF_UNSET_PTR;
+    elcf->redirects = NGX_CONF_UNSET_PTR;
+    elcf->keys = NGX_CONF_UNSET_PTR;
+    elcf->link_ttl = NGX_CONF_UNSET;
+    elcf->base_url = NGX_CONF_UNSET_PTR;
 
     return elcf;
 }
@@ -181,6 +267,22 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_ptr_value(conf->store, prev->store, NULL);
     ngx_conf_merge_str_value(conf->fallback, prev->fallback, "");
+    ngx_conf_merge_str_value(conf->root, prev->root, "");
+    ngx_conf_merge_ptr_value(conf->redirects, prev->redirects, NULL);
+    ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+    ngx_conf_merge_sec_value(conf->link_ttl, prev->link_ttl, 3600);
+    ngx_conf_merge_ptr_value(conf->base_url, prev->base_url, NULL);
+
+    if (!conf->operations_set) {
+        conf->operations = prev->operations;
+        conf->operations_set = prev->operations_set;
+    }
+
+    if (!conf->rate_set) {
+        conf->rate = prev->rate;
+        conf->rate_limit = prev->rate_limit;
+        conf->rate_set = prev->rate_set;
+    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -204,6 +306,15 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->api != NULL && conf->api->kind == EXPORTS_USER
+        && conf->keys == NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"exports_api user\" of prefix \"%V\" has no "
+                           "\"exports_link_key_file\"", &conf->prefix);
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->api != NULL && conf->fallback.len > 0) {
         emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
 
@@ -215,6 +326,27 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         fallback->name = conf->fallback;
         fallback->cscf = ngx_http_conf_get_module_srv_conf(cf,
                                                         ngx_http_core_module);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_exports_check_root(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t *root = data;
+
+    if (root->len == 0) {
+        return "is empty";
+    }
+
+    if (ngx_conf_full_name(cf->cycle, root, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    while (root->len > 1 && root->data[root->len - 1] == '/') {
+        root->data[--root->len] = '\0';
     }
 
     return NGX_CONF_OK;

@@ -3,6 +3,8 @@
 
 #include "ngx_http_exports.h"
 
+#include <xxhash.h>
+
 
 #define NGX_HTTP_EXPORTS_LIMIT      50
 #define NGX_HTTP_EXPORTS_LIMIT_MAX  500
@@ -10,6 +12,11 @@
 
 static ngx_int_t ngx_http_exports_project_args(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_project_account(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
+static uint64_t ngx_http_exports_project_variant(ngx_http_exports_ctx_t *ctx);
+static ngx_http_exports_reason_e ngx_http_exports_project_permit(
+    const exports_token_t *token, const exports_record_t *record);
 static void ngx_http_exports_project_lists(ngx_http_exports_ctx_t *ctx,
     exports_page_query_t *query);
 static size_t ngx_http_exports_project_length(ngx_http_request_t *r,
@@ -18,6 +25,9 @@ static u_char *ngx_http_exports_project_render(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const exports_page_t *page, u_char *p);
 static u_char *ngx_http_exports_project_tail(ngx_http_exports_ctx_t *ctx,
     u_char *p);
+static size_t ngx_http_exports_project_tail_length(
+    ngx_http_exports_ctx_t *ctx);
+static u_char *ngx_http_exports_project_string(u_char *p, const ngx_str_t *s);
 static ngx_buf_t *ngx_http_exports_project_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
 static ngx_int_t ngx_http_exports_project_status(ngx_http_exports_ctx_t *ctx,
@@ -31,8 +41,12 @@ static ngx_int_t ngx_http_exports_project_status(ngx_http_exports_ctx_t *ctx,
 #define NGX_HTTP_EXPORTS_END      "},\"error\":null"
 
 #define NGX_HTTP_EXPORTS_ID       ",\"request_id\":\""
-#define NGX_HTTP_EXPORTS_META     "\",\"meta\":{\"generated_at\":\""
+#define NGX_HTTP_EXPORTS_META     ",\"meta\":{\"generated_at\":\""
 #define NGX_HTTP_EXPORTS_CLOSE    "\"}}"
+
+#define NGX_HTTP_EXPORTS_OPERATION_KEY  ",\"operation_key\":"
+#define NGX_HTTP_EXPORTS_OPERATION_RUN  ",\"operation_run_id\":"
+#define NGX_HTTP_EXPORTS_GROUPING       ",\"operation_grouping_status\":"
 
 #define NGX_HTTP_EXPORTS_CODE     "{\"ok\":false,\"data\":null,"               \
                                   "\"error\":{\"code\":\""
@@ -40,22 +54,38 @@ static ngx_int_t ngx_http_exports_project_status(ngx_http_exports_ctx_t *ctx,
 
 #define NGX_HTTP_EXPORTS_TAIL_LEN                                             \
     (sizeof(NGX_HTTP_EXPORTS_ID NGX_HTTP_EXPORTS_META                         \
-            NGX_HTTP_EXPORTS_CLOSE) - 1                                       \
+            NGX_HTTP_EXPORTS_CLOSE "\"") - 1                                 \
      + NGX_HTTP_EXPORTS_REQUEST_ID_LEN + sizeof("2026-06-02T01:23:45Z") - 1)
-
-#define ngx_http_exports_cpylit(p, literal)                                   \
-    ngx_cpymem(p, literal, sizeof(literal) - 1)
 
 
 const ngx_http_exports_api_t  ngx_http_exports_project = {
     ngx_string("project"),
     EXPORTS_PROJECT,
-    ngx_string("\\A([a-z0-9_-]{1,128})/exports\\z"),
+    0,
+    ngx_string("\\A/([a-z0-9_-]{1,128})/"
+               "(?:exports|export/download/(exp_[A-Za-z0-9_-]{1,124}))\\z"),
+    1,
+    2,
     ngx_http_exports_project_args,
+    ngx_http_exports_project_account,
+    ngx_http_exports_project_variant,
     ngx_http_exports_project_lists,
+    ngx_http_exports_project_permit,
     ngx_http_exports_project_length,
     ngx_http_exports_project_render,
     ngx_http_exports_project_error
+};
+
+
+/* in the order of ngx_http_exports_grouping_e */
+
+static ngx_str_t  ngx_http_exports_groupings[] = {
+    ngx_null_string,
+    ngx_string("accepted_provided_run"),
+    ngx_string("renewed_after_idle"),
+    ngx_string("generated_run"),
+    ngx_string("continued_run"),
+    ngx_string("rejected_invalid")
 };
 
 
@@ -91,24 +121,19 @@ ngx_http_exports_project_args(ngx_http_request_t *r,
 
     for (i = 0; i < args.nelts; i++) {
 
-        if (arg[i].name.len == 6
-            && ngx_strncmp(arg[i].name.data, "status", 6) == 0)
-        {
+        if (ngx_http_exports_arg(&arg[i], "status")) {
             status = &arg[i];
 
-        } else if (arg[i].name.len == 5
-                   && ngx_strncmp(arg[i].name.data, "limit", 5) == 0)
-        {
+        } else if (ngx_http_exports_arg(&arg[i], "limit")) {
             limited = &arg[i];
 
-        } else if (arg[i].name.len == 6
-                   && ngx_strncmp(arg[i].name.data, "offset", 6) == 0)
-        {
+        } else if (ngx_http_exports_arg(&arg[i], "offset")) {
             from = &arg[i];
         }
     }
 
-    if (status != NULL && ngx_http_exports_project_status(ctx, status) != NGX_OK)
+    if (status != NULL
+        && ngx_http_exports_project_status(ctx, status) != NGX_OK)
     {
         ctx->bad_args = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_STATUS);
         return NGX_OK;
@@ -137,6 +162,63 @@ ngx_http_exports_project_args(ngx_http_request_t *r,
                    ctx->statuses, ctx->limit, ctx->offset);
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_exports_project_account(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const uint8_t *lineage)
+{
+    if (ctx->error != NULL || ctx->conf->operations == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_exports_operation(r, ctx);
+}
+
+
+static uint64_t
+ngx_http_exports_project_variant(ngx_http_exports_ctx_t *ctx)
+{
+    uint64_t  v[3];
+
+    v[0] = ctx->statuses;
+    v[1] = ctx->limit;
+    v[2] = ctx->offset;
+
+    return XXH3_64bits(v, sizeof(v));
+}
+
+
+static ngx_http_exports_reason_e
+ngx_http_exports_project_permit(const exports_token_t *token,
+    const exports_record_t *record)
+{
+    unsigned  i;
+
+    if (token->flags & EXPORTS_TOKEN_ADMIN) {
+        return NGX_HTTP_EXPORTS_PERMITTED;
+    }
+
+    if (record->item.export_kind != EXPORTS_TABLE_EXPORT) {
+        return NGX_HTTP_EXPORTS_NEEDS_ADMIN;
+    }
+
+    if ((token->flags & EXPORTS_TOKEN_TABLES) == 0) {
+        return NGX_HTTP_EXPORTS_PERMITTED;
+    }
+
+    for (i = 0; i < token->ntables; i++) {
+        if (token->tables[i].len == record->group.len
+            && ngx_memcmp(token->tables[i].data, record->group.data,
+                          record->group.len)
+               == 0)
+        {
+            return NGX_HTTP_EXPORTS_PERMITTED;
+        }
+    }
+
+    return NGX_HTTP_EXPORTS_NEEDS_TABLE;
 }
 
 
@@ -173,8 +255,8 @@ ngx_http_exports_project_length(ngx_http_request_t *r,
                  NGX_HTTP_EXPORTS_LIMITED NGX_HTTP_EXPORTS_FROM
                  NGX_HTTP_EXPORTS_END) - 1
           + 3 * NGX_INT64_LEN
-          + NGX_HTTP_EXPORTS_TAIL_LEN
-          + page->nitems * (ctx->conf->link.len + 1);
+          + ngx_http_exports_project_tail_length(ctx)
+          + page->nitems * (ctx->conf->link.len + 2);
 
     for (i = 0; i < page->nitems; i++) {
         len += page->items[i].json_len;
@@ -205,6 +287,7 @@ ngx_http_exports_project_render(ngx_http_request_t *r,
 
         p = ngx_cpymem(p, item->json, item->link_pos);
         p = ngx_cpymem(p, link->data, link->len);
+        *p++ = '/';
         p = ngx_cpymem(p, item->json + item->link_pos,
                        item->json_len - item->link_pos);
     }
@@ -228,10 +311,59 @@ ngx_http_exports_project_tail(ngx_http_exports_ctx_t *ctx, u_char *p)
 {
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_ID);
     p = ngx_cpymem(p, ctx->request_id, NGX_HTTP_EXPORTS_REQUEST_ID_LEN);
+    *p++ = '"';
+
+    if (ctx->operation.grouping != NGX_HTTP_EXPORTS_NO_OPERATION) {
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_OPERATION_KEY);
+        p = ngx_http_exports_project_string(p, &ctx->operation.key);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_OPERATION_RUN);
+        p = ngx_http_exports_project_string(p, &ctx->operation.run);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_GROUPING);
+        p = ngx_http_exports_project_string(p,
+                    &ngx_http_exports_groupings[ctx->operation.grouping]);
+    }
+
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_META);
     p = ngx_http_exports_timestamp(p, ctx->now);
 
     return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_CLOSE);
+}
+
+
+static size_t
+ngx_http_exports_project_tail_length(ngx_http_exports_ctx_t *ctx)
+{
+    size_t  len;
+
+    len = NGX_HTTP_EXPORTS_TAIL_LEN;
+
+    if (ctx->operation.grouping != NGX_HTTP_EXPORTS_NO_OPERATION) {
+        len += sizeof(NGX_HTTP_EXPORTS_OPERATION_KEY
+                      NGX_HTTP_EXPORTS_OPERATION_RUN
+                      NGX_HTTP_EXPORTS_GROUPING) - 1
+               + 3 * sizeof("null") + ctx->operation.key.len
+               + ctx->operation.run.len
+               + ngx_http_exports_groupings[ctx->operation.grouping].len;
+    }
+
+    return len;
+}
+
+
+/* of an alphabet without anything to escape; empty: null */
+
+static u_char *
+ngx_http_exports_project_string(u_char *p, const ngx_str_t *s)
+{
+    if (s->len == 0) {
+        return ngx_http_exports_cpylit(p, "null");
+    }
+
+    *p++ = '"';
+    p = ngx_cpymem(p, s->data, s->len);
+    *p++ = '"';
+
+    return p;
 }
 
 
@@ -244,7 +376,8 @@ ngx_http_exports_project_error(ngx_http_request_t *r,
     ngx_buf_t  *b;
 
     len = sizeof(NGX_HTTP_EXPORTS_CODE NGX_HTTP_EXPORTS_MESSAGE "\"}") - 1
-          + err->code.len + err->message.len + NGX_HTTP_EXPORTS_TAIL_LEN;
+          + err->code.len + err->message.len
+          + ngx_http_exports_project_tail_length(ctx);
 
     b = ngx_create_temp_buf(r->pool, len);
     if (b == NULL) {

@@ -6,6 +6,10 @@
 #define NGX_HTTP_EXPORTS_CAPTURES  ((2 + 1) * 3)
 
 
+static void ngx_http_exports_captured(ngx_str_t *dst, ngx_str_t *path,
+    int *captures, ngx_int_t n, ngx_uint_t group);
+
+
 ngx_regex_t *
 ngx_http_exports_route_compile(ngx_conf_t *cf,
     const ngx_http_exports_api_t *api)
@@ -46,10 +50,11 @@ ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     ngx_int_t                     n;
     ngx_str_t                     path;
     ngx_http_exports_loc_conf_t  *elcf;
+    const ngx_http_exports_api_t *api;
 
     elcf = ctx->conf;
 
-    if (r->uri.len <= elcf->prefix.len
+    if (r->uri.len < elcf->prefix.len
         || ngx_memcmp(r->uri.data, elcf->prefix.data, elcf->prefix.len) != 0)
     {
         return NGX_DECLINED;
@@ -71,11 +76,34 @@ ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    ctx->scope.data = path.data + captures[2];
-    ctx->scope.len = captures[3] - captures[2];
+    api = elcf->api;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "exports route: list of \"%V\"", &ctx->scope);
+    if (api->scope_capture > 0) {
+        ngx_http_exports_captured(&ctx->scope, &path, captures, n,
+                                  api->scope_capture);
+    }
+
+    ngx_http_exports_captured(&ctx->id, &path, captures, n, api->id_capture);
+
+    ctx->route = ctx->id.len > 0 ? NGX_HTTP_EXPORTS_DOWNLOAD
+                                 : NGX_HTTP_EXPORTS_LIST;
+
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "exports route:%d scope:\"%V\" id:\"%V\"",
+                   ctx->route, &ctx->scope, &ctx->id);
 
     return NGX_OK;
+}
+
+
+/* n: one more than the last group that took part */
+
+static void
+ngx_http_exports_captured(ngx_str_t *dst, ngx_str_t *path, int *captures,
+    ngx_int_t n, ngx_uint_t group)
+{
+    if ((ngx_int_t) group < n && captures[2 * group] >= 0) {
+        dst->data = path->data + captures[2 * group];
+        dst->len = captures[2 * group + 1] - captures[2 * group];
+    }
 }

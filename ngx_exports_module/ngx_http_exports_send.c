@@ -8,8 +8,10 @@ static ngx_int_t ngx_http_exports_not_modified(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_list_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-static ngx_int_t ngx_http_exports_request_id_header(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exports_rate_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_number_header(ngx_http_request_t *r,
+    const char *name, ngx_uint_t number);
 static ngx_int_t ngx_http_exports_send_body(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_buf_t *body);
 
@@ -75,6 +77,12 @@ ngx_http_exports_send_error(ngx_http_request_t *r,
 
     r->headers_out.status = err->status;
 
+    /* nginx has no name for it */
+
+    if (err->status == NGX_HTTP_EXPORTS_UNPROCESSABLE) {
+        ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Content");
+    }
+
     return ngx_http_exports_send_body(r, ctx, b);
 }
 
@@ -86,6 +94,10 @@ ngx_http_exports_error_headers(ngx_http_request_t *r,
     if (ngx_http_exports_request_id_header(r, ctx) != NGX_OK
         || ngx_http_exports_header(r, "Cache-Control", "no-store") == NULL)
     {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_exports_rate_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -170,11 +182,60 @@ ngx_http_exports_list_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    if (ngx_http_exports_rate_headers(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_exports_request_id_header(r, ctx);
 }
 
 
 static ngx_int_t
+ngx_http_exports_rate_headers(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    ngx_http_exports_rate_t  *rate;
+
+    rate = &ctx->rate;
+
+    if (!rate->counted) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_exports_number_header(r, "X-RateLimit-Limit", rate->limit)
+        != NGX_OK
+        || ngx_http_exports_number_header(r, "X-RateLimit-Remaining",
+                                          rate->remaining)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return rate->retry_after == 0
+               ? NGX_OK
+               : ngx_http_exports_number_header(r, "Retry-After",
+                                                rate->retry_after);
+}
+
+
+static ngx_int_t
+ngx_http_exports_number_header(ngx_http_request_t *r, const char *name,
+    ngx_uint_t number)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exports_add_header(r, name, ngx_strlen(name), p,
+                                       ngx_sprintf(p, "%ui", number) - p)
+           != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
 ngx_http_exports_request_id_header(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {

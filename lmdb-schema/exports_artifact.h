@@ -1,0 +1,23 @@
+
+/*
+ * exports_artifact.h: opening the file that a storage_key names.
+ */
+
+#ifndef EXPORTS_ARTIFACT_H
+#define EXPORTS_ARTIFACT_H
+
+
+/*
+ * Opens a file beneath a directory: by openat2(2) with RESOLVE_BENEATH, where
+ * symlinks count as long as they stay beneath it; where the kernel lacks that,
+ * component by component, and no symlink counts.  An absolute key, "..", or a
+ * symlink never leads out.
+ *
+ * root: a descriptor of the directory (O_PATH will do); flags: of open(2);
+ * O_CLOEXEC and O_NONBLOCK are added, so that a FIFO does not block.  Returns
+ * a descriptor, or -1 with errno: EXDEV or ELOOP when the key leads out.
+ */
+int exports_artifact_open(int root, const char *key, int flags);
+
+
+#endif /* EXPORTS_ARTIFACT_H */

@@ -1,0 +1,329 @@
+
+/* a download: its token or signature, its record, and where its bytes are */
+
+#include "ngx_http_exports.h"
+
+
+typedef struct {
+    ngx_http_request_t           *request;
+    ngx_http_exports_ctx_t       *ctx;
+    ngx_http_exports_artifact_t  *artifact;
+} ngx_http_exports_download_t;
+
+
+static const ngx_http_exports_error_t *ngx_http_exports_download_refused(
+    ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx);
+static exports_rc_t ngx_http_exports_download_read(exports_reader_t *reader,
+    void *data);
+static exports_rc_t ngx_http_exports_download_record(
+    ngx_http_exports_download_t *download, exports_reader_t *reader,
+    const exports_token_t *token);
+static ngx_http_exports_reason_e ngx_http_exports_download_gone(
+    ngx_http_exports_ctx_t *ctx, const exports_record_t *record);
+static exports_rc_t ngx_http_exports_download_copy(ngx_pool_t *pool,
+    ngx_http_exports_artifact_t *artifact, const exports_record_t *record);
+static ngx_int_t ngx_http_exports_download_string(ngx_pool_t *pool,
+    ngx_str_t *copy, const exports_str_t *str);
+static void ngx_http_exports_log_unreadable_export(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, exports_rc_t rc);
+static u_char *ngx_http_exports_log_without_args(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len);
+
+
+static ngx_http_log_handler_pt  ngx_http_exports_next_log_handler;
+
+
+ngx_int_t
+ngx_http_exports_download(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    ngx_int_t                        rc;
+    exports_rc_t                     erc;
+    ngx_http_exports_download_t      download;
+    const ngx_http_exports_error_t  *err;
+
+    err = ngx_http_exports_download_refused(r, ctx);
+
+    if (err != NULL) {
+        return ngx_http_exports_send_error(r, ctx, err);
+    }
+
+    download.request = r;
+    download.ctx = ctx;
+    download.artifact = ngx_pcalloc(r->pool,
+                                    sizeof(ngx_http_exports_artifact_t));
+    if (download.artifact == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_exports_store_read(ctx->conf->store, ngx_http_exports_log(r),
+                                     ngx_http_exports_download_read,
+                                     &download, &erc);
+    if (rc != NGX_OK) {
+        return ngx_http_exports_unavailable(r, ctx);
+    }
+
+    if (ctx->authorized && ngx_http_exports_operation(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (erc == EXPORTS_NOMEM) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (erc != EXPORTS_OK) {
+        ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
+        ngx_http_exports_log_unreadable_export(r, ctx, erc);
+    }
+
+    if (ctx->error != NULL) {
+        return ngx_http_exports_send_error(r, ctx, ctx->error);
+    }
+
+    ctx->artifact = download.artifact;
+
+    if (ngx_http_exports_is_local(&ctx->artifact->storage_backend)) {
+        return ngx_http_exports_artifact_send(r, ctx, ctx->artifact);
+    }
+
+    return ngx_http_exports_redirect(r, ctx, ctx->artifact);
+}
+
+
+/* what can be told without the store */
+
+static const ngx_http_exports_error_t *
+ngx_http_exports_download_refused(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    ngx_int_t                  rc;
+    ngx_http_exports_reason_e  reason;
+
+    if (ctx->conf->api->kind == EXPORTS_USER) {
+        rc = ngx_http_exports_verify_link(r, ctx);
+        reason = NGX_HTTP_EXPORTS_BAD_SIGNATURE;
+
+    } else {
+        rc = ngx_http_exports_bearer(r, ctx);
+        reason = NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION;
+    }
+
+    switch (rc) {
+
+    case NGX_OK:
+        return NULL;
+
+    case NGX_DECLINED:
+        return ngx_http_exports_error(reason);
+
+    default: /* NGX_ERROR */
+        return ngx_http_exports_error_of_status(r,
+                                              NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
+}
+
+
+/* in one snapshot and under the guard: see ngx_http_exports_list_read() */
+
+static exports_rc_t
+ngx_http_exports_download_read(exports_reader_t *reader, void *data)
+{
+    ngx_http_exports_download_t *download = data;
+
+    exports_rc_t             rc;
+    exports_token_t          token;
+    ngx_http_exports_ctx_t  *ctx;
+
+    ctx = download->ctx;
+
+    if (ctx->conf->api->kind == EXPORTS_USER) {
+        return ngx_http_exports_download_record(download, reader, NULL);
+    }
+
+    rc = ngx_http_exports_authenticate(ctx, reader, &token);
+
+    if (rc != EXPORTS_OK || ctx->error != NULL) {
+        return rc;
+    }
+
+    ctx->authorized = 1;
+
+    return ngx_http_exports_download_record(download, reader, &token);
+}
+
+
+/* token: NULL when the link itself permits it */
+
+static exports_rc_t
+ngx_http_exports_download_record(ngx_http_exports_download_t *download,
+    exports_reader_t *reader, const exports_token_t *token)
+{
+    uint8_t                        key[EXPORTS_MANIFEST_KEY_LEN];
+    exports_rc_t                   rc;
+    exports_record_t               record;
+    ngx_http_exports_ctx_t        *ctx;
+    ngx_http_exports_reason_e      reason;
+    const ngx_http_exports_api_t  *api;
+
+    ctx = download->ctx;
+    api = ctx->conf->api;
+
+    rc = exports_read_manifest(reader, api->kind, ctx->found.id,
+                               (char *) ctx->id.data, ctx->id.len, key,
+                               &record);
+
+    if (rc == EXPORTS_NOT_FOUND) {
+        ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_NO_EXPORT);
+        return EXPORTS_OK;
+    }
+
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    /* who may not have it does not learn whether it is still there */
+
+    reason = NGX_HTTP_EXPORTS_PERMITTED;
+
+    if (token != NULL) {
+        reason = api->permit(token, &record);
+    }
+
+    if (reason == NGX_HTTP_EXPORTS_PERMITTED) {
+        reason = ngx_http_exports_download_gone(ctx, &record);
+    }
+
+    if (reason != NGX_HTTP_EXPORTS_PERMITTED) {
+        ctx->error = ngx_http_exports_error(reason);
+        return EXPORTS_OK;
+    }
+
+    return ngx_http_exports_download_copy(download->request->pool,
+                                          download->artifact, &record);
+}
+
+
+static ngx_http_exports_reason_e
+ngx_http_exports_download_gone(ngx_http_exports_ctx_t *ctx,
+    const exports_record_t *record)
+{
+    if ((record->item.flags & EXPORTS_RECORD_EXPIRES)
+        && record->expires <= ctx->now)
+    {
+        return NGX_HTTP_EXPORTS_EXPIRED;
+    }
+
+    if (record->item.status != EXPORTS_STATUS_READY) {
+        return NGX_HTTP_EXPORTS_NO_ARTIFACT;
+    }
+
+    return NGX_HTTP_EXPORTS_PERMITTED;
+}
+
+
+/* what is needed beyond the snapshot */
+
+static exports_rc_t
+ngx_http_exports_download_copy(ngx_pool_t *pool,
+    ngx_http_exports_artifact_t *artifact, const exports_record_t *record)
+{
+    if (ngx_http_exports_download_string(pool, &artifact->storage_backend,
+                                         &record->storage_backend)
+        != NGX_OK
+        || ngx_http_exports_download_string(pool, &artifact->storage_key,
+                                            &record->storage_key)
+           != NGX_OK
+        || ngx_http_exports_download_string(pool, &artifact->content_type,
+                                            &record->content_type)
+           != NGX_OK
+        || ngx_http_exports_download_string(pool, &artifact->name,
+                                            &record->name)
+           != NGX_OK)
+    {
+        return EXPORTS_NOMEM;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static ngx_int_t
+ngx_http_exports_download_string(ngx_pool_t *pool, ngx_str_t *copy,
+    const exports_str_t *str)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, str->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    copy->data = p;
+    copy->len = str->len;
+
+    if (str->len > 0) {
+        p = ngx_cpymem(p, str->data, str->len);
+    }
+
+    *p = '\0';
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_exports_log_unreadable_export(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, exports_rc_t rc)
+{
+    if (rc == EXPORTS_CORRUPT) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
+                      "damaged record or index of export \"%V\"; "
+                      "run \"exportsctl verify\"", &ctx->id);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
+                  "export \"%V\" cannot be read: %s", &ctx->id,
+                  exports_strerror(rc));
+}
+
+
+/*
+ * the request line stands in every message to the error log from here on,
+ * nginx's own included, and in the request line the signature
+ */
+
+void
+ngx_http_exports_hide_args(ngx_http_request_t *r)
+{
+    ngx_http_request_t  *mr;
+
+    mr = r->main;
+
+    if (mr->log_handler != ngx_http_exports_log_without_args) {
+        ngx_http_exports_next_log_handler = mr->log_handler;
+        mr->log_handler = ngx_http_exports_log_without_args;
+    }
+}
+
+
+static u_char *
+ngx_http_exports_log_without_args(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len)
+{
+    u_char     *p;
+    ngx_str_t   line;
+
+    line = r->request_line;
+
+    p = ngx_strlchr(line.data, line.data + line.len, '?');
+
+    if (p != NULL) {
+        r->request_line.len = p - line.data;
+    }
+
+    buf = ngx_http_exports_next_log_handler(r, sr, buf, len);
+
+    r->request_line = line;
+
+    return buf;
+}

@@ -1,0 +1,293 @@
+
+/* artifacts of other backends: to a location that fetches them */
+
+#include "ngx_http_exports.h"
+
+
+static ngx_http_exports_redirect_t *ngx_http_exports_redirect_find(
+    ngx_array_t *redirects, ngx_str_t *backend);
+static ngx_int_t ngx_http_exports_redirect_uri(ngx_pool_t *pool,
+    ngx_str_t *prefix, ngx_str_t *key, ngx_str_t *uri);
+static ngx_int_t ngx_http_exports_drop_credentials(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_exports_is_credential(ngx_str_t *key);
+static void ngx_http_exports_redirect_go(ngx_http_request_t *r);
+static ngx_int_t ngx_http_exports_drop_body(ngx_http_request_t *r);
+
+
+/* of the client for us, and for nobody else */
+
+static ngx_str_t  ngx_http_exports_credentials[] = {
+    ngx_string("Authorization"),
+    ngx_string("Proxy-Authorization"),
+    ngx_string("Cookie"),
+    ngx_null_string
+};
+
+
+ngx_int_t
+ngx_http_exports_redirect(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
+    ngx_http_exports_artifact_t *artifact)
+{
+    ngx_int_t                     rc;
+    ngx_http_exports_redirect_t  *redirect;
+
+    redirect = ngx_http_exports_redirect_find(ctx->conf->redirects,
+                                              &artifact->storage_backend);
+
+    if (redirect == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ngx_http_exports_log(r), 0,
+                      "no \"exports_redirect\" for the backend \"%V\" of "
+                      "export \"%V\"", &artifact->storage_backend, &ctx->id);
+
+        return ngx_http_exports_send_error(r, ctx,
+                        ngx_http_exports_error(NGX_HTTP_EXPORTS_NO_ARTIFACT));
+    }
+
+    if (ngx_http_exports_redirect_uri(r->pool, &redirect->prefix,
+                                      &artifact->storage_key, &artifact->uri)
+        != NGX_OK
+        || ngx_http_exports_drop_credentials(r) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    artifact->http_version = r->http_version;
+
+    /*
+     * a body would go with the request, or keep the storage waiting for it
+     * when it is being discarded
+     */
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_exports_redirect_go);
+
+    return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
+}
+
+
+char *
+ngx_http_exports_redirect_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_exports_loc_conf_t *elcf = conf;
+
+    size_t                        i;
+    ngx_str_t                    *value;
+    ngx_http_exports_redirect_t  *redirect;
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "empty name of a backend");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_exports_is_local(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "artifacts of the backend \"local\" lie below "
+                           "\"exports_root\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (value[2].len == 0 || value[2].data[0] != '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URI prefix \"%V\", it must begin with "
+                           "\"/\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 0; i < value[2].len; i++) {
+        if (value[2].data[i] < 0x20 || value[2].data[i] == 0x7f
+            || value[2].data[i] == '?' || value[2].data[i] == '$')
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid URI prefix \"%V\", it must not have "
+                               "arguments, variables or control characters",
+                               &value[2]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ngx_http_exports_redirect_find(elcf->redirects, &value[1]) != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate backend \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (elcf->redirects == NULL || elcf->redirects == NGX_CONF_UNSET_PTR) {
+        elcf->redirects = ngx_array_create(cf->pool, 2,
+                                         sizeof(ngx_http_exports_redirect_t));
+        if (elcf->redirects == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    redirect = ngx_array_push(elcf->redirects);
+    if (redirect == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    redirect->backend = value[1];
+    redirect->prefix = value[2];
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_http_exports_redirect_t *
+ngx_http_exports_redirect_find(ngx_array_t *redirects, ngx_str_t *backend)
+{
+    ngx_uint_t                    i;
+    ngx_http_exports_redirect_t  *redirect;
+
+    if (redirects == NULL || redirects == NGX_CONF_UNSET_PTR) {
+        return NULL;
+    }
+
+    redirect = redirects->elts;
+
+    for (i = 0; i < redirects->nelts; i++) {
+        if (redirect[i].backend.len == backend->len
+            && ngx_memcmp(redirect[i].backend.data, backend->data,
+                          backend->len)
+               == 0)
+        {
+            return &redirect[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* decoded, as r->uri is: what fetches it escapes it */
+
+static ngx_int_t
+ngx_http_exports_redirect_uri(ngx_pool_t *pool, ngx_str_t *prefix,
+    ngx_str_t *key, ngx_str_t *uri)
+{
+    u_char  *p;
+
+    uri->len = prefix->len + key->len;
+
+    p = ngx_pnalloc(pool, uri->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    uri->data = p;
+
+    p = ngx_cpymem(p, prefix->data, prefix->len);
+    (void) ngx_cpymem(p, key->data, key->len);
+
+    return NGX_OK;
+}
+
+
+/*
+ * a list anew: that of a subrequest has its elements in common with the main
+ * request's, which keeps them
+ */
+
+static ngx_int_t
+ngx_http_exports_drop_credentials(ngx_http_request_t *r)
+{
+    ngx_list_t        old;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *header;
+
+    old = r->headers_in.headers;
+
+    if (ngx_list_init(&r->headers_in.headers, r->pool, 20,
+                      sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (part = &old.part; part != NULL; part = part->next) {
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ngx_http_exports_is_credential(&header[i].key)) {
+                continue;
+            }
+
+            h = ngx_list_push(&r->headers_in.headers);
+            if (h == NULL) {
+                return NGX_ERROR;
+            }
+
+            *h = header[i];
+        }
+    }
+
+    r->headers_in.authorization = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_exports_is_credential(ngx_str_t *key)
+{
+    ngx_str_t  *name;
+
+    for (name = ngx_http_exports_credentials; name->len > 0; name++) {
+        if (name->len == key->len
+            && ngx_strncasecmp(name->data, key->data, key->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* the body is read */
+
+static void
+ngx_http_exports_redirect_go(ngx_http_request_t *r)
+{
+    ngx_http_exports_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exports_module);
+
+    if (ngx_http_exports_drop_body(r) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "exports artifact in storage: \"%V\"", &ctx->artifact->uri);
+
+    ctx->redirected = 1;
+
+    /* what goes wrong is told by the filter: an error page would hide it */
+
+    r->error_page = 1;
+
+    (void) ngx_http_internal_redirect(r, &ctx->artifact->uri, NULL);
+
+    ngx_http_finalize_request(r, NGX_DONE);
+}
+
+
+/* an empty one in its place: the main request's is a subrequest's too */
+
+static ngx_int_t
+ngx_http_exports_drop_body(ngx_http_request_t *r)
+{
+    r->request_body = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
+    if (r->request_body == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->headers_in.content_length = NULL;
+    r->headers_in.content_length_n = -1;
+    r->headers_in.chunked = 0;
+
+    return NGX_OK;
+}

@@ -1,0 +1,440 @@
+
+#include "ngx_http_exports_shm.h"
+
+
+/* as in nginx's own modules */
+#define NGX_HTTP_EXPORTS_SHM_PAGES  8
+
+/* ms that clocks of two processes may differ by: each reads its own when it
+   has been woken up */
+#define NGX_HTTP_EXPORTS_SHM_LAG    60000
+
+
+static ngx_shm_zone_t *ngx_http_exports_shm_add(ngx_conf_t *cf,
+    ngx_str_t *name, size_t size, const ngx_http_exports_zone_type_t *type);
+static ngx_int_t ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static void ngx_http_exports_shm_lost(ngx_shm_zone_t *shm_zone);
+static ngx_shm_zone_t *ngx_http_exports_shm_zone(ngx_list_part_t *part,
+    ngx_str_t *name);
+static ngx_int_t ngx_http_exports_shm_cmp(ngx_rbtree_key_t hash,
+    const u_char *key, ngx_rbtree_node_t *node);
+static void ngx_http_exports_shm_insert_value(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+
+
+/* of "name:size", the first argument */
+
+ngx_http_exports_zone_t *
+ngx_http_exports_shm_define(ngx_conf_t *cf,
+    const ngx_http_exports_zone_type_t *type)
+{
+    u_char                   *p;
+    ssize_t                   size;
+    ngx_str_t                *value, name, s;
+    ngx_shm_zone_t           *shm_zone;
+    ngx_http_exports_zone_t  *zone;
+
+    value = cf->args->elts;
+
+    p = (u_char *) ngx_strchr(value[1].data, ':');
+
+    if (p == NULL || p == value[1].data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone \"%V\", it must be \"name:size\"",
+                           &value[1]);
+        return NULL;
+    }
+
+    name.data = value[1].data;
+    name.len = p - name.data;
+
+    s.data = p + 1;
+    s.len = value[1].data + value[1].len - s.data;
+
+    if (name.len == 3 && ngx_strncmp(name.data, "off", 3) == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "a zone cannot be named \"off\"");
+        return NULL;
+    }
+
+    size = ngx_parse_size(&s);
+
+    if (size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of zone \"%V\"", &s, &name);
+        return NULL;
+    }
+
+    if (size < (ssize_t) (NGX_HTTP_EXPORTS_SHM_PAGES * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is too small, it must have at least "
+                           "%ui bytes", &name,
+                           NGX_HTTP_EXPORTS_SHM_PAGES * ngx_pagesize);
+        return NULL;
+    }
+
+    shm_zone = ngx_http_exports_shm_add(cf, &name, size, type);
+    if (shm_zone == NULL) {
+        return NULL;
+    }
+
+    zone = shm_zone->data;
+
+    if (zone->defined) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is defined twice", &name);
+        return NULL;
+    }
+
+    zone->defined = 1;
+
+    return zone;
+}
+
+
+ngx_shm_zone_t *
+ngx_http_exports_shm_use(ngx_conf_t *cf, ngx_str_t *name,
+    const ngx_http_exports_zone_type_t *type)
+{
+    if (name->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "empty name of a zone");
+        return NULL;
+    }
+
+    return ngx_http_exports_shm_add(cf, name, 0, type);
+}
+
+
+/* nginx finds it as well, but does not say where the name comes from */
+
+ngx_int_t
+ngx_http_exports_shm_check(ngx_conf_t *cf)
+{
+    ngx_uint_t                i;
+    ngx_shm_zone_t           *shm_zone;
+    ngx_list_part_t          *part;
+    ngx_http_exports_zone_t  *zone;
+
+    for (part = &cf->cycle->shared_memory.part; part; part = part->next) {
+
+        shm_zone = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (shm_zone[i].init != ngx_http_exports_shm_init) {
+                continue;
+            }
+
+            zone = shm_zone[i].data;
+
+            if (zone->defined) {
+                continue;
+            }
+
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "no \"%V\" defines the zone \"%V\" in %V:%ui",
+                          &zone->type->directive, &shm_zone[i].shm.name,
+                          &zone->file, zone->line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* a zone may be used before it is defined */
+
+static ngx_shm_zone_t *
+ngx_http_exports_shm_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
+    const ngx_http_exports_zone_type_t *type)
+{
+    ngx_shm_zone_t           *shm_zone;
+    ngx_http_exports_zone_t  *zone;
+
+    shm_zone = ngx_shared_memory_add(cf, name, size, (void *) type);
+
+    if (shm_zone == NULL || shm_zone->data != NULL) {
+        return shm_zone;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_exports_zone_t));
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->type = type;
+    zone->file = cf->conf_file->file.name;
+    zone->line = cf->conf_file->line;
+
+    shm_zone->init = ngx_http_exports_shm_init;
+    shm_zone->data = zone;
+
+    return shm_zone;
+}
+
+
+/*
+ * "data" is the zone of the configuration before, when it had the same name,
+ * type and size.  The type is told by an address in this module: another build
+ * of it, loaded by a reload, does not get what it may not understand
+ */
+
+static ngx_int_t
+ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_exports_zone_t *old = data;
+
+    size_t                    size;
+    u_char                   *p;
+    ngx_http_exports_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (old != NULL) {
+        zone->sh = old->sh;
+        return NGX_OK;
+    }
+
+    ngx_http_exports_shm_lost(shm_zone);
+
+    /* all that there is, once and for all */
+
+    size = zone->shpool->pfree * ngx_pagesize;
+
+    p = ngx_slab_alloc(zone->shpool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->sh = p;
+    zone->type->init(p, ngx_align_ptr(p + zone->type->size, NGX_ALIGNMENT),
+                     p + size);
+
+    return NGX_OK;
+}
+
+
+/* while a configuration is read ngx_cycle is the one before */
+
+static void
+ngx_http_exports_shm_lost(ngx_shm_zone_t *shm_zone)
+{
+    ngx_shm_zone_t  *old;
+
+    old = ngx_http_exports_shm_zone(
+                         (ngx_list_part_t *) &ngx_cycle->shared_memory.part,
+                         &shm_zone->shm.name);
+
+    if (old == NULL) {
+        return;
+    }
+
+    if (old->shm.size != shm_zone->shm.size) {
+        ngx_log_error(NGX_LOG_NOTICE, shm_zone->shm.log, 0,
+                      "exports zone \"%V\" has another size now, its state "
+                      "starts empty", &shm_zone->shm.name);
+
+    } else {
+        ngx_log_error(NGX_LOG_NOTICE, shm_zone->shm.log, 0,
+                      "exports zone \"%V\" has another use or module now, its "
+                      "state starts empty", &shm_zone->shm.name);
+    }
+}
+
+
+static ngx_shm_zone_t *
+ngx_http_exports_shm_zone(ngx_list_part_t *part, ngx_str_t *name)
+{
+    ngx_uint_t       i;
+    ngx_shm_zone_t  *shm_zone;
+
+    for ( /* void */ ; part; part = part->next) {
+
+        shm_zone = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (shm_zone[i].shm.name.len == name->len
+                && ngx_strncmp(shm_zone[i].shm.name.data, name->data,
+                               name->len)
+                   == 0)
+            {
+                return &shm_zone[i];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * ngx_current_msec is of one clock in all processes, and no reload or change
+ * of the date touches it; but it is read now and then only, so that what
+ * another process has just noted may lie ahead: that is now.  What lies far
+ * ahead is long ago, by a counter of 32 bits that has come round
+ */
+
+ngx_msec_t
+ngx_http_exports_shm_elapsed(ngx_msec_t since)
+{
+    ngx_msec_int_t  ms;
+
+    ms = (ngx_msec_int_t) (ngx_current_msec - since);
+
+    if (ms < -NGX_HTTP_EXPORTS_SHM_LAG) {
+        return (ngx_msec_t) -1;
+    }
+
+    return ms < 0 ? 0 : (ngx_msec_t) ms;
+}
+
+
+void
+ngx_http_exports_shm_tree_init(ngx_http_exports_shm_tree_t *tree)
+{
+    ngx_rbtree_init(&tree->rbtree, &tree->sentinel,
+                    ngx_http_exports_shm_insert_value);
+}
+
+
+void *
+ngx_http_exports_shm_find(ngx_http_exports_shm_tree_t *tree, const u_char *key)
+{
+    ngx_int_t           rc;
+    ngx_rbtree_key_t    hash;
+    ngx_rbtree_node_t  *node;
+
+    ngx_memcpy(&hash, key, sizeof(ngx_rbtree_key_t));
+
+    node = tree->rbtree.root;
+
+    while (node != &tree->sentinel) {
+
+        rc = ngx_http_exports_shm_cmp(hash, key, node);
+
+        if (rc == 0) {
+            return (ngx_http_exports_shm_node_t *) node;
+        }
+
+        node = (rc < 0) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_exports_shm_insert(ngx_http_exports_shm_tree_t *tree,
+    ngx_http_exports_shm_node_t *node, const u_char *key)
+{
+    ngx_memcpy(node->key, key, NGX_HTTP_EXPORTS_SHM_KEY_LEN);
+    ngx_memcpy(&node->node.key, key, sizeof(ngx_rbtree_key_t));
+
+    ngx_rbtree_insert(&tree->rbtree, &node->node);
+}
+
+
+void
+ngx_http_exports_shm_delete(ngx_http_exports_shm_tree_t *tree,
+    ngx_http_exports_shm_node_t *node)
+{
+    ngx_rbtree_delete(&tree->rbtree, &node->node);
+}
+
+
+/*
+ * keys are compared whole, and the tree is balanced whatever they are: there
+ * is no hash to be met by keys that somebody chose for it
+ */
+
+static ngx_int_t
+ngx_http_exports_shm_cmp(ngx_rbtree_key_t hash, const u_char *key,
+    ngx_rbtree_node_t *node)
+{
+    if (hash != node->key) {
+        return hash < node->key ? -1 : 1;
+    }
+
+    return ngx_memcmp(key, ((ngx_http_exports_shm_node_t *) node)->key,
+                      NGX_HTTP_EXPORTS_SHM_KEY_LEN);
+}
+
+
+static void
+ngx_http_exports_shm_insert_value(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
+{
+    const u_char        *key;
+    ngx_rbtree_node_t  **p;
+
+    key = ((ngx_http_exports_shm_node_t *) node)->key;
+
+    for ( ;; ) {
+
+        p = (ngx_http_exports_shm_cmp(node->key, key, temp) < 0)
+                ? &temp->left : &temp->right;
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
+}
+
+
+u_char *
+ngx_http_exports_shm_slots_init(ngx_http_exports_shm_slots_t *slots,
+    u_char *start, size_t size, ngx_uint_t n)
+{
+    slots->start = start;
+    slots->size = size;
+    slots->n = n;
+    slots->taken = 0;
+    slots->free = NULL;
+
+    return start + n * size;
+}
+
+
+/*
+ * NULL: all are in use.  Those given back come first, so that of a zone no
+ * more memory is touched than was once needed
+ */
+
+void *
+ngx_http_exports_shm_take(ngx_http_exports_shm_slots_t *slots)
+{
+    void  *slot;
+
+    slot = slots->free;
+
+    if (slot != NULL) {
+        slots->free = *(void **) slot;
+        return slot;
+    }
+
+    if (slots->taken == slots->n) {
+        return NULL;
+    }
+
+    return slots->start + slots->size * slots->taken++;
+}
+
+
+void
+ngx_http_exports_shm_give(ngx_http_exports_shm_slots_t *slots, void *slot)
+{
+    *(void **) slot = slots->free;
+    slots->free = slot;
+}

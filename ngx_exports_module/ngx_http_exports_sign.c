@@ -1,0 +1,376 @@
+
+/* links that are a permission by themselves, for as long as they say */
+
+#include "ngx_http_exports.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+
+#define NGX_HTTP_EXPORTS_KEY_MIN       32
+#define NGX_HTTP_EXPORTS_KEY_FILE_MAX  65536
+#define NGX_HTTP_EXPORTS_MAC_LEN       32
+
+/* {prefix}/{uuid}/download?expires={19 digits} */
+#define NGX_HTTP_EXPORTS_EXPIRES_LEN   19
+
+
+static ngx_int_t ngx_http_exports_read_keys(ngx_conf_t *cf, ngx_str_t *path,
+    u_char *buf, size_t *len);
+static char *ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_http_exports_keys_t *keys, u_char *p, u_char *last);
+static EVP_MAC_CTX *ngx_http_exports_key(ngx_conf_t *cf, u_char *key,
+    size_t len);
+static void ngx_http_exports_free_key(void *data);
+static ngx_int_t ngx_http_exports_mac(EVP_MAC_CTX *key, const u_char *text,
+    size_t len, u_char *mac);
+static u_char *ngx_http_exports_signed_text(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_str_t *expires, size_t *len);
+
+
+char *
+ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exports_loc_conf_t *elcf = conf;
+
+    char       *rv;
+    size_t      len;
+    u_char     *buf;
+    ngx_str_t  *value, path;
+
+    if (elcf->keys != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    path = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    elcf->keys = ngx_palloc(cf->pool, sizeof(ngx_http_exports_keys_t));
+    if (elcf->keys == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_array_init(&elcf->keys->keys, cf->pool, 2, sizeof(EVP_MAC_CTX *))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    buf = ngx_palloc(cf->temp_pool, NGX_HTTP_EXPORTS_KEY_FILE_MAX + 1);
+    if (buf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_exports_read_keys(cf, &path, buf, &len) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_exports_add_keys(cf, &path, elcf->keys, buf, buf + len);
+
+    ngx_explicit_memzero(buf, len);
+
+    return rv;
+}
+
+
+/* 64 hexadecimal digits, by the first key */
+
+ngx_int_t
+ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf, const u_char *path,
+    size_t len, u_char *signature)
+{
+    u_char         mac[NGX_HTTP_EXPORTS_MAC_LEN];
+    EVP_MAC_CTX  **key;
+
+    key = elcf->keys->keys.elts;
+
+    if (ngx_http_exports_mac(key[0], path, len, mac) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(signature, mac, NGX_HTTP_EXPORTS_MAC_LEN);
+
+    return NGX_OK;
+}
+
+
+/*
+ * the query is "expires=...&signature=..." to its very end, and what was
+ * signed is rebuilt from the route.  All keys are tried, and each comparison
+ * takes the same time whatever it finds
+ */
+
+ngx_int_t
+ngx_http_exports_verify_link(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    size_t         len;
+    u_char        *p, *last, *text, *signature;
+    u_char         mac[NGX_HTTP_EXPORTS_MAC_LEN];
+    u_char         hex[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
+    time_t         until;
+    ngx_str_t      expires;
+    ngx_uint_t     i, valid;
+    ngx_array_t   *keys;
+    EVP_MAC_CTX  **key;
+
+    p = r->args.data;
+    last = p + r->args.len;
+
+    if (r->args.len < sizeof("expires=") - 1
+        || ngx_memcmp(p, "expires=", sizeof("expires=") - 1) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    p += sizeof("expires=") - 1;
+    expires.data = p;
+
+    while (p < last && *p >= '0' && *p <= '9') {
+        p++;
+    }
+
+    expires.len = p - expires.data;
+
+    if (expires.len == 0 || expires.len > NGX_HTTP_EXPORTS_EXPIRES_LEN
+        || (size_t) (last - p) != sizeof("&signature=") - 1
+                                  + NGX_HTTP_EXPORTS_SIGNATURE_LEN
+        || ngx_memcmp(p, "&signature=", sizeof("&signature=") - 1) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    signature = p + sizeof("&signature=") - 1;
+
+    text = ngx_http_exports_signed_text(r, ctx, &expires, &len);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    keys = &ctx->conf->keys->keys;
+    key = keys->elts;
+    valid = 0;
+
+    for (i = 0; i < keys->nelts; i++) {
+
+        if (ngx_http_exports_mac(key[i], text, len, mac) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_hex_dump(hex, mac, NGX_HTTP_EXPORTS_MAC_LEN);
+
+        valid |= (CRYPTO_memcmp(hex, signature,
+                                NGX_HTTP_EXPORTS_SIGNATURE_LEN)
+                  == 0);
+    }
+
+    until = ngx_atotm(expires.data, expires.len);
+
+    if (!valid || until == NGX_ERROR
+        || (uint64_t) until < ctx->now / 1000000)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_exports_read_keys(ngx_conf_t *cf, ngx_str_t *path, u_char *buf,
+    size_t *len)
+{
+    ssize_t           n;
+    ngx_fd_t          fd;
+    ngx_int_t         rc;
+    ngx_file_info_t   fi;
+
+    rc = NGX_ERROR;
+
+    fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_open_file_n " \"%V\" failed", path);
+        return NGX_ERROR;
+    }
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_fd_info_n " \"%V\" failed", path);
+        goto done;
+    }
+
+    if (!ngx_is_file(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the key file \"%V\" is not a regular file", path);
+        goto done;
+    }
+
+    if (ngx_file_access(&fi) & (S_IRWXO)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the key file \"%V\" must not be accessible by "
+                           "others", path);
+        goto done;
+    }
+
+    n = ngx_read_fd(fd, buf, NGX_HTTP_EXPORTS_KEY_FILE_MAX + 1);
+
+    if (n == -1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_read_fd_n " \"%V\" failed", path);
+        goto done;
+    }
+
+    if (n > NGX_HTTP_EXPORTS_KEY_FILE_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the key file \"%V\" is larger than %d bytes",
+                           path, NGX_HTTP_EXPORTS_KEY_FILE_MAX);
+        goto done;
+    }
+
+    *len = n;
+    rc = NGX_OK;
+
+done:
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
+                           ngx_close_file_n " \"%V\" failed", path);
+    }
+
+    return rc;
+}
+
+
+static char *
+ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_http_exports_keys_t *keys, u_char *p, u_char *last)
+{
+    u_char        *end;
+    ngx_uint_t     line;
+    EVP_MAC_CTX  **key;
+
+    for (line = 1; p < last; p = end + 1, line++) {
+
+        end = ngx_strlchr(p, last, '\n');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (end - p < NGX_HTTP_EXPORTS_KEY_MIN) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the key on line %ui of \"%V\" is shorter than "
+                               "%d bytes", line, path,
+                               NGX_HTTP_EXPORTS_KEY_MIN);
+            return NGX_CONF_ERROR;
+        }
+
+        key = ngx_array_push(&keys->keys);
+        if (key == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *key = ngx_http_exports_key(cf, p, end - p);
+        if (*key == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (keys->keys.nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the key file \"%V\" is empty", path);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static EVP_MAC_CTX *
+ngx_http_exports_key(ngx_conf_t *cf, u_char *key, size_t len)
+{
+    EVP_MAC             *mac;
+    OSSL_PARAM           params[2];
+    EVP_MAC_CTX         *ctx;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
+
+    EVP_MAC_free(mac);
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
+                                                 (char *) "SHA256", 0);
+    params[1] = OSSL_PARAM_construct_end();
+
+    if (ctx == NULL || EVP_MAC_init(ctx, key, len, params) != 1) {
+        EVP_MAC_CTX_free(ctx);
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "EVP_MAC_init() failed");
+        return NULL;
+    }
+
+    cln->handler = ngx_http_exports_free_key;
+    cln->data = ctx;
+
+    return ctx;
+}
+
+
+static void
+ngx_http_exports_free_key(void *data)
+{
+    EVP_MAC_CTX_free(data);
+}
+
+
+/* begins anew with the key that it has: nothing is looked up or allocated */
+
+static ngx_int_t
+ngx_http_exports_mac(EVP_MAC_CTX *key, const u_char *text, size_t len,
+    u_char *mac)
+{
+    size_t  n;
+
+    if (EVP_MAC_init(key, NULL, 0, NULL) != 1
+        || EVP_MAC_update(key, text, len) != 1
+        || EVP_MAC_final(key, mac, &n, NGX_HTTP_EXPORTS_MAC_LEN) != 1)
+    {
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0, "HMAC-SHA256 failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_exports_signed_text(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_str_t *expires, size_t *len)
+{
+    u_char  *text;
+
+    *len = ctx->conf->link.len + 1 + ctx->id.len
+           + sizeof("/download?expires=") - 1 + expires->len;
+
+    text = ngx_pnalloc(r->pool, *len);
+
+    if (text != NULL) {
+        (void) ngx_sprintf(text, "%V/%V/download?expires=%V",
+                           &ctx->conf->link, &ctx->id, expires);
+    }
+
+    return text;
+}

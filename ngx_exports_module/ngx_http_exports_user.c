@@ -1,0 +1,395 @@
+
+/* the user exports API: what its list is called by and looks like */
+
+#include "ngx_http_exports_user.h"
+
+#include <xxhash.h>
+
+
+static ngx_int_t ngx_http_exports_user_account(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
+static uint64_t ngx_http_exports_user_variant(ngx_http_exports_ctx_t *ctx);
+static void ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
+    exports_page_query_t *query);
+static ngx_uint_t ngx_http_exports_user_types(
+    ngx_http_exports_user_args_t *ua, exports_facet_t *lists,
+    ngx_uint_t n, uint64_t scope, ngx_uint_t facet, exports_facets_t *values);
+static ngx_http_exports_reason_e ngx_http_exports_user_permit(
+    const exports_token_t *token, const exports_record_t *record);
+static size_t ngx_http_exports_user_length(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
+static u_char *ngx_http_exports_user_render(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page, u_char *p);
+static u_char *ngx_http_exports_user_item(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item, u_char *p);
+static u_char *ngx_http_exports_user_link(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item, u_char *p);
+static u_char *ngx_http_exports_user_page_url(u_char *p,
+    ngx_http_exports_user_args_t *ua, uint64_t page);
+static u_char *ngx_http_exports_user_number(u_char *p, ngx_uint_t shown,
+    uint64_t number);
+static ngx_buf_t *ngx_http_exports_user_error(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
+
+
+#define NGX_HTTP_EXPORTS_DATA       "{\"data\":["
+#define NGX_HTTP_EXPORTS_FIRST      "],\"links\":{\"first\":"
+#define NGX_HTTP_EXPORTS_PREV       ",\"last\":null,\"prev\":"
+#define NGX_HTTP_EXPORTS_NEXT       ",\"next\":"
+#define NGX_HTTP_EXPORTS_CURRENT    "},\"meta\":{\"current_page\":"
+#define NGX_HTTP_EXPORTS_FROM       ",\"from\":"
+#define NGX_HTTP_EXPORTS_PATH       ",\"path\":\""
+#define NGX_HTTP_EXPORTS_PER_PAGE   "\",\"per_page\":"
+#define NGX_HTTP_EXPORTS_TO         ",\"to\":"
+#define NGX_HTTP_EXPORTS_DONE       "}}"
+
+#define NGX_HTTP_EXPORTS_EXPIRES    "/download?expires="
+#define NGX_HTTP_EXPORTS_SIGNATURE  "&signature="
+
+/* "?", then the query, then "page=" and a number, in quotes */
+#define NGX_HTTP_EXPORTS_URL_LEN    (sizeof("\"?page=\"") + NGX_INT64_LEN)
+
+
+const ngx_http_exports_api_t  ngx_http_exports_user = {
+    ngx_string("user"),
+    EXPORTS_USER,
+    1,
+    ngx_string("\\A(?:/([A-Za-z0-9-]{1,64})/download)?\\z"),
+    0,
+    1,
+    ngx_http_exports_user_args,
+    ngx_http_exports_user_account,
+    ngx_http_exports_user_variant,
+    ngx_http_exports_user_lists,
+    ngx_http_exports_user_permit,
+    ngx_http_exports_user_length,
+    ngx_http_exports_user_render,
+    ngx_http_exports_user_error
+};
+
+
+/* 429 goes before 401: without a valid token the address is counted */
+
+static ngx_int_t
+ngx_http_exports_user_account(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const uint8_t *lineage)
+{
+    if (ctx->conf->rate == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_http_exports_rate(r, ctx, ctx->error == NULL ? ctx->found.id : 0,
+                          lineage);
+
+    if (ctx->rate.retry_after > 0) {
+        ctx->error =
+            ngx_http_exports_error(NGX_HTTP_EXPORTS_TOO_MANY_ATTEMPTS);
+    }
+
+    return NGX_OK;
+}
+
+
+static uint64_t
+ngx_http_exports_user_variant(ngx_http_exports_ctx_t *ctx)
+{
+    uint64_t                        v[4];
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+
+    v[0] = XXH3_64bits(ua->url.data, ua->url.len);
+    v[1] = XXH3_64bits(ua->query.data, ua->query.len);
+    v[2] = ua->page;
+    v[3] = (uint64_t) ua->expires;
+
+    return XXH3_64bits(v, sizeof(v));
+}
+
+
+/* a list for each status and type: at most 64, which the arguments saw to */
+
+static void
+ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
+    exports_page_query_t *query)
+{
+    unsigned                        status;
+    ngx_uint_t                      n, facet;
+    exports_facet_t                *lists;
+    exports_facets_t                values;
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+    lists = (exports_facet_t *) query->lists;
+    facet = ua->given;
+
+    ngx_memzero(&values, sizeof(exports_facets_t));
+
+    values.subject_id = ua->subject_id;
+
+    if (facet & EXPORTS_FACET_SUBJECT_TYPE) {
+        (void) exports_hash(values.subject_type,
+                            (char *) ua->subject_type.data,
+                            ua->subject_type.len);
+    }
+
+    /* all statuses there are: the filter left out */
+
+    if (ua->statuses == ((1U << EXPORTS_STATUS_READY)
+                         | (1U << EXPORTS_STATUS_PENDING)
+                         | (1U << EXPORTS_STATUS_PROCESSING)
+                         | (1U << EXPORTS_STATUS_FAILED)
+                         | (1U << EXPORTS_STATUS_CANCELLED)))
+    {
+        facet &= ~EXPORTS_FACET_STATUS;
+    }
+
+    n = 0;
+
+    if ((facet & EXPORTS_FACET_STATUS) == 0) {
+        n = ngx_http_exports_user_types(ua, lists, n, query->scope, facet,
+                                        &values);
+
+    } else {
+        for (status = 0; status < 32; status++) {
+            if (ua->statuses & (1U << status)) {
+                values.status = (uint8_t) status;
+                n = ngx_http_exports_user_types(ua, lists, n, query->scope,
+                                                facet, &values);
+            }
+        }
+    }
+
+    query->nlists = (unsigned) n;
+}
+
+
+static ngx_uint_t
+ngx_http_exports_user_types(ngx_http_exports_user_args_t *ua,
+    exports_facet_t *lists, ngx_uint_t n, uint64_t scope, ngx_uint_t facet,
+    exports_facets_t *values)
+{
+    ngx_uint_t  i;
+
+    if ((facet & EXPORTS_FACET_TYPE) == 0) {
+        exports_facet_key(&lists[n], scope, facet, values);
+        return n + 1;
+    }
+
+    for (i = 0; i < ua->ntypes; i++) {
+        (void) exports_hash(values->type, (char *) ua->types[i].data,
+                            ua->types[i].len);
+        exports_facet_key(&lists[n++], scope, facet, values);
+    }
+
+    return n;
+}
+
+
+/* the link was the permission */
+
+static ngx_http_exports_reason_e
+ngx_http_exports_user_permit(const exports_token_t *token,
+    const exports_record_t *record)
+{
+    return NGX_HTTP_EXPORTS_PERMITTED;
+}
+
+
+static size_t
+ngx_http_exports_user_length(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
+{
+    size_t                          len;
+    ngx_uint_t                      i;
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+
+    len = sizeof(NGX_HTTP_EXPORTS_DATA NGX_HTTP_EXPORTS_FIRST
+                 NGX_HTTP_EXPORTS_PREV NGX_HTTP_EXPORTS_NEXT
+                 NGX_HTTP_EXPORTS_CURRENT NGX_HTTP_EXPORTS_FROM
+                 NGX_HTTP_EXPORTS_PATH NGX_HTTP_EXPORTS_PER_PAGE
+                 NGX_HTTP_EXPORTS_TO NGX_HTTP_EXPORTS_DONE)
+          + 3 * (ua->url.len + ua->query.len + NGX_HTTP_EXPORTS_URL_LEN)
+          + ua->url.len + 4 * NGX_INT64_LEN;
+
+    for (i = 0; i < page->nitems; i++) {
+        len += page->items[i].json_len + 1;
+
+        if (page->items[i].flags & EXPORTS_RECORD_LINK) {
+            len += ua->url.len + 1 + page->items[i].id.len
+                   + sizeof(NGX_HTTP_EXPORTS_EXPIRES
+                            NGX_HTTP_EXPORTS_SIGNATURE)
+                   + NGX_TIME_T_LEN + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
+        }
+    }
+
+    return len;
+}
+
+
+static u_char *
+ngx_http_exports_user_render(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page, u_char *p)
+{
+    ngx_uint_t                      i, n, more;
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+
+    /* one item more than a page was read, to see whether there is a next */
+
+    more = page->nitems > ua->per_page;
+    n = more ? ua->per_page : page->nitems;
+
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_DATA);
+
+    for (i = 0; i < n; i++) {
+
+        if (i > 0) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_exports_user_item(ctx, &page->items[i], p);
+
+        if (p == NULL) {
+            return NULL;
+        }
+    }
+
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FIRST);
+    p = ngx_http_exports_user_page_url(p, ua, 1);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PREV);
+    p = ngx_http_exports_user_page_url(p, ua, ua->page - 1);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_NEXT);
+    p = ngx_http_exports_user_page_url(p, ua, more ? ua->page + 1 : 0);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_CURRENT);
+    p = ngx_http_exports_user_number(p, 1, ua->page);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FROM);
+    p = ngx_http_exports_user_number(p, n > 0, ctx->offset + 1);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PATH);
+    p = ngx_cpymem(p, ua->url.data, ua->url.len);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PER_PAGE);
+    p = ngx_http_exports_user_number(p, 1, ua->per_page);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_TO);
+    p = ngx_http_exports_user_number(p, n > 0, ctx->offset + n);
+
+    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_DONE);
+}
+
+
+static u_char *
+ngx_http_exports_user_item(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item, u_char *p)
+{
+    if ((item->flags & EXPORTS_RECORD_LINK) == 0) {
+        return ngx_cpymem(p, item->json, item->json_len);
+    }
+
+    p = ngx_cpymem(p, item->json, item->link_pos);
+
+    p = ngx_http_exports_user_link(ctx, item, p);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    return ngx_cpymem(p, item->json + item->link_pos,
+                      item->json_len - item->link_pos);
+}
+
+
+/*
+ * what is signed is read where it was written, and not from the map: a fault
+ * of the map must not happen inside of libcrypto
+ */
+
+static u_char *
+ngx_http_exports_user_link(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item, u_char *p)
+{
+    u_char                         *path;
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+
+    path = p + ua->url.len - ctx->conf->link.len;
+
+    p = ngx_cpymem(p, ua->url.data, ua->url.len);
+    *p++ = '/';
+    p = ngx_cpymem(p, item->id.data, item->id.len);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_EXPIRES);
+    p = ngx_sprintf(p, "%T", ua->expires);
+
+    if (ngx_http_exports_sign(ctx->conf, path, p - path,
+                              p + sizeof(NGX_HTTP_EXPORTS_SIGNATURE) - 1)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_SIGNATURE);
+
+    return p + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
+}
+
+
+/* page 0: null */
+
+static u_char *
+ngx_http_exports_user_page_url(u_char *p, ngx_http_exports_user_args_t *ua,
+    uint64_t page)
+{
+    if (page == 0) {
+        return ngx_http_exports_cpylit(p, "null");
+    }
+
+    return ngx_sprintf(p, "\"%V?%Vpage=%uL\"", &ua->url, &ua->query, page);
+}
+
+
+static u_char *
+ngx_http_exports_user_number(u_char *p, ngx_uint_t shown, uint64_t number)
+{
+    return shown ? ngx_sprintf(p, "%uL", number)
+                 : ngx_http_exports_cpylit(p, "null");
+}
+
+
+static ngx_buf_t *
+ngx_http_exports_user_error(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err)
+{
+    u_char                         *p;
+    size_t                          len;
+    ngx_buf_t                      *b;
+    ngx_str_t                       message, errors;
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+    message = err->user_message;
+    ngx_str_null(&errors);
+
+    if (err == ctx->bad_args) {
+        message = ua->message;
+        errors = ua->errors;
+    }
+
+    len = sizeof("{\"message\":\"\",\"errors\":}") + message.len + errors.len;
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    p = ngx_sprintf(b->last, "{\"message\":\"%V\"", &message);
+
+    if (errors.len > 0) {
+        p = ngx_sprintf(p, ",\"errors\":%V", &errors);
+    }
+
+    *p++ = '}';
+    b->last = p;
+
+    return b;
+}

@@ -1,0 +1,49 @@
+
+/* what the sources of the user exports API share */
+
+#ifndef _NGX_HTTP_EXPORTS_USER_H_INCLUDED_
+#define _NGX_HTTP_EXPORTS_USER_H_INCLUDED_
+
+
+#include "ngx_http_exports.h"
+
+
+/* lists that a request may ask for at once: statuses times types */
+#define NGX_HTTP_EXPORTS_VALUES_MAX  EXPORTS_LISTS_MAX
+
+
+typedef struct {
+    /* filters; what is not given is not looked at */
+    ngx_uint_t                  given;          /* EXPORTS_FACET_* bits */
+    uint32_t                    statuses;       /* bits */
+    ngx_uint_t                  ntypes;
+    ngx_str_t                   types[NGX_HTTP_EXPORTS_VALUES_MAX];
+    ngx_str_t                   subject_type;
+    int64_t                     subject_id;
+
+    uint64_t                    page;
+    ngx_uint_t                  per_page;
+    ngx_uint_t                  per_page_given;
+
+    /* of the answer */
+    ngx_str_t                   url;    /* base and prefix, fit for JSON */
+    ngx_str_t                   query;  /* filters and per_page, encoded; with
+                                           an ampersand at its end */
+    time_t                      expires;        /* of links */
+
+    /* why it was refused, for 400 and 422 */
+    ngx_str_t                   message;
+    ngx_str_t                   errors;         /* JSON object; len 0: none */
+} ngx_http_exports_user_args_t;
+
+
+/* user_args.c */
+ngx_int_t ngx_http_exports_user_args(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+
+/* user_url.c: url, query and expires of the arguments */
+ngx_int_t ngx_http_exports_user_urls(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+
+
+#endif /* _NGX_HTTP_EXPORTS_USER_H_INCLUDED_ */

@@ -1,0 +1,225 @@
+
+/* the URLs of a page of the user exports API */
+
+#include "ngx_http_exports_user.h"
+
+
+static ngx_int_t ngx_http_exports_user_base(ngx_http_request_t *r,
+    ngx_http_exports_loc_conf_t *elcf, ngx_str_t *base);
+static size_t ngx_http_exports_user_clean(u_char *dst, const ngx_str_t *src);
+static ngx_int_t ngx_http_exports_user_query(ngx_http_request_t *r,
+    ngx_http_exports_user_args_t *ua);
+static u_char *ngx_http_exports_user_component(u_char *p,
+    const ngx_str_t *value);
+
+
+#define NGX_HTTP_EXPORTS_Q_STATUS        "filter%5Bstatus%5D%5B%5D="
+#define NGX_HTTP_EXPORTS_Q_TYPE          "filter%5Btype%5D%5B%5D="
+#define NGX_HTTP_EXPORTS_Q_SUBJECT_TYPE  "filter%5Bsubject_type%5D="
+#define NGX_HTTP_EXPORTS_Q_SUBJECT_ID    "filter%5Bsubject_id%5D="
+#define NGX_HTTP_EXPORTS_Q_PER_PAGE      "per_page="
+
+
+ngx_int_t
+ngx_http_exports_user_urls(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    size_t                          len;
+    u_char                         *p;
+    time_t                          quarter;
+    ngx_str_t                       base;
+    ngx_http_exports_loc_conf_t    *elcf;
+    ngx_http_exports_user_args_t   *ua;
+
+    elcf = ctx->conf;
+    ua = ctx->args;
+
+    if (ngx_http_exports_user_base(r, elcf, &base) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    len = ngx_http_exports_user_clean(NULL, &base);
+
+    p = ngx_pnalloc(r->pool, len + elcf->link.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ua->url.data = p;
+    ua->url.len = len + elcf->link.len;
+
+    p += ngx_http_exports_user_clean(p, &base);
+    ngx_memcpy(p, elcf->link.data, elcf->link.len);
+
+    /* links of one quarter of their life are the same, and so is the page */
+
+    quarter = elcf->link_ttl / 4;
+    ua->expires = (time_t) (ctx->now / 1000000) + elcf->link_ttl;
+    ua->expires = (ua->expires + quarter - 1) / quarter * quarter;
+
+    return ngx_http_exports_user_query(r, ua);
+}
+
+
+static ngx_int_t
+ngx_http_exports_user_base(ngx_http_request_t *r,
+    ngx_http_exports_loc_conf_t *elcf, ngx_str_t *base)
+{
+    ngx_str_t                  scheme, host;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    if (elcf->base_url != NULL) {
+
+        if (ngx_http_complex_value(r, elcf->base_url, base) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        /* paths are put behind it */
+
+        if (base->len > 0 && base->data[base->len - 1] == '/') {
+            base->len--;
+        }
+
+        return NGX_OK;
+    }
+
+    ngx_str_set(&scheme, "http");
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        ngx_str_set(&scheme, "https");
+    }
+#endif
+
+    if (r->headers_in.host != NULL) {
+        host = r->headers_in.host->value;
+
+    } else if (r->headers_in.server.len > 0) {
+        host = r->headers_in.server;
+
+    } else {
+        cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+        host = cscf->server_name;
+    }
+
+    base->len = scheme.len + sizeof("://") - 1 + host.len;
+    base->data = ngx_pnalloc(r->pool, base->len);
+
+    if (base->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(base->data, "%V://%V", &scheme, &host);
+
+    return NGX_OK;
+}
+
+
+/*
+ * the host is the client's text: what is not ASCII, or would have to be
+ * escaped in JSON or HTML, is percent-encoded.  The length; dst may be NULL
+ */
+
+static size_t
+ngx_http_exports_user_clean(u_char *dst, const ngx_str_t *src)
+{
+    u_char         c;
+    size_t         i, len;
+    static u_char  hex[] = "0123456789ABCDEF";
+
+    for (len = 0, i = 0; i < src->len; i++) {
+        c = src->data[i];
+
+        if (c > 0x20 && c < 0x7f && ngx_strchr("\"\\<>^`{|}&'", c) == NULL) {
+
+            if (dst != NULL) {
+                dst[len] = c;
+            }
+
+            len++;
+            continue;
+        }
+
+        if (dst != NULL) {
+            dst[len] = '%';
+            dst[len + 1] = hex[c >> 4];
+            dst[len + 2] = hex[c & 0x0f];
+        }
+
+        len += 3;
+    }
+
+    return len;
+}
+
+
+static ngx_int_t
+ngx_http_exports_user_query(ngx_http_request_t *r,
+    ngx_http_exports_user_args_t *ua)
+{
+    size_t       len;
+    u_char      *p;
+    unsigned     status;
+    ngx_uint_t   i;
+
+    len = 5 * (sizeof(NGX_HTTP_EXPORTS_Q_STATUS) + sizeof("processing"))
+          + sizeof(NGX_HTTP_EXPORTS_Q_SUBJECT_TYPE)
+          + sizeof(NGX_HTTP_EXPORTS_Q_SUBJECT_ID) + NGX_INT64_LEN
+          + sizeof(NGX_HTTP_EXPORTS_Q_PER_PAGE) + NGX_INT64_LEN;
+
+    for (i = 0; i < ua->ntypes; i++) {
+        len += sizeof(NGX_HTTP_EXPORTS_Q_TYPE) + 3 * ua->types[i].len;
+    }
+
+    if (ua->given & EXPORTS_FACET_SUBJECT_TYPE) {
+        len += 3 * ua->subject_type.len;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ua->query.data = p;
+
+    for (status = 0; status < 32; status++) {
+        if (ua->statuses & (1U << status)) {
+            p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_Q_STATUS);
+            p = ngx_sprintf(p, "%s&", exports_status_name(status));
+        }
+    }
+
+    for (i = 0; i < ua->ntypes; i++) {
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_Q_TYPE);
+        p = ngx_http_exports_user_component(p, &ua->types[i]);
+    }
+
+    if (ua->given & EXPORTS_FACET_SUBJECT_TYPE) {
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_Q_SUBJECT_TYPE);
+        p = ngx_http_exports_user_component(p, &ua->subject_type);
+    }
+
+    if (ua->given & EXPORTS_FACET_SUBJECT_ID) {
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_Q_SUBJECT_ID);
+        p = ngx_sprintf(p, "%L&", ua->subject_id);
+    }
+
+    if (ua->per_page_given) {
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_Q_PER_PAGE);
+        p = ngx_sprintf(p, "%ui&", ua->per_page);
+    }
+
+    ua->query.len = p - ua->query.data;
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_exports_user_component(u_char *p, const ngx_str_t *value)
+{
+    p = (u_char *) ngx_escape_uri(p, value->data, value->len,
+                                  NGX_ESCAPE_URI_COMPONENT);
+    *p++ = '&';
+
+    return p;
+}
