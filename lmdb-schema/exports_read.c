@@ -10,8 +10,8 @@ static exports_rc_t begin(exports_reader_t *reader);
 static exports_rc_t renew(exports_reader_t *reader);
 static void drop(exports_reader_t *reader);
 static exports_rc_t walk(exports_reader_t *reader, exports_db_t db,
-    const uint8_t *prefix, size_t prefix_len, exports_visit_pt visit,
-    void *data);
+    const uint8_t *from, size_t from_len, size_t prefix_len,
+    exports_visit_pt visit, void *data);
 
 
 exports_rc_t
@@ -270,7 +270,7 @@ exports_rc_t
 exports_walk_scopes(exports_reader_t *reader, exports_visit_pt visit,
     void *data)
 {
-    return walk(reader, DB_SCOPES, NULL, 0, visit, data);
+    return walk(reader, DB_SCOPES, NULL, 0, 0, visit, data);
 }
 
 
@@ -278,14 +278,14 @@ exports_rc_t
 exports_walk_tokens(exports_reader_t *reader, exports_visit_pt visit,
     void *data)
 {
-    return walk(reader, DB_TOKENS, NULL, 0, visit, data);
+    return walk(reader, DB_TOKENS, NULL, 0, 0, visit, data);
 }
 
 
 exports_rc_t
 exports_walk_ids(exports_reader_t *reader, exports_visit_pt visit, void *data)
 {
-    return walk(reader, DB_IDS, NULL, 0, visit, data);
+    return walk(reader, DB_IDS, NULL, 0, 0, visit, data);
 }
 
 
@@ -297,7 +297,27 @@ exports_walk_manifests(exports_reader_t *reader, uint64_t scope,
 
     exports_put64(prefix, scope);
 
-    return walk(reader, DB_MANIFESTS, prefix, scope != 0 ? 8 : 0, visit, data);
+    return walk(reader, DB_MANIFESTS, prefix, scope != 0 ? 8 : 0,
+                scope != 0 ? 8 : 0, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_manifests_after(exports_reader_t *reader, const uint8_t *key,
+    exports_visit_pt visit, void *data)
+{
+    uint8_t  next[EXPORTS_MANIFEST_KEY_LEN + 1];
+
+    if (key == NULL) {
+        return walk(reader, DB_MANIFESTS, NULL, 0, 0, visit, data);
+    }
+
+    /* the least key that is greater */
+
+    memcpy(next, key, EXPORTS_MANIFEST_KEY_LEN);
+    next[EXPORTS_MANIFEST_KEY_LEN] = 0;
+
+    return walk(reader, DB_MANIFESTS, next, sizeof(next), 0, visit, data);
 }
 
 
@@ -305,7 +325,7 @@ exports_rc_t
 exports_walk_facets(exports_reader_t *reader, exports_visit_pt visit,
     void *data)
 {
-    return walk(reader, DB_FACETS, NULL, 0, visit, data);
+    return walk(reader, DB_FACETS, NULL, 0, 0, visit, data);
 }
 
 
@@ -378,9 +398,11 @@ drop(exports_reader_t *reader)
 }
 
 
+/* from a key on, as long as its first bytes, the prefix, are the same */
+
 static exports_rc_t
-walk(exports_reader_t *reader, exports_db_t db, const uint8_t *prefix,
-    size_t prefix_len, exports_visit_pt visit, void *data)
+walk(exports_reader_t *reader, exports_db_t db, const uint8_t *from,
+    size_t from_len, size_t prefix_len, exports_visit_pt visit, void *data)
 {
     int            rc;
     MDB_val        k, v;
@@ -393,9 +415,9 @@ walk(exports_reader_t *reader, exports_db_t db, const uint8_t *prefix,
         return exports_rc_of_mdb(rc);
     }
 
-    k.mv_data = (void *) prefix;
-    k.mv_size = prefix_len;
-    op = prefix_len != 0 ? MDB_SET_RANGE : MDB_FIRST;
+    k.mv_data = (void *) from;
+    k.mv_size = from_len;
+    op = from_len != 0 ? MDB_SET_RANGE : MDB_FIRST;
 
     for (erc = EXPORTS_OK; erc == EXPORTS_OK; op = MDB_NEXT) {
 
@@ -404,7 +426,7 @@ walk(exports_reader_t *reader, exports_db_t db, const uint8_t *prefix,
         if (rc == MDB_NOTFOUND
             || (rc == 0 && prefix_len != 0
                 && (k.mv_size < prefix_len
-                    || memcmp(k.mv_data, prefix, prefix_len) != 0)))
+                    || memcmp(k.mv_data, from, prefix_len) != 0)))
         {
             break;
         }

@@ -90,6 +90,10 @@ exports_rc_t exports_walk_ids(exports_reader_t *reader,
 exports_rc_t exports_walk_manifests(exports_reader_t *reader, uint64_t scope,
     exports_visit_pt visit, void *data);
 
+/* the same of all scopes, from the key behind this one on; NULL: all */
+exports_rc_t exports_walk_manifests_after(exports_reader_t *reader,
+    const uint8_t *key, exports_visit_pt visit, void *data);
+
 /* key: of the list; value: an entry of EXPORTS_ENTRY_LEN bytes */
 exports_rc_t exports_walk_facets(exports_reader_t *reader,
     exports_visit_pt visit, void *data);

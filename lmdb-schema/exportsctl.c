@@ -60,6 +60,9 @@ static const ctl_command_t  commands[] = {
       "STORE TOKEN_ID...",
       "Revokes tokens, all in one transaction", ctl_token_revoke },
 
+    { "sweep", CTL_SWEEP, CTL_SCOPE_NONE, 1, 1, "STORE --root DIR",
+      "Marks exports whose file is gone or that expired", ctl_sweep },
+
     { "stat", CTL_STAT, CTL_SCOPE_NONE, 1, 1, "STORE",
       "Prints what a store consists of and how full it is", ctl_stat },
 

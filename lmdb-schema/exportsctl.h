@@ -52,6 +52,7 @@
 #define CTL_STAT          0x1000
 #define CTL_VERIFY        0x2000
 #define CTL_BACKUP        0x4000
+#define CTL_SWEEP         0x8000
 
 
 typedef struct ctl_args_s  ctl_args_t;
@@ -86,6 +87,7 @@ struct ctl_args_s {
 
     int                   admin;
     int                   atomic;
+    int                   dry_run;
     int                   help;
     int                   json;
     int                   nometasync;
@@ -98,6 +100,7 @@ struct ctl_args_s {
     uint64_t              limit;        /* 0: none */
     size_t                map_size;     /* 0: the library's */
     uint64_t              expires;      /* 0: never */
+    const char           *root;         /* NULL: not given */
     gid_t                 group;        /* (gid_t) -1: not given */
     const uint8_t        *lineage;      /* NULL: not given */
     uint8_t               lineage_bytes[EXPORTS_LINEAGE_LEN];
@@ -134,6 +137,7 @@ int ctl_get(const ctl_args_t *args);
 int ctl_delete(const ctl_args_t *args);
 int ctl_list(const ctl_args_t *args);
 int ctl_export(const ctl_args_t *args);
+int ctl_sweep(const ctl_args_t *args);
 int ctl_token_create(const ctl_args_t *args);
 int ctl_token_list(const ctl_args_t *args);
 int ctl_token_revoke(const ctl_args_t *args);

@@ -20,7 +20,7 @@
 #define SCOPED   (CTL_GET|CTL_LIST|CTL_DELETE|CTL_EXPORT|CTL_TOKEN_CREATE     \
                   |CTL_TOKEN_LIST)
 #define WRITERS  (CTL_INIT|CTL_IMPORT|CTL_PUT|CTL_DELETE|CTL_TOKEN_CREATE     \
-                  |CTL_TOKEN_IMPORT|CTL_TOKEN_REVOKE|CTL_VERIFY)
+                  |CTL_TOKEN_IMPORT|CTL_TOKEN_REVOKE|CTL_VERIFY|CTL_SWEEP)
 #define COMMANDS_ALL  0xffff
 
 /* what getopt_long returns for the option with index 0; behind all chars */
@@ -56,6 +56,8 @@ static const char *set_lineage(ctl_args_t *args, size_t field,
     const char *value);
 static const char *set_map_size(ctl_args_t *args, size_t field,
     const char *value);
+static const char *set_root(ctl_args_t *args, size_t field,
+    const char *value);
 static const char *set_scope(ctl_args_t *args, size_t kind,
     const char *value);
 static const char *set_status(ctl_args_t *args, size_t field,
@@ -83,6 +85,9 @@ static const option_t  table[] = {
 
     { "durability", "MODE", CTL_IMPORT, set_durability, 0,
       "full (default); nometasync risks one commit" },
+
+    { "dry-run", NULL, CTL_SWEEP, set_flag, offsetof(ctl_args_t, dry_run),
+      "say what would be changed, and change nothing" },
 
     { "expires", "TIME", CTL_TOKEN_CREATE, set_expires, 0,
       "RFC 3339, or from now: 90m, 12h, 30d" },
@@ -113,6 +118,9 @@ static const option_t  table[] = {
 
     { "repair", NULL, CTL_VERIFY, set_flag, offsetof(ctl_args_t, repair),
       "mend indexes, remove what cannot be read" },
+
+    { "root", "DIR", CTL_SWEEP, set_root, 0,
+      "the directory of the artifacts: exports_root" },
 
     { "status", "STATUS", CTL_LIST, set_status, 0,
       "only manifests of this status" },
@@ -484,6 +492,17 @@ set_map_size(ctl_args_t *args, size_t field, const char *value)
     args->map_size = (number + page - 1) / page * page;
 
     return NULL;
+}
+
+
+static const char *
+set_root(ctl_args_t *args, size_t field, const char *value)
+{
+    (void) field;
+
+    args->root = value;
+
+    return *value == '\0' ? "empty" : NULL;
 }
 
 
