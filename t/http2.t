@@ -17,23 +17,49 @@ events { }
 http {
     %%HTTP%%
     exports_store %%DIR%%/store;
+    exports_root %%DIR%%/files;
+    exports_redirect storage /storage/;
+    exports_redirect nobody /nobody/;
     server {
         listen 127.0.0.1:%%PORT%%;
         listen 127.0.0.1:%%PORT_h2%% http2;
         location /projects/ { exports_api project; }
         location /deny/ { exports_api project; deny all; }
+        location /storage/ {
+            internal;
+            proxy_pass http://127.0.0.1:%%PORT%%/files/;
+        }
+        location /nobody/ {
+            internal;
+            proxy_pass http://127.0.0.1:%%PORT_nobody%%/;
+        }
+        location /files/ { root %%DIR%%; }
     }
 }
 EOC
 
 my ($exit, $said) = $t->check_conf($t->{template});
 plan skip_all => 'nginx without HTTP/2' if $said =~ /http_v2_module/;
-plan tests => 20;
+plan tests => 48;
 
 my $store = $t->store('store', map { project_line(
     project => 'demo', id => "exp_$_",
     created_at => stamp(1_700_000_000_000_000 + $_)) } 1 .. 300);
 my $bearer = 'Bearer ' . $t->token($store, project => 'demo');
+
+my $big = join '', map { "$_,a line of a table\n" } 1 .. 100_000;
+my @artifacts = (
+    ['file', local => 'big'], ['none', local => 'nothing'],
+    ['null', local => 'null'], ['stored', storage => 'big'],
+    ['lost', storage => 'nothing'], ['away', nobody => 'big'],
+);
+
+mkdir $t->path('files');
+$t->write_file('files/big', $big);
+$t->write_file('files/null', '');
+$t->load($store, map { project_line(project => 'files', id => "exp_$_->[0]",
+    storage_backend => $_->[1], storage_key => $_->[2]) } @artifacts);
+my $files_bearer = 'Bearer ' . $t->token($store, project => 'files');
 
 $t->run;
 
@@ -180,6 +206,76 @@ $c->send($block, frame(0, 0, $stream, 'x' x 16000), frame(0, 1, $stream, 'x'));
 is $r->{status}, 405, 'POST with a body';
 is ask(GET => '/projects/demo/exports', @auth)->{status}, 200,
    'the connection goes on';
+
+# downloads
+
+sub download {
+    my ($method, $id, %headers) = @_;
+    my $r = ask($method, "/projects/files/export/download/exp_$id",
+                authorization => $files_bearer, %headers);
+    $r->{code} = $r->{body} =~ /^\{"ok":false,.*"code":"(\w+)"/ ? $1 : 'bytes';
+    return $r;
+}
+
+for my $id ('file', 'stored') {
+    $r = download(GET => $id);
+    is "$r->{status} " . length $r->{body}, '200 ' . length $big, "$id: bytes";
+    ok $r->{body} eq $big, "$id: its own";
+    $r = download(GET => $id, range => 'bytes=10-19');
+    is "$r->{status} $r->{body}", '206 ' . substr($big, 10, 10), "$id: a range";
+    $r = download(GET => $id, range => 'bytes=99999999-');
+    is "$r->{status} $r->{code}", '416 range_not_satisfiable',
+       "$id: no such range";
+    $r = download(HEAD => $id);
+    is "$r->{status} $r->{body}", '200 ', "$id: HEAD";
+    $r = download(GET => $id, 'if-match' => '"x"');
+    is "$r->{status} $r->{code}", '412 precondition_failed',
+       "$id: a condition that does not hold";
+    $r = download(GET => $id, 'if-none-match' => '*');
+    is download(GET => $id)->{status}, 200, "$id: the connection goes on";
+}
+
+$r = download(GET => 'file', 'if-none-match' => '*');
+is "$r->{status} $r->{body}", '304 ', 'not modified';
+$r = download(GET => 'null');
+is "$r->{status} $r->{body}", '200 ', 'an empty file';
+for (['none', 404, 'not_found'], ['lost', 404, 'not_found'],
+     ['away', 502, 'bad_gateway'])
+{
+    my ($id, $status, $code) = @$_;
+    $r = download(GET => $id);
+    is "$r->{status} $r->{code}", "$status $code", "$id: $status";
+    $r = download(HEAD => $id);
+    is "$r->{status} $r->{body}", "$status ", "$id: HEAD";
+}
+
+# with a body, which nobody wants
+
+for my $id ('file', 'stored') {
+    my ($stream, $block) = request('GET',
+        "/projects/files/export/download/exp_$id",
+        authorization => $files_bearer);
+    substr $block, 4, 1, "\4";                          # END_HEADERS only
+    $c->send($block);
+    $c->send(frame(0, 0, $stream, 'x' x 16000)) for 1 .. 4;
+    $c->send(frame(0, 1, $stream, 'x'));
+    ($r) = answers($stream);
+    is $r->{status}, 200, "$id: with a body";
+    ok $r->{body} eq $big, "$id: with a body: bytes";
+}
+
+my @downloads;
+for my $n (0 .. 29) {
+    my ($stream, $request) = request('GET', '/projects/files/export/download/'
+        . 'exp_' . ('file', 'stored', 'none', 'lost', 'null')[$n % 5],
+        authorization => $files_bearer);
+    push @downloads, $stream;
+    $c->send($request);
+}
+my @got = answers(@downloads);
+is join(' ', map { $_->{status} } @got), join(' ', ('200 200 404 404 200') x 6),
+   'thirty downloads at once';
+is scalar(grep { $_->{body} eq $big } @got), 12, 'each with its bytes';
 
 # a hundred streams at once, each with its own answer
 

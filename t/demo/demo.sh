@@ -128,6 +128,10 @@ fi
 
 perl "$demo/artifacts.pl" "$demo/manifests.ndjson" "$dir/artifacts"
 
+# links are signed with it; nobody but nginx's master has to read it
+
+(umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$dir/link.key")
+
 
 # nginx.
 
@@ -151,13 +155,32 @@ http {
     uwsgi_temp_path $dir/uwsgi;
     scgi_temp_path $dir/scgi;
 
+    exports_operation_zone operations:1m;
+    exports_rate_zone users:1m;
+    exports_rate_zone few:1m;
+
     exports_store $dir/store;
+    exports_root $dir/artifacts;
+    exports_link_key_file $dir/link.key;
 
     server {
         listen 127.0.0.1:$port;
 
         location /projects/ {
             exports_api project;
+            exports_operations operations;
+        }
+
+        location /api/v3/exports {
+            exports_api user;
+            exports_rate_limit users;
+        }
+
+        # one request a minute, to show what comes then
+
+        location /limited/exports {
+            exports_api user;
+            exports_rate_limit few rate=1r/m;
         }
     }
 }
@@ -249,12 +272,30 @@ show() {
     fi
 }
 
+# of the last answer: what its body must have in it, a value of its JSON, a
+# header
+
+must_have() {
+    if ! grep -qF "$1" "$dir/body"; then
+        failed=$((failed + 1))
+        echo "*** the body should have in it: $1"
+    fi
+}
+
+value() {
+    grep -o "\"$1\":\"[^\"]*\"" "$dir/body" | head -n 1 \
+        | sed 's/^[^:]*:"//; s/"$//'
+}
+
 header() {
     tr -d '\r' <"$dir/headers" | sed -n "s/^$1: *//Ip"
 }
 
 project=$base/projects/example_project
+download=$project/export/download
 auth="Authorization: Bearer $project_token"
+admin="Authorization: Bearer $admin_token"
+key='X-Operation-Key: daily-report-export'
 
 show 200 'the two newest exports of a project' \
     -H "$auth" "$project/exports?limit=2"
@@ -267,6 +308,37 @@ show 200 'a page further down of those that are ready' \
     -H "$auth" "$project/exports?status=ready&limit=1&offset=5"
 show 200 'headers alone' \
     -I -H "$auth" "$project/exports"
+
+show 200 'the first request of an operation: a run is generated' \
+    -H "$auth" -H "$key" "$project/exports?limit=1"
+must_have '"operation_grouping_status":"generated_run"'
+run=$(value operation_run_id)
+show 200 'the next one belongs to the same run' \
+    -H "$auth" -H "$key" "$project/exports?limit=1"
+must_have "\"operation_run_id\":\"$run\""
+must_have '"operation_grouping_status":"continued_run"'
+show 200 'a run that the client names itself' \
+    -H "$auth" -H "$key" -H 'X-Operation-Run-Id: nightly-2026-06-02' \
+    "$project/exports?limit=1"
+must_have '"operation_grouping_status":"accepted_provided_run"'
+
+show 200 'the file of a table export' \
+    -H "$auth" "$download/exp_20260601_182345_a1b2c3d4e5"
+etag=$(header ETag)
+show 304 'the same again' \
+    -H "$auth" -H "If-None-Match: $etag" \
+    "$download/exp_20260601_182345_a1b2c3d4e5"
+show 206 'its last 100 bytes' \
+    -H "$auth" -r -100 "$download/exp_20260601_182345_a1b2c3d4e5"
+show 200 'a file whose name is not plain ASCII, headers alone' \
+    -I -H "$auth" "$download/exp_20260604_161718_Zm9v-YmFy_x"
+show 403 'a database export takes more than a plain token' \
+    -H "$auth" "$download/exp_20260605_120501_99aa88bb77"
+show 200 'an admin token' \
+    -H "$admin" "$download/exp_20260605_120501_99aa88bb77"
+show 404 'an export whose file is gone' \
+    -H "$auth" "$download/exp_20260420_090000_c0ffee0001"
+
 show 400 'a status that there is not' \
     -H "$auth" "$project/exports?status=lost"
 show 400 'a limit that is too large' \
@@ -279,6 +351,42 @@ show 404 'no such route' \
     -H "$auth" "$project/imports"
 show 405 'a method that is not GET or HEAD' \
     -X DELETE -H "$auth" "$project/exports"
+
+user=$base/api/v3/exports
+mine="Authorization: Bearer $user_token"
+
+show 200 'the exports of a user, two a page' \
+    -H "$mine" "$user?per_page=2"
+etag=$(header ETag)
+next=$(value next)
+show 304 'the same again: nothing has changed' \
+    -H "$mine" -H "If-None-Match: $etag" "$user?per_page=2"
+show 200 'the next page, by the link in the first' \
+    -H "$mine" "$next"
+must_have '"current_page":2'
+filter='filter[type][]=charge_sessions'
+filter="$filter&filter[status][]=ready&filter[status][]=failed"
+show 200 'those of a type that are ready or failed' \
+    -g -H "$mine" "$user?$filter"
+link=$(value download_url)
+show 200 'of one subject' \
+    -g -H "$mine" "$user?filter[subject_type]=charger&filter[subject_id]=1201"
+
+show 200 'the file, by the signed link in the list: no token' \
+    "$link"
+show 403 'a link that was altered' \
+    "$(printf '%s' "$link" | sed 's/expires=/expires=9/')"
+show 400 'a filter that there is not' \
+    -g -H "$mine" "$user?filter[state]=ready"
+show 422 'values that a filter and a page cannot have' \
+    -g -H "$mine" "$user?filter[status][]=lost&page=0"
+show 401 'no token' \
+    "$user"
+
+show 200 'a location with one request a minute' \
+    -H "$mine" "$base/limited/exports?per_page=1"
+show 429 'the second' \
+    -H "$mine" "$base/limited/exports?per_page=1"
 
 echo
 
@@ -306,9 +414,13 @@ To try:
 
   curl -i -H '$auth' '$project/exports'
   curl -i -H '$auth' '$project/exports?status=ready&limit=3&offset=1'
-  curl -i -H '$auth' --compressed '$project/exports'
+  curl -i -H '$auth' -H '$key' '$project/exports'
+  curl -OJ -H '$admin' '$download/exp_20260605_120501_99aa88bb77'
+  curl -ig -H '$mine' '$user?filter[status][]=ready&per_page=1'
+  curl -OJ '$link'
   $EXPORTSCTL list $dir/store --project example_project
   $EXPORTSCTL verify $dir/store
+  $EXPORTSCTL sweep $dir/store --root $dir/artifacts --dry-run
 END
 
 trap 'exit 0' INT TERM

@@ -505,15 +505,21 @@ free_tail(void)
 
 /* which pages are free, by LMDB itself */
 
-static uint64_t
-free_pages(exports_env_t *env, uint8_t *set, size_t size, uint64_t *last,
-    int *large)
+typedef struct {
+    uint64_t  txnid;
+    uint64_t  last;             /* page */
+    unsigned  depth;            /* of the tree of lists */
+    size_t    longest;          /* list */
+    unsigned  sound;            /* lengths of files cut off */
+} free_list_t;
+
+static void
+free_pages(exports_env_t *env, uint8_t *set, size_t size, free_list_t *list)
 {
-    size_t        i, n, page, longest;
+    size_t        i, n, page;
     MDB_val       k, v;
     MDB_txn      *txn;
     MDB_stat      st;
-    uint64_t      txnid;
     MDB_cursor   *cursor;
     MDB_envinfo   info;
 
@@ -524,12 +530,13 @@ free_pages(exports_env_t *env, uint8_t *set, size_t size, uint64_t *last,
          && mdb_stat(txn, 0, &st) == 0, "the free list");
 
     (void) mdb_env_info(env->mdb, &info);
-    *last = info.me_last_pgno;
-    longest = 0;
+    list->last = info.me_last_pgno;
+    list->depth = st.ms_depth;
+    list->longest = 0;
 
     while (mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0) {
         memcpy(&n, v.mv_data, sizeof(n));
-        longest = n > longest ? n : longest;
+        list->longest = n > list->longest ? n : list->longest;
 
         for (i = 1; i <= n; i++) {
             memcpy(&page, (char *) v.mv_data + i * sizeof(page), sizeof(page));
@@ -538,35 +545,31 @@ free_pages(exports_env_t *env, uint8_t *set, size_t size, uint64_t *last,
         }
     }
 
-    txnid = mdb_txn_id(txn);
+    list->txnid = mdb_txn_id(txn);
     mdb_cursor_close(cursor);
     mdb_txn_abort(txn);
 
     note("a free list of depth %u, up to %zu pages a transaction",
-         st.ms_depth, longest);
-
-    *large = st.ms_depth > 1 && longest > page_size / 8;
-
-    return txnid;
+         list->depth, list->longest);
 }
 
 
 static void
-free_oracle(exports_env_t *env, const char *name, int *large,
-    unsigned *sound)
+free_oracle(exports_env_t *env, const char *name, free_list_t *list)
 {
     int              fd, out;
     char             buf[65536];
     off_t            at;
     uint8_t         *set;
     ssize_t          n;
-    uint64_t         txnid, last, pages, have, need;
+    uint64_t         last, pages, have, need;
     exports_rc_t     rc;
 
     set = malloc(100000);
     must(set != NULL, "memory");
 
-    txnid = free_pages(env, set, 100000, &last, large);
+    free_pages(env, set, 100000, list);
+    last = list->last;
 
     fd = open(in_dir("%s/data.mdb", name), O_RDONLY);
     out = open(in_dir("cut.mdb"), O_RDWR|O_CREAT|O_TRUNC, 0644);
@@ -577,10 +580,10 @@ free_oracle(exports_env_t *env, const char *name, int *large,
     }
 
     must(ftruncate(out, (off_t) ((last + 1) * page_size)) == 0, "ftruncate");
-    rc = exports_probe_short(out, txnid, &have, &need);
+    rc = exports_probe_short(out, list->txnid, &have, &need);
     ok(rc == EXPORTS_OK && have == need, "the file whole");
 
-    *sound = 0;
+    list->sound = 0;
 
     for (pages = last; pages > 1; pages -= pages > last - 50 ? 1
                                            : 1 + below(9) % (pages - 1))
@@ -592,7 +595,7 @@ free_oracle(exports_env_t *env, const char *name, int *large,
         }
 
         must(ftruncate(out, (off_t) (pages * page_size)) == 0, "ftruncate");
-        rc = exports_probe_short(out, txnid, &have, &need);
+        rc = exports_probe_short(out, list->txnid, &have, &need);
 
         check(rc == (page > last ? EXPORTS_OK : EXPORTS_CORRUPT),
               "%" PRIu64 " of %" PRIu64 " pages: %s", pages, last + 1,
@@ -601,11 +604,11 @@ free_oracle(exports_env_t *env, const char *name, int *large,
                                    && need == (last + 1) * page_size),
               "%" PRIu64 " of %" PRIu64 " bytes", have, need);
 
-        *sound += (rc == EXPORTS_OK);
+        list->sound += (rc == EXPORTS_OK);
     }
 
     checked("a file cut off is sound when LMDB calls all it lacks free");
-    note("%u lengths of %" PRIu64 " pages are sound", *sound, last + 1);
+    note("%u lengths of %" PRIu64 " pages are sound", list->sound, last + 1);
 
     (void) close(out);
     (void) close(fd);
@@ -616,21 +619,22 @@ free_oracle(exports_env_t *env, const char *name, int *large,
 static void
 free_lists(void)
 {
-    int             large;
-    unsigned        sound;
+    free_list_t     list;
     exports_env_t  *env;
 
     env = large_free_list();
 
-    free_oracle(env, "large", &large, &sound);
-    ok(large, "a free list with branches and long lists");
+    free_oracle(env, "large", &list);
+    ok(list.depth > 1 && list.longest > page_size / 8,
+       "a free list with branches and long lists");
 
     exports_env_close(env);
 
     env = free_tail();
 
-    free_oracle(env, "tail", &large, &sound);
-    ok(large && sound > 1, "a file that may be shorter, by a long list");
+    free_oracle(env, "tail", &list);
+    ok(list.sound > 1 && list.longest > page_size / 8,
+       "a file that may be shorter, by a long list");
 
     exports_env_close(env);
 }
