@@ -113,7 +113,7 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     if (rc == EXPORTS_OK && !exports_files_new(data_file, options)) {
         rc = exports_probe(data_file, error);
 
-        if (rc == EXPORTS_CORRUPT && (options->flags & EXPORTS_ENV_WRITE)) {
+        if (rc == EXPORTS_CORRUPT) {
             is_short = 1;
             rc = EXPORTS_OK;
         }
@@ -304,11 +304,11 @@ exports_env_fill(exports_env_t *env, exports_error_t *error)
 
     if (erc != EXPORTS_OK) {
         return exports_error(error, EXPORTS_CORRUPT,
-                             "\"%s/" EXPORTS_DATA_FILE "\" is truncated",
-                             env->path);
+                             "\"%s/" EXPORTS_DATA_FILE "\" is shorter than "
+                             "its meta pages say", env->path);
     }
 
-    if (have >= need) {
+    if (have >= need || (env->flags & EXPORTS_ENV_WRITE) == 0) {
         return EXPORTS_OK;
     }
 

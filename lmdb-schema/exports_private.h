@@ -94,9 +94,11 @@ exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
 
 /*
  * LMDB does not write pages that were allocated at the end of the file and
- * freed again in one transaction.  Such a file is sound, but readers cannot
- * tell it from a truncated one; so writers extend it, after a look into the
- * free list: at open, and after each commit.
+ * freed again in one transaction.  Such a file is sound: readers look into the
+ * free list to tell it from a truncated one.  So do writers, at open and after
+ * each commit, and extend it, for others may look at its length alone.
+ *
+ * EXPORTS_CORRUPT  it is truncated
  */
 exports_rc_t exports_env_fill(exports_env_t *env, exports_error_t *error);
 

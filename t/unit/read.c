@@ -94,6 +94,9 @@ points(void)
 
     renew_reader(reader);
 
+    is_mem(exports_reader_lineage(reader), EXPORTS_LINEAGE_LEN,
+           exports_env_lineage(env), EXPORTS_LINEAGE_LEN, "the lineage");
+
     rc = exports_read_scope(reader, EXPORTS_PROJECT, "alpha", 5, &scope);
     ok(rc == EXPORTS_OK && scope.id == alpha && scope.revision > 0,
        "a scope");

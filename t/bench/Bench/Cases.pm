@@ -35,13 +35,7 @@ our @EXPORT_OK = qw(@CASES %SERVERS file_request check_page);
 our %SERVERS = (
     exports => {
         title => 'ngx_exports',
-        conf => sub { <<"END" },
-        exports_store $_[0]{store};
-
-        location /projects/ {
-            exports_api project;
-        }
-END
+        conf => sub { _exports($_[0]) },
     },
 
     static => {
@@ -64,13 +58,34 @@ END
     },
 );
 
+sub _exports {
+    my ($case) = @_;
+    my $user = -e "$case->{store}.key" ? <<"END" : '';
+
+        location /api/v3/exports {
+            exports_api user;
+            exports_link_key_file $case->{store}.key;
+            exports_base_url http://127.0.0.1;
+        }
+END
+
+    return <<"END";
+        exports_store $case->{store};
+
+        location /projects/ {
+            exports_api project;
+        }
+$user
+END
+}
+
 sub _static {
     my ($case, $sendfile) = @_;
 
     return <<"END";
         root $case->{www};
 
-        location /projects/ {
+        location / {
             sendfile $sendfile;
         }
 END
@@ -104,6 +119,38 @@ our @CASES = (
         @PAGE,
     },
     {
+        name => 'user-signed',
+        title => '25 of 1,000,000 of a user: two statuses, one type, links',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 25,
+                          status => [qw(ready failed)], type => ['invoices']) },
+        @PAGE, aim => 4,
+    },
+    {
+        name => 'user-unsigned',
+        title => 'the same without links: none is ready',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 25,
+                          status => [qw(pending failed)],
+                          type => ['invoices']) },
+        @PAGE, aim => 2,
+    },
+    {
+        name => 'user-nothing',
+        title => 'a filter that nothing of 1,000,000 matches',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 0,
+                          status => [qw(ready failed)], type => ['none']) },
+        @PAGE,
+    },
+    {
+        name => 'user-empty',
+        title => 'a user without exports',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 1, 0) },
+        @PAGE,
+    },
+    {
         name => 'import-1m',
         title => 'one project',
         import => 'one-1m', aim => 45_000,
@@ -118,10 +165,10 @@ our @CASES = (
 
 # ---- requests --------------------------------------------------------------
 
-# a file for each query: what differs is one byte
+# a file for each query, of a name of that length
 sub file_request {
     my ($request) = @_;
-    return { %$request, uri => $request->{uri} =~ tr/?/,/r };
+    return { %$request, uri => $request->{uri} =~ tr/?%/,_/r };
 }
 
 # page(set, number of the project, status => ..., limit => ..., offset => ...)
@@ -143,6 +190,21 @@ sub page {
             items => $left < $args{limit} ? $left : $args{limit},
             status => $args{status}, project => $project,
         },
+    };
+}
+
+# user_page(set, number of the user, items, filter => [values], ...)
+sub user_page {
+    my ($data, $i, $items, %filters) = @_;
+    my $query = join '&', map {
+        my $filter = $_;
+        map { "filter%5B$filter%5D%5B%5D=$_" } @{ $filters{$filter} };
+    } sort keys %filters;
+
+    return {
+        uri => '/api/v3/exports' . ($query ne '' ? "?$query" : ''),
+        headers => { Authorization => 'Bearer ' . $data->token($i) },
+        want => { user => 1, items => $items, filters => \%filters },
     };
 }
 
@@ -179,6 +241,8 @@ sub check_page {
     my ($want, $body) = ($request->{want}, $answer->{content});
     my $fault = '';
 
+    return check_user_page($answer, $request) if $want->{user};
+
     if ($answer->{status} != 200) {
         $fault = "status $answer->{status}";
 
@@ -207,6 +271,28 @@ sub check_page {
     die "$request->{uri}: $fault:\n" . substr($body, 0, 400) . " ...\n"
         . substr($body, -200) . "\n"
         if $fault ne '';
+}
+
+sub check_user_page {
+    my ($answer, $request) = @_;
+    my $want = $request->{want};
+    my $list = eval { JSON::PP->new->utf8->decode($answer->{content}) };
+    my @items = $list ? @{ $list->{data} } : ();
+    my $filters = $want->{filters};
+
+    my @wrong = grep {
+        my $item = $_;
+        grep { my $field = $_;
+               !grep { $item->{$field} eq $_ } @{ $filters->{$field} } }
+             keys %$filters;
+    } @items;
+
+    push @wrong, grep { defined $_->{download_url} != ($_->{status} eq 'ready') }
+                 @items;
+
+    die "$request->{uri}: not the page:\n" . substr($answer->{content}, 0, 400)
+        . "\n"
+        if $answer->{status} != 200 || @items != $want->{items} || @wrong;
 }
 
 1;
