@@ -207,11 +207,15 @@ sub run_mode {
     is $t->get($uri->('plain'), @auth)->body, "another\n",
        "$mode: nginx goes on";
 
-    # nothing stays open
+    # nothing stays open; the last file closes when its answer was read
 
     my ($worker) = $t->workers;
-    my @open = grep { defined($_) && m{/root|\(deleted\)} }
-        map { readlink } glob "/proc/$worker/fd/*";
+    my @open;
+    wait_for {
+        @open = grep { defined($_) && m{/root|\(deleted\)} }
+            map { readlink } glob "/proc/$worker/fd/*";
+        return !@open;
+    };
     is "@open", '', "$mode: nothing stays open";
 
     chmod 0755, map { $t->path($_) } 'root1/shut', 'closed';
