@@ -1,6 +1,17 @@
 
-#include <pthread.h>
+/*
+ * OpenSSL 3 calls the functions of openssl/sha.h deprecated.  But a state of
+ * theirs is a plain value: a key's two can be kept and copied, where EVP_MAC
+ * allocates and initializes for every code, which takes twice as long for
+ * texts as short as a link.
+ */
 
+#define OPENSSL_SUPPRESS_DEPRECATED
+
+#include <pthread.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "exports_digest.h"
@@ -10,6 +21,11 @@
  * OpenSSL 3 looks the algorithm up and allocates in every one-shot call, which
  * takes several times as long as hashing a token; so both are kept
  */
+
+/* ipad and opad of RFC 2104 */
+#define HMAC_INNER  0x36
+#define HMAC_OUTER  0x5c
+
 
 static EVP_MD                     *sha256;
 static _Thread_local EVP_MD_CTX  *context;
@@ -48,6 +64,57 @@ exports_sha256(uint8_t *digest, const void *data, size_t len)
     }
 
     return 0;
+}
+
+
+void
+exports_hmac_key(exports_hmac_t *hmac, const void *key, size_t len)
+{
+    size_t   i;
+    uint8_t  block[SHA256_CBLOCK];
+
+    memset(block, 0, sizeof(block));
+
+    if (len > sizeof(block)) {
+        (void) SHA256(key, len, block);
+
+    } else {
+        memcpy(block, key, len);
+    }
+
+    for (i = 0; i < sizeof(block); i++) {
+        block[i] ^= HMAC_INNER;
+    }
+
+    (void) SHA256_Init(&hmac->inner);
+    (void) SHA256_Update(&hmac->inner, block, sizeof(block));
+
+    for (i = 0; i < sizeof(block); i++) {
+        block[i] ^= HMAC_INNER ^ HMAC_OUTER;
+    }
+
+    (void) SHA256_Init(&hmac->outer);
+    (void) SHA256_Update(&hmac->outer, block, sizeof(block));
+
+    OPENSSL_cleanse(block, sizeof(block));
+}
+
+
+/* these functions cannot fail: they neither allocate nor look anything up */
+
+void
+exports_hmac(const exports_hmac_t *hmac, uint8_t *code, const void *data,
+    size_t len)
+{
+    SHA256_CTX  state;
+
+    state = hmac->inner;
+    (void) SHA256_Update(&state, data, len);
+    (void) SHA256_Final(code, &state);
+
+    state = hmac->outer;
+    (void) SHA256_Update(&state, code, EXPORTS_SHA256_LEN);
+    (void) SHA256_Final(code, &state);
 }
 
 

@@ -144,7 +144,7 @@ typedef struct {
 /* keys of signed links: the first signs, all verify */
 
 typedef struct {
-    ngx_array_t                 keys;       /* EVP_MAC_CTX *, keyed */
+    ngx_array_t                 keys;       /* exports_hmac_t */
 } ngx_http_exports_keys_t;
 
 
@@ -355,7 +355,7 @@ void ngx_http_exports_rate(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
 char *ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-ngx_int_t ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf,
+void ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf,
     const u_char *path, size_t len, u_char *signature);
 /* NGX_OK, NGX_DECLINED: altered or expired, NGX_ERROR */
 ngx_int_t ngx_http_exports_verify_link(ngx_http_request_t *r,

@@ -2,15 +2,13 @@
 /* links that are a permission by themselves, for as long as they say */
 
 #include "ngx_http_exports.h"
+#include "exports_digest.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 
 #define NGX_HTTP_EXPORTS_KEY_MIN       32
 #define NGX_HTTP_EXPORTS_KEY_FILE_MAX  65536
-#define NGX_HTTP_EXPORTS_MAC_LEN       32
 
 /* {prefix}/{uuid}/download?expires={19 digits} */
 #define NGX_HTTP_EXPORTS_EXPIRES_LEN   19
@@ -20,11 +18,9 @@ static ngx_int_t ngx_http_exports_read_keys(ngx_conf_t *cf, ngx_str_t *path,
     u_char *buf, size_t *len);
 static char *ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
     ngx_http_exports_keys_t *keys, u_char *p, u_char *last);
-static EVP_MAC_CTX *ngx_http_exports_key(ngx_conf_t *cf, u_char *key,
-    size_t len);
-static void ngx_http_exports_free_key(void *data);
-static ngx_int_t ngx_http_exports_mac(EVP_MAC_CTX *key, const u_char *text,
-    size_t len, u_char *mac);
+static void ngx_http_exports_forget_keys(void *data);
+static void ngx_http_exports_signature(const exports_hmac_t *key,
+    const u_char *text, size_t len, u_char *signature);
 static u_char *ngx_http_exports_signed_text(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_str_t *expires, size_t *len);
 
@@ -34,10 +30,11 @@ ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_exports_loc_conf_t *elcf = conf;
 
-    char       *rv;
-    size_t      len;
-    u_char     *buf;
-    ngx_str_t  *value, path;
+    char                *rv;
+    size_t               len;
+    u_char              *buf;
+    ngx_str_t           *value, path;
+    ngx_pool_cleanup_t  *cln;
 
     if (elcf->keys != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -55,11 +52,19 @@ ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_array_init(&elcf->keys->keys, cf->pool, 2, sizeof(EVP_MAC_CTX *))
+    if (ngx_array_init(&elcf->keys->keys, cf->pool, 2, sizeof(exports_hmac_t))
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_exports_forget_keys;
+    cln->data = &elcf->keys->keys;
 
     buf = ngx_palloc(cf->temp_pool, NGX_HTTP_EXPORTS_KEY_FILE_MAX + 1);
     if (buf == NULL) {
@@ -80,22 +85,11 @@ ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /* 64 hexadecimal digits, by the first key */
 
-ngx_int_t
+void
 ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf, const u_char *path,
     size_t len, u_char *signature)
 {
-    u_char         mac[NGX_HTTP_EXPORTS_MAC_LEN];
-    EVP_MAC_CTX  **key;
-
-    key = elcf->keys->keys.elts;
-
-    if (ngx_http_exports_mac(key[0], path, len, mac) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_hex_dump(signature, mac, NGX_HTTP_EXPORTS_MAC_LEN);
-
-    return NGX_OK;
+    ngx_http_exports_signature(elcf->keys->keys.elts, path, len, signature);
 }
 
 
@@ -109,15 +103,14 @@ ngx_int_t
 ngx_http_exports_verify_link(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
-    size_t         len;
-    u_char        *p, *last, *text, *signature;
-    u_char         mac[NGX_HTTP_EXPORTS_MAC_LEN];
-    u_char         hex[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
-    time_t         until;
-    ngx_str_t      expires;
-    ngx_uint_t     i, valid;
-    ngx_array_t   *keys;
-    EVP_MAC_CTX  **key;
+    size_t           len;
+    u_char          *p, *last, *text, *signature;
+    u_char           right[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
+    time_t           until;
+    ngx_str_t        expires;
+    ngx_uint_t       i, valid;
+    ngx_array_t     *keys;
+    exports_hmac_t  *key;
 
     p = r->args.data;
     last = p + r->args.len;
@@ -157,14 +150,9 @@ ngx_http_exports_verify_link(ngx_http_request_t *r,
     valid = 0;
 
     for (i = 0; i < keys->nelts; i++) {
+        ngx_http_exports_signature(&key[i], text, len, right);
 
-        if (ngx_http_exports_mac(key[i], text, len, mac) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        (void) ngx_hex_dump(hex, mac, NGX_HTTP_EXPORTS_MAC_LEN);
-
-        valid |= (CRYPTO_memcmp(hex, signature,
+        valid |= (CRYPTO_memcmp(right, signature,
                                 NGX_HTTP_EXPORTS_SIGNATURE_LEN)
                   == 0);
     }
@@ -253,9 +241,9 @@ static char *
 ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
     ngx_http_exports_keys_t *keys, u_char *p, u_char *last)
 {
-    u_char        *end;
-    ngx_uint_t     line;
-    EVP_MAC_CTX  **key;
+    u_char          *end;
+    ngx_uint_t       line;
+    exports_hmac_t  *key;
 
     for (line = 1; p < last; p = end + 1, line++) {
 
@@ -278,10 +266,7 @@ ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
             return NGX_CONF_ERROR;
         }
 
-        *key = ngx_http_exports_key(cf, p, end - p);
-        if (*key == NULL) {
-            return NGX_CONF_ERROR;
-        }
+        exports_hmac_key(key, p, end - p);
     }
 
     if (keys->keys.nelts == 0) {
@@ -294,65 +279,26 @@ ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
 }
 
 
-static EVP_MAC_CTX *
-ngx_http_exports_key(ngx_conf_t *cf, u_char *key, size_t len)
+static void
+ngx_http_exports_forget_keys(void *data)
 {
-    EVP_MAC             *mac;
-    OSSL_PARAM           params[2];
-    EVP_MAC_CTX         *ctx;
-    ngx_pool_cleanup_t  *cln;
+    ngx_array_t *keys = data;
 
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
-
-    EVP_MAC_free(mac);
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                                 (char *) "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_end();
-
-    if (ctx == NULL || EVP_MAC_init(ctx, key, len, params) != 1) {
-        EVP_MAC_CTX_free(ctx);
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "EVP_MAC_init() failed");
-        return NULL;
-    }
-
-    cln->handler = ngx_http_exports_free_key;
-    cln->data = ctx;
-
-    return ctx;
+    ngx_explicit_memzero(keys->elts, keys->nalloc * keys->size);
 }
 
+
+/* 64 lower-case hexadecimal digits */
 
 static void
-ngx_http_exports_free_key(void *data)
+ngx_http_exports_signature(const exports_hmac_t *key, const u_char *text,
+    size_t len, u_char *signature)
 {
-    EVP_MAC_CTX_free(data);
-}
+    u_char  code[EXPORTS_SHA256_LEN];
 
+    exports_hmac(key, code, text, len);
 
-/* begins anew with the key that it has: nothing is looked up or allocated */
-
-static ngx_int_t
-ngx_http_exports_mac(EVP_MAC_CTX *key, const u_char *text, size_t len,
-    u_char *mac)
-{
-    size_t  n;
-
-    if (EVP_MAC_init(key, NULL, 0, NULL) != 1
-        || EVP_MAC_update(key, text, len) != 1
-        || EVP_MAC_final(key, mac, &n, NGX_HTTP_EXPORTS_MAC_LEN) != 1)
-    {
-        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0, "HMAC-SHA256 failed");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    (void) ngx_hex_dump(signature, code, EXPORTS_SHA256_LEN);
 }
 
 

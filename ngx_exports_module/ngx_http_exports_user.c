@@ -43,7 +43,6 @@ static ngx_buf_t *ngx_http_exports_user_error(ngx_http_request_t *r,
 #define NGX_HTTP_EXPORTS_TO         ",\"to\":"
 #define NGX_HTTP_EXPORTS_DONE       "}}"
 
-#define NGX_HTTP_EXPORTS_EXPIRES    "/download?expires="
 #define NGX_HTTP_EXPORTS_SIGNATURE  "&signature="
 
 /* "?", then the query, then "page=" and a number, in quotes */
@@ -219,9 +218,8 @@ ngx_http_exports_user_length(ngx_http_request_t *r,
 
         if (page->items[i].flags & EXPORTS_RECORD_LINK) {
             len += ua->url.len + 1 + page->items[i].id.len
-                   + sizeof(NGX_HTTP_EXPORTS_EXPIRES
-                            NGX_HTTP_EXPORTS_SIGNATURE)
-                   + NGX_TIME_T_LEN + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
+                   + ua->expiry.len + sizeof(NGX_HTTP_EXPORTS_SIGNATURE)
+                   + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
         }
     }
 
@@ -252,10 +250,6 @@ ngx_http_exports_user_render(ngx_http_request_t *r,
         }
 
         p = ngx_http_exports_user_item(ctx, &page->items[i], p);
-
-        if (p == NULL) {
-            return NULL;
-        }
     }
 
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FIRST);
@@ -290,9 +284,6 @@ ngx_http_exports_user_item(ngx_http_exports_ctx_t *ctx,
     p = ngx_cpymem(p, item->json, item->link_pos);
 
     p = ngx_http_exports_user_link(ctx, item, p);
-    if (p == NULL) {
-        return NULL;
-    }
 
     return ngx_cpymem(p, item->json + item->link_pos,
                       item->json_len - item->link_pos);
@@ -308,6 +299,7 @@ static u_char *
 ngx_http_exports_user_link(ngx_http_exports_ctx_t *ctx,
     const exports_item_t *item, u_char *p)
 {
+    size_t                          len;
     u_char                         *path;
     ngx_http_exports_user_args_t   *ua;
 
@@ -318,17 +310,12 @@ ngx_http_exports_user_link(ngx_http_exports_ctx_t *ctx,
     p = ngx_cpymem(p, ua->url.data, ua->url.len);
     *p++ = '/';
     p = ngx_cpymem(p, item->id.data, item->id.len);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_EXPIRES);
-    p = ngx_sprintf(p, "%T", ua->expires);
+    p = ngx_cpymem(p, ua->expiry.data, ua->expiry.len);
 
-    if (ngx_http_exports_sign(ctx->conf, path, p - path,
-                              p + sizeof(NGX_HTTP_EXPORTS_SIGNATURE) - 1)
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
+    len = p - path;
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_SIGNATURE);
+
+    ngx_http_exports_sign(ctx->conf, path, len, p);
 
     return p + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
 }

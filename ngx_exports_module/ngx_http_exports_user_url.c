@@ -7,11 +7,15 @@
 static ngx_int_t ngx_http_exports_user_base(ngx_http_request_t *r,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *base);
 static size_t ngx_http_exports_user_clean(u_char *dst, const ngx_str_t *src);
+static ngx_int_t ngx_http_exports_user_expiry(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_user_query(ngx_http_request_t *r,
     ngx_http_exports_user_args_t *ua);
 static u_char *ngx_http_exports_user_component(u_char *p,
     const ngx_str_t *value);
 
+
+#define NGX_HTTP_EXPORTS_EXPIRY          "/download?expires="
 
 #define NGX_HTTP_EXPORTS_Q_STATUS        "filter%5Bstatus%5D%5B%5D="
 #define NGX_HTTP_EXPORTS_Q_TYPE          "filter%5Btype%5D%5B%5D="
@@ -25,7 +29,6 @@ ngx_http_exports_user_urls(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
     size_t                          len;
     u_char                         *p;
-    time_t                          quarter;
     ngx_str_t                       base;
     ngx_http_exports_loc_conf_t    *elcf;
     ngx_http_exports_user_args_t   *ua;
@@ -50,11 +53,9 @@ ngx_http_exports_user_urls(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     p += ngx_http_exports_user_clean(p, &base);
     ngx_memcpy(p, elcf->link.data, elcf->link.len);
 
-    /* links of one quarter of their life are the same, and so is the page */
-
-    quarter = elcf->link_ttl / 4;
-    ua->expires = (time_t) (ctx->now / 1000000) + elcf->link_ttl;
-    ua->expires = (ua->expires + quarter - 1) / quarter * quarter;
+    if (ngx_http_exports_user_expiry(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_exports_user_query(r, ua);
 }
@@ -149,6 +150,36 @@ ngx_http_exports_user_clean(u_char *dst, const ngx_str_t *src)
     }
 
     return len;
+}
+
+
+/* links of one quarter of their life are the same, and so is the page */
+
+static ngx_int_t
+ngx_http_exports_user_expiry(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    time_t                          ttl, quarter;
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+    ttl = ctx->conf->link_ttl;
+
+    quarter = ttl / 4;
+    ua->expires = (time_t) (ctx->now / 1000000) + ttl;
+    ua->expires = (ua->expires + quarter - 1) / quarter * quarter;
+
+    ua->expiry.data = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_EXPORTS_EXPIRY)
+                                           + NGX_TIME_T_LEN);
+    if (ua->expiry.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ua->expiry.len = ngx_sprintf(ua->expiry.data, NGX_HTTP_EXPORTS_EXPIRY "%T",
+                                 ua->expires)
+                     - ua->expiry.data;
+
+    return NGX_OK;
 }
 
 

@@ -7,6 +7,7 @@
 #include "fixture.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 
 #include "exports_digest.h"
@@ -100,6 +101,56 @@ parts(void)
 }
 
 
+/* RFC 4231, test case 2 */
+
+static void
+code_vector(void)
+{
+    uint8_t         code[EXPORTS_SHA256_LEN], want[EXPORTS_SHA256_LEN];
+    exports_hmac_t  hmac;
+
+    must(exports_unhex(want, EXPORTS_SHA256_LEN,
+                       "5bdcc146bf60754e6a042426089575c7"
+                       "5a003f089d2739839dec58b964ec3843") == 0, "hex");
+
+    exports_hmac_key(&hmac, "Jefe", 4);
+    exports_hmac(&hmac, code, "what do ya want for nothing?", 28);
+    is_mem(code, sizeof(code), want, sizeof(want), "a code");
+
+    exports_hmac(&hmac, code, "what do ya want for nothing?", 28);
+    is_mem(code, sizeof(code), want, sizeof(want), "and again");
+}
+
+
+/* keys shorter, as long and longer than a block, texts around blocks */
+
+static void
+codes(void)
+{
+    size_t          len, key_len;
+    uint8_t         key[200], data[300], a[EXPORTS_SHA256_LEN];
+    uint8_t         b[EXPORTS_SHA256_LEN];
+    unsigned        n;
+    exports_hmac_t  hmac;
+
+    for (key_len = 0; key_len < sizeof(key); key_len++) {
+        random_bytes(key, sizeof(key));
+        exports_hmac_key(&hmac, key, key_len);
+
+        for (len = key_len % 7; len < sizeof(data); len += 7) {
+            random_bytes(data, len);
+            exports_hmac(&hmac, a, data, len);
+            check(HMAC(EVP_sha256(), key, (int) key_len, data, len, b, &n)
+                      != NULL
+                  && memcmp(a, b, sizeof(a)) == 0,
+                  "a key of %zu bytes, a text of %zu", key_len, len);
+        }
+    }
+
+    checked("codes of all lengths");
+}
+
+
 /* each thread has its own context */
 
 static void *
@@ -152,6 +203,8 @@ main(void)
     vectors();
     lengths();
     parts();
+    code_vector();
+    codes();
     threads();
 
     return done_testing();
