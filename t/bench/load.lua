@@ -24,8 +24,9 @@ function done(summary, latency)
    local e = summary.errors
 
    io.write(string.format(
-      "done requests=%d us=%d bytes=%d refused=%d failed=%d p50=%d p99=%d\n",
+      "done requests=%d us=%d bytes=%d refused=%d failed=%d p50=%d p99=%d "
+      .. "max=%d\n",
       summary.requests, summary.duration, summary.bytes, e.status,
       e.connect + e.read + e.write + e.timeout,
-      latency:percentile(50), latency:percentile(99)))
+      latency:percentile(50), latency:percentile(99), latency.max))
 end

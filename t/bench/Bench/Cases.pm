@@ -4,8 +4,14 @@ package Bench::Cases;
 #
 #   name, title
 #   import       the set of manifests
-#   aim          the least rate that it should have
+#   aim, stretch the least rates that it should have
 #   times        [how often at the most; it takes long]
+#
+# or single changes, each in a commit of its own,
+#
+#   name, title
+#   change       the set of manifests
+#   aim          the least part of LMDB's own rate that it should have
 #
 # or requests, sent to several servers in turn:
 #
@@ -13,286 +19,238 @@ package Bench::Cases;
 #   data         the set of manifests
 #   servers      names of %SERVERS; the first is ours
 #   base         the one that the others are divided by
-#   aim          [the greatest ratio of CPU times that ours should have]
+#   aims         [server, by which it is divided, the greatest ratio of CPU
+#                times that it should have, and a better one], ...
+#   longest      [the longest CPU time of a request that there should be, ms]
 #   requests     makes the list of requests out of the set; more than one are
 #                sent in this order, again and again
-#
-# A request is { uri, headers, want }; want is what the page must hold.
+#   reference    [title and requests of the server "reference": ours, asked
+#                for something else]
+#   status       [of all answers, if not 200]
+#   conditional  [each request is sent with the ETag of its answer]
+#   writer       [another process changes a manifest of the project each
+#                second, one that is on no page]
+#   growth       [row and column of this case in the table of growth]
+#   slow         [not measured by --quick]
 
 use warnings;
 use strict;
 
-use JSON::PP ();
-
 use Exporter 'import';
 
-our @EXPORT_OK = qw(@CASES %SERVERS file_request check_page);
-
-
-# conf: the body of a server block, out of the case, which has by then the
-# store and the directory of the files that hold our answers.  request: what
-# this server is sent in the place of a request; default: the same.
-our %SERVERS = (
-    exports => {
-        title => 'ngx_exports',
-        conf => sub { _exports($_[0]) },
-    },
-
-    static => {
-        title => 'nginx, static file',
-        conf => sub { _static($_[0], 'off') },
-        request => \&file_request,
-    },
-
-    # the noise: the same thing measured twice
-    static_again => {
-        title => 'the same again (A/A)',
-        conf => sub { _static($_[0], 'off') },
-        request => \&file_request,
-    },
-
-    sendfile => {
-        title => 'nginx, static file, sendfile',
-        conf => sub { _static($_[0], 'on') },
-        request => \&file_request,
-    },
+use Bench::Requests qw(
+    page middle_page random_pages user_page deep_user_page unauthorized
 );
 
-sub _exports {
-    my ($case) = @_;
-    my $user = -e "$case->{store}.key" ? <<"END" : '';
-
-        location /api/v3/exports {
-            exports_api user;
-            exports_link_key_file $case->{store}.key;
-            exports_base_url http://127.0.0.1;
-        }
-END
-
-    return <<"END";
-        exports_store $case->{store};
-
-        location /projects/ {
-            exports_api project;
-        }
-$user
-END
-}
-
-sub _static {
-    my ($case, $sendfile) = @_;
-
-    return <<"END";
-        root $case->{www};
-
-        location / {
-            sendfile $sendfile;
-        }
-END
-}
+our @EXPORT_OK = qw(@CASES);
 
 
-my @PAGE = (servers => [qw(exports static static_again sendfile)],
+my %SIZES = ('10k' => '10,000', '1m' => '1,000,000', '10m' => '10,000,000');
+
+my @PAGE = (servers => [qw(exports cached static static_again sendfile lua)],
             base => 'static');
+my @FILE_AIMS = (aims => [[qw(exports static 1.2 1.05)],
+                          [qw(cached static 1 0.9)]]);
+my @RETURN = (servers => [qw(exports cached return lua)], base => 'return',
+              aims => [[qw(exports return 1.25 1.1)],
+                       [qw(cached return 1.25 1.1)]]);
+my @USER = (servers => [qw(exports cached static sendfile lua)],
+            base => 'static',
+            aims => [[qw(exports static 2.5 1.5)],
+                     [qw(cached static 1.1 0.9)]]);
+my @REFERENCE = (servers => [qw(exports cached reference lua)],
+                 base => 'reference');
+my @GZIP = (servers => [qw(gzip gzip_cached exports gzip_filter)],
+            base => 'exports');
+
+my @SIGNED = (status => [qw(ready failed)], type => ['invoices']);
+my @TYPES = map { sprintf 'type_%02d', $_ } 1 .. 15;
+my @UNION = (status => [qw(ready pending failed cancelled)],
+             type => ['invoices', @TYPES]);
+
+
+sub first_page {
+    my ($size, $status) = @_;
+
+    return {
+        name => "page-$size" . ($status eq 'all' ? '-all' : ''),
+        title => "$status, 50 of a project of $SIZES{$size}",
+        data => "one-$size", growth => ["first page, $status", $size],
+        requests => sub { page($_[0], 0, status => $status, limit => 50) },
+        @PAGE, @FILE_AIMS, slow => $size eq '10m',
+    };
+}
+
+sub deep_page {
+    my ($size, $status, $writer) = @_;
+    my $offset = $SIZES{$size} =~ s/^10/5/r =~ s/^1/500/r =~ s/,000$//r;
+    my $name = "deep-$size" . ($status eq 'all' ? '-all' : '');
+
+    return {
+        name => $name . ($writer ? '-commits' : ''),
+        title => "$status, 50 from the middle of a project of $SIZES{$size}"
+                 . ($writer ? ', a commit a second to it' : ''),
+        data => "one-$size",
+        requests => sub { middle_page($_[0], $status) },
+        reference => ['our first page',
+            sub { page($_[0], 0, status => $status, limit => 50) }],
+        @REFERENCE, aims => [[qw(exports reference 1.3 1.1)],
+                             [qw(cached reference 1.3 1.1)]],
+        longest => 2, slow => $size eq '10m',
+        $writer ? (writer => 1)
+                : (growth => ["from the middle, $status", $size]),
+    };
+}
 
 our @CASES = (
-    {
-        name => 'page-10k',
-        title => 'status=ready&limit=50 of a project of 10,000',
-        data => 'one-10k',
-        requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
-        @PAGE, aim => 1.35,
-    },
-    {
-        name => 'page-1m',
-        title => 'status=ready&limit=50 of a project of 1,000,000',
-        data => 'one-1m',
-        requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
-        @PAGE, aim => 1.35,
-    },
+    (map { first_page($_, 'ready'), first_page($_, 'all') } qw(10k 1m 10m)),
     {
         name => 'random',
-        title => 'status=ready&limit=50 of random projects, tokens and '
-                 . 'offsets among 1,000 projects of 1,000',
+        title => 'ready, 50 of random projects, tokens and offsets, 1,000 '
+                 . 'projects of 1,000',
         data => 'many',
-        requests => sub { random_pages($_[0], 4_000) },
-        @PAGE,
+        requests => sub { random_pages($_[0], 4 * $_[0]->projects) },
+        @PAGE, aims => [[qw(exports static 1.3)], [qw(cached static 1.3)]],
     },
     {
-        name => 'user-signed',
-        title => '25 of 1,000,000 of a user: two statuses, one type, links',
-        data => 'user-1m',
-        requests => sub { user_page($_[0], 0, 25,
-                          status => [qw(ready failed)], type => ['invoices']) },
-        @PAGE, aim => 4,
+        name => 'page-500',
+        title => 'ready, 500 of a project of 1,000,000',
+        data => 'one-1m',
+        requests => sub { page($_[0], 0, status => 'ready', limit => 500) },
+        @PAGE, aims => [[qw(exports static 1 0.7)],
+                        [qw(cached static 1 0.7)]],
     },
     {
-        name => 'user-unsigned',
-        title => 'the same without links: none is ready',
-        data => 'user-1m',
-        requests => sub { user_page($_[0], 0, 25,
-                          status => [qw(pending failed)],
-                          type => ['invoices']) },
-        @PAGE, aim => 2,
+        name => 'empty',
+        title => 'a project without exports',
+        data => 'one-1m',
+        requests => sub { page($_[0], $_[0]->projects, status => 'ready',
+                               limit => 50) },
+        @RETURN,
     },
     {
-        name => 'user-nothing',
-        title => 'a filter that nothing of 1,000,000 matches',
-        data => 'user-1m',
-        requests => sub { user_page($_[0], 0, 0,
-                          status => [qw(ready failed)], type => ['none']) },
-        @PAGE,
-    },
-    {
-        name => 'user-empty',
+        name => 'empty-user',
         title => 'a user without exports',
         data => 'user-1m',
-        requests => sub { user_page($_[0], 1, 0) },
-        @PAGE,
+        requests => sub { user_page($_[0], 1, 0, 1) },
+        @RETURN,
     },
+    {
+        name => 'unauthorized',
+        title => '401, an unknown token',
+        data => 'one-1m', status => 401,
+        requests => \&unauthorized,
+        @RETURN,
+    },
+    {
+        name => 'not-modified',
+        title => '304, If-None-Match with the ETag',
+        data => 'one-1m', conditional => 1,
+        requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
+        @RETURN,
+    },
+
+    deep_page('10k', 'all'),
+    (map { my $writer = $_;
+           map { my $size = $_;
+                 map { deep_page($size, $_, $writer) } qw(ready all)
+               } qw(1m 10m)
+         } 0, 1),
+
+    {
+        name => 'user',
+        title => '25 of 1,000,000 of a user: two statuses, one type, links',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 25, 1, @SIGNED) },
+        @USER,
+    },
+    {
+        name => 'user-deep',
+        title => 'the same, page 10,000',
+        data => 'user-1m', longest => 2,
+        requests => sub { deep_user_page($_[0], 10_000, @SIGNED) },
+        @USER,
+    },
+    {
+        name => 'union',
+        title => 'a user, union of 64 lists',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 25, 1, @UNION) },
+        reference => ['one list', sub {
+            user_page($_[0], 0, 25, 1, status => ['ready'],
+                      type => ['invoices']) }],
+        @REFERENCE, aims => [[qw(exports reference 3)],
+                             [qw(cached reference 3)]],
+    },
+    {
+        name => 'union-deep',
+        title => 'the same, page 1,000',
+        data => 'user-1m', longest => 2,
+        requests => sub { deep_user_page($_[0], 1000, @UNION) },
+        reference => ['one list', sub {
+            deep_user_page($_[0], 1000, status => ['ready'],
+                           type => ['invoices']) }],
+        @REFERENCE, aims => [[qw(exports reference 3)],
+                             [qw(cached reference 3)]],
+    },
+    {
+        name => 'nothing',
+        title => 'a user, two lists, nothing of 1,000,000 matches',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 0, 1,
+                          status => [qw(ready failed)], type => ['none']) },
+        reference => ['an empty list', sub { user_page($_[0], 1, 0, 1) }],
+        @REFERENCE, aims => [[qw(exports reference 1.3)],
+                             [qw(cached reference 1.3)]],
+    },
+    {
+        name => 'nothing-64',
+        title => 'a user, 64 lists, nothing of 1,000,000 matches',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 0, 1,
+                          status => [qw(ready pending failed cancelled)],
+                          type => [map { "none_$_" } 1 .. 16]) },
+        reference => ['an empty list', sub { user_page($_[0], 1, 0, 1) }],
+        @REFERENCE, aims => [[qw(exports reference 1.3)],
+                             [qw(cached reference 1.3)]],
+    },
+    {
+        name => 'gzip',
+        title => 'ready, 50 of a project of 1,000,000, gzip',
+        data => 'one-1m',
+        requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
+        @GZIP, aims => [[qw(gzip exports 1.2)], [qw(gzip_cached exports 1.2)],
+                        [qw(gzip gzip_filter 0.25)],
+                        [qw(gzip_cached gzip_filter 0.25)]],
+    },
+    {
+        name => 'gzip-commits',
+        title => 'the same, a commit a second to the project',
+        data => 'one-1m', writer => 1,
+        requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
+        @GZIP, aims => [[qw(gzip exports 1.5)], [qw(gzip_cached exports 1.5)]],
+    },
+
     {
         name => 'import-1m',
         title => 'one project',
-        import => 'one-1m', aim => 45_000,
+        import => 'one-1m', aim => 80_000, stretch => 120_000,
     },
     {
         name => 'import-many',
         title => '1,000 projects',
-        import => 'many', aim => 45_000, times => 1,
+        import => 'many', aim => 80_000, stretch => 120_000, times => 1,
+    },
+    {
+        name => 'import-user',
+        title => 'one user',
+        import => 'user-1m', aim => 30_000, stretch => 60_000,
+    },
+    {
+        name => 'change',
+        title => 'status of one of 1,000,000 manifests of a project',
+        change => 'one-1m', aim => 0.9,
     },
 );
-
-
-# ---- requests --------------------------------------------------------------
-
-# a file for each query, of a name of that length
-sub file_request {
-    my ($request) = @_;
-    return { %$request, uri => $request->{uri} =~ tr/?%/,_/r };
-}
-
-# page(set, number of the project, status => ..., limit => ..., offset => ...)
-sub page {
-    my ($data, $i, %args) = @_;
-    my $project = $data->project($i);
-    my $total = ($args{status} // '') eq 'ready' ? $data->ready($i)
-                                                 : $data->size;
-    my $offset = $args{offset} // 0;
-    my $left = $total > $offset ? $total - $offset : 0;
-    my $query = join '&', map { "$_=$args{$_}" }
-                          grep { defined $args{$_} } qw(status limit offset);
-
-    return {
-        uri => "/projects/$project/exports" . ($query ne '' ? "?$query" : ''),
-        headers => { Authorization => 'Bearer ' . $data->token($i) },
-        want => {
-            total => $total, limit => $args{limit}, offset => $offset,
-            items => $left < $args{limit} ? $left : $args{limit},
-            status => $args{status}, project => $project,
-        },
-    };
-}
-
-# user_page(set, number of the user, items, filter => [values], ...)
-sub user_page {
-    my ($data, $i, $items, %filters) = @_;
-    my $query = join '&', map {
-        my $filter = $_;
-        map { "filter%5B$filter%5D%5B%5D=$_" } @{ $filters{$filter} };
-    } sort keys %filters;
-
-    return {
-        uri => '/api/v3/exports' . ($query ne '' ? "?$query" : ''),
-        headers => { Authorization => 'Bearer ' . $data->token($i) },
-        want => { user => 1, items => $items, filters => \%filters },
-    };
-}
-
-# Full pages anywhere in any project, all projects among them.
-sub random_pages {
-    my ($data, $n) = @_;
-    my @pages;
-
-    srand 4711;
-
-    for my $k (0 .. $n - 1) {
-        my $i = $k < $data->projects ? $k : int rand $data->projects;
-        my $offset = int rand $data->ready($i) - 50 + 1;
-
-        push @pages, page($data, $i, status => 'ready', limit => 50,
-                          offset => $offset);
-    }
-
-    for my $i (reverse 1 .. $#pages) {
-        my $j = int rand $i + 1;
-        @pages[$i, $j] = @pages[$j, $i];
-    }
-
-    return @pages;
-}
-
-
-# ---- answers ---------------------------------------------------------------
-
-# Dies unless the answer of HTTP::Tiny is that page; thoroughly: also parses
-# it, which takes much longer than to get it.
-sub check_page {
-    my ($answer, $request, $thoroughly) = @_;
-    my ($want, $body) = ($request->{want}, $answer->{content});
-    my $fault = '';
-
-    return check_user_page($answer, $request) if $want->{user};
-
-    if ($answer->{status} != 200) {
-        $fault = "status $answer->{status}";
-
-    } elsif ($body !~ /"total":$want->{total},"limit":$want->{limit},
-                       "offset":$want->{offset}\},"error":null/x
-             || (() = $body =~ /"download_url":"/g) != $want->{items})
-    {
-        $fault = 'not the page';
-
-    } elsif ($thoroughly) {
-        my $list = eval { JSON::PP->new->utf8->decode($body) }
-            or die "$request->{uri}: not JSON: $@";
-        my $before;
-
-        for (@{ $list->{data}{exports} }) {
-            $fault = "item of another project: $_->{project}"
-                if $_->{project} ne $want->{project};
-            $fault = "item of another status: $_->{status}"
-                if defined $want->{status} && $_->{status} ne $want->{status};
-            $fault = "order: $_->{created_at} follows $before"
-                if defined $before && $_->{created_at} gt $before;
-            $before = $_->{created_at};
-        }
-    }
-
-    die "$request->{uri}: $fault:\n" . substr($body, 0, 400) . " ...\n"
-        . substr($body, -200) . "\n"
-        if $fault ne '';
-}
-
-sub check_user_page {
-    my ($answer, $request) = @_;
-    my $want = $request->{want};
-    my $list = eval { JSON::PP->new->utf8->decode($answer->{content}) };
-    my @items = $list ? @{ $list->{data} } : ();
-    my $filters = $want->{filters};
-
-    my @wrong = grep {
-        my $item = $_;
-        grep { my $field = $_;
-               !grep { $item->{$field} eq $_ } @{ $filters->{$field} } }
-             keys %$filters;
-    } @items;
-
-    push @wrong, grep { defined $_->{download_url} != ($_->{status} eq 'ready') }
-                 @items;
-
-    die "$request->{uri}: not the page:\n" . substr($answer->{content}, 0, 400)
-        . "\n"
-        if $answer->{status} != 200 || @items != $want->{items} || @wrong;
-}
 
 1;

@@ -2,6 +2,8 @@ package Bench::Data;
 
 # Manifests out of a seed, and the stores made of them.  Both stay in the
 # directory of the benchmarks and are made anew when what decides them changes.
+# The manifests of the largest set are not kept: they go to the import as they
+# are made.
 
 use warnings;
 use strict;
@@ -11,7 +13,7 @@ use POSIX ();
 
 use Bench::Util qw(
     say_progress commas read_file write_file make_dir remove_dir json
-    json_text execute
+    json_text execute execute_fed
 );
 
 my $SEED = 20260602;
@@ -23,15 +25,17 @@ my $SPAN = 730 * 86_400;
 
 my $READY = 0.9;
 
-# name => projects, manifests of each
+# name => projects, manifests of each, and the same to try things out
 my %SETS = (
-    'one-10k' => [1, 10_000],
-    'one-1m' => [1, 1_000_000],
-    'many' => [1000, 1000],
+    'one-10k' => [1, 10_000, 1, 1000],
+    'one-1m' => [1, 1_000_000, 1, 20_000],
+    'one-10m' => [1, 10_000_000, 1, 40_000],
+    'many' => [1000, 1000, 20, 100],
 );
+my %STREAMED = ('one-10m' => 1);
 
 # longer than any import should take
-my $BOUND = 1800;
+my $BOUND = 3600;
 
 my @TABLES = qw(
     contacts orders invoices order_lines customers payments shipments
@@ -51,14 +55,15 @@ my %FORMATS = (
 );
 
 
-# new(directory, exportsctl, name of the set)
+# new(directory, exportsctl, name of the set, whether it is to be tiny)
 sub new {
-    my ($class, $dir, $ctl, $name) = @_;
-    my ($projects, $each) = @{ $SETS{$name} };
+    my ($class, $dir, $ctl, $name, $tiny) = @_;
+    my ($projects, $each) = @{ $SETS{$name} }[$tiny ? (2, 3) : (0, 1)];
 
     return bless {
         name => $name, ctl => $ctl, dir => "$dir/$name",
         projects => $projects, each => $each, imports => [],
+        streamed => $STREAMED{$name},
     }, $class;
 }
 
@@ -78,8 +83,33 @@ sub token {
     return 'pat_' . substr sha256_hex("$SEED $self->{name} $i"), 0, 40;
 }
 
-# how many manifests of a project are ready
-sub ready { $_[0]{ready}[$_[1]] }
+# how many manifests of a project have that status; the project behind the
+# last has none
+sub total {
+    my ($self, $i, $status) = @_;
+
+    return 0 if $i >= $self->{projects};
+    return $self->{each} if $status eq 'all';
+
+    $self->{counts} //= json(read_file("$self->{dir}/counts.json"));
+    my $ready = $self->{counts}[$i];
+
+    return $status eq 'ready' ? $ready : $self->{each} - $ready;
+}
+
+# the oldest of all, as text
+sub oldest { read_file("$_[0]{dir}/oldest.json") }
+
+# bytes of the store, and manifests in it
+sub store_size {
+    my ($self) = @_;
+    my (undef, $text) = execute($BOUND, $self->{ctl}, 'stat', '--json',
+                                $self->store);
+    my $stat = json($text);
+
+    return ($stat->{page_size} * ($stat->{pages_used} - $stat->{pages_free}),
+            $stat->{entries}{manifests});
+}
 
 # seconds that imports into fresh stores took in this run
 sub imports { @{ $_[0]{imports} } }
@@ -107,16 +137,22 @@ sub generate {
 
     if ((read_file($made) // '') ne $parameters) {
         say_progress("$self->{name}: writing ", commas($self->count),
-                     ' manifests');
+                     ' manifests') if !$self->{streamed};
 
         remove_dir($self->{dir});
         make_dir($self->{dir});
         $self->_write_tokens;
-        $self->_write_manifests;
+        $self->_write_file if !$self->{streamed};
         write_file($made, $parameters);
     }
+}
 
-    $self->{ready} = json(read_file("$self->{dir}/ready.json"));
+sub _write_file {
+    my ($self) = @_;
+
+    open my $out, '>:raw', $self->file or die $self->file . ": $!\n";
+    $self->_write_manifests($out);
+    close $out or die $self->file . ": $!\n";
 }
 
 sub _write_tokens {
@@ -125,19 +161,17 @@ sub _write_tokens {
     write_file("$self->{dir}/tokens.ndjson", join '', map {
         sprintf qq({"sha256":"%s","project":"%s"}\n),
                 sha256_hex($self->token($_)), $self->project($_)
-    } 0 .. $self->{projects} - 1);
+    } 0 .. $self->{projects});
 }
 
 # As a service would dump them: oldest first, projects as they come.
 sub _write_manifests {
-    my ($self) = @_;
+    my ($self, $out) = @_;
     my $last = $self->{projects} - 1;
     my @projects = map { $self->project($_) } 0 .. $last;
     my @ready = (0) x @projects;
     my $step = $SPAN * 1e6 / $self->count;
     my $n = 0;
-
-    open my $out, '>:raw', $self->file or die $self->file . ": $!\n";
 
     srand $SEED + $self->count + $self->{projects};
 
@@ -154,16 +188,30 @@ sub _write_manifests {
             my $is_ready = rand() < $READY;
 
             $ready[$i]++ if $is_ready;
-            print $out _manifest($projects[$i], $at, $is_ready);
+            my $manifest = _manifest($projects[$i], $at, $is_ready);
+
+            print $out $manifest or die "manifests: $!\n";
+            write_file("$self->{dir}/oldest.json", $manifest) if $n == 1;
         }
     }
 
-    close $out or die $self->file . ": $!\n";
-
-    write_file("$self->{dir}/ready.json", json_text(\@ready));
+    write_file("$self->{dir}/counts.json", json_text(\@ready));
 }
 
-sub _stamp { POSIX::strftime('%Y-%m-%dT%H:%M:%S', gmtime $_[0]) }
+# days and times of the day are few
+my (%days, @clocks);
+
+sub _stamp {
+    my ($second) = @_;
+    my $day = int $second / 86_400;
+    my $rest = $second % 86_400;
+
+    $days{$day} //= POSIX::strftime('%Y-%m-%dT', gmtime $second);
+    $clocks[$rest] //= sprintf '%02d:%02d:%02d', $rest / 3600,
+                               $rest / 60 % 60, $rest % 60;
+
+    return $days{$day} . $clocks[$rest];
+}
 
 # one line; about 490 bytes when it is sent
 sub _manifest {
@@ -204,17 +252,20 @@ sub _manifest {
 # it, from the start of the process to its end.
 sub import_into {
     my ($self, $store) = @_;
-    my $file = $self->file;
+    my @import = ($self->{ctl}, 'import', $store);
 
     remove_dir($store);
     execute($BOUND, $self->{ctl}, 'init', $store);
 
     # neither the reading of the file nor what was written before is to count
 
-    $self->_warm_file;
+    $self->_warm_file if !$self->{streamed};
     execute($BOUND, 'sync');
 
-    my ($seconds) = execute($BOUND, $self->{ctl}, 'import', $store, $file);
+    my ($seconds) = $self->{streamed}
+        ? execute_fed($BOUND, sub { $self->_write_manifests($_[0]) }, @import,
+                      '-')
+        : execute($BOUND, @import, $self->file);
 
     my (undef, $text) = execute($BOUND, $self->{ctl}, 'stat', '--json',
                                 $store);
@@ -250,6 +301,25 @@ sub build {
     execute($BOUND, $self->{ctl}, 'token', 'import', $self->store,
             "$self->{dir}/tokens.ndjson");
     write_file($made, $parameters);
+}
+
+# Lines that change one manifest each, its status: others for each round.
+sub changes {
+    my ($self, $n, $round) = @_;
+    my $step = int $self->count / $n;
+    my @lines;
+
+    open my $fh, '<:raw', $self->file or die $self->file . ": $!\n";
+
+    while (<$fh>) {
+        next if ($. + 7919 * $round) % $step || @lines == $n;
+
+        s/"status":"(\w+)"/'"status":"' . ($1 eq 'ready' ? 'not_found'
+                                                        : 'ready') . '"'/e;
+        push @lines, $_;
+    }
+
+    return @lines;
 }
 
 # Imports once more, into a store that is thrown away.

@@ -42,7 +42,8 @@ sub _cpu_of_children {
     return $user + $system;
 }
 
-sub _text {
+# a request, byte for byte
+sub text_of {
     my ($request) = @_;
     my $headers = $request->{headers};
 
@@ -56,7 +57,7 @@ sub _file { "$_[0]{dir}/" . $_[1] =~ tr{/}{.}r }
 # What a server of nginx is to be sent.
 sub prepare {
     my ($self, $server, @requests) = @_;
-    write_file($self->_file($server), join '', map { _text($_) } @requests);
+    write_file($self->_file($server), join '', map { text_of($_) } @requests);
 }
 
 sub command {
@@ -108,7 +109,7 @@ sub measure {
         cpu => $cpu / $n / 1e3,
         busy => $cpu / $done{us} / 1e3,
         others => $others > 0 ? $others / $elapsed : 0,
-        p50 => $done{p50}, p99 => $done{p99},
+        p50 => $done{p50}, p99 => $done{p99}, max => $done{max},
     };
 }
 

@@ -1,7 +1,7 @@
 package Bench::Nginx;
 
 # One nginx: a master and a worker that is bound to a CPU, with a server block
-# for each thing to measure, so that all are measured in the same process.
+# for each thing to measure.
 
 use warnings;
 use strict;
@@ -14,14 +14,15 @@ use Bench::Util qw(read_file write_file make_dir wait_for);
 # what is started here must not outlive us
 my %running;
 
-# new(directory, nginx, its globals, CPU of the worker or undef)
+# new(directory, nginx, CPU of the worker or undef, globals, directives of
+# http)
 sub new {
-    my ($class, $dir, $nginx, $globals, $cpu) = @_;
+    my ($class, $dir, $nginx, $cpu, $globals, $http) = @_;
 
     make_dir($dir);
 
-    return bless { dir => $dir, nginx => $nginx, globals => $globals,
-                   cpu => $cpu }, $class;
+    return bless { dir => $dir, nginx => $nginx, cpu => $cpu,
+                   globals => $globals, http => $http }, $class;
 }
 
 sub worker { $_[0]{worker} }
@@ -95,9 +96,7 @@ http {
     keepalive_requests 1000000000;
     default_type application/json;
 
-    open_file_cache max=8000 inactive=1h;
-    open_file_cache_valid 1h;
-
+$self->{http}
     client_body_temp_path $dir/client_body;
     proxy_temp_path $dir/proxy;
     fastcgi_temp_path $dir/fastcgi;
@@ -156,7 +155,7 @@ sub _log {
 # Dies of whatever nginx had to complain of.
 sub check {
     my ($self) = @_;
-    my $log = $self->_log;
+    my $log = $self->_log =~ s/^.*a LuaJIT version which is not OpenRe.*\n//mgr;
 
     die "nginx logged:\n$log" if $log =~ /\S/;
     die "nginx's worker is gone\n" if !kill 0, $self->{worker};
@@ -170,6 +169,26 @@ sub cpu_time {
                . "kernel does not count\n";
 
     return (split ' ', $text)[0];
+}
+
+# whether the worker waits for something to do
+sub sleeps {
+    my ($self) = @_;
+    my $text = read_file("/proc/$self->{worker}/stat")
+        // die "nginx's worker is gone\n";
+
+    return $text =~ /\) S /;
+}
+
+# bytes of memory that are of no file: the worker's own, and nginx's zones
+sub anonymous {
+    my ($self) = @_;
+    my %kilobytes = (read_file("/proc/$self->{worker}/status") // '')
+                        =~ /^Rss(Anon|Shmem):\s*(\d+) kB/mg;
+
+    die "no RssAnon of nginx's worker\n" if !defined $kilobytes{Anon};
+
+    return ($kilobytes{Anon} + $kilobytes{Shmem}) * 1024;
 }
 
 sub stop {

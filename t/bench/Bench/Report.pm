@@ -6,28 +6,38 @@ use warnings;
 use strict;
 
 use Exporter 'import';
-use List::Util qw(max min);
+use List::Util qw(max);
+use POSIX ();
 
 use Bench::Util qw(commas);
 
-our @EXPORT_OK = qw(median ratios text_table markdown_table spread);
+our @EXPORT_OK = qw(median ratios text_table markdown_table spread number);
 
 
-sub median {
-    my @sorted = sort { $a <=> $b } @_;
-    my $n = @sorted;
+sub median { return _quantile(0.5, @_) }
 
-    return $n % 2 ? $sorted[$n / 2]
-                  : ($sorted[$n / 2 - 1] + $sorted[$n / 2]) / 2;
+sub _quantile {
+    my ($q, @values) = @_;
+    my @sorted = sort { $a <=> $b } @values;
+    my $at = $q * $#sorted;
+    my $low = POSIX::floor($at);
+    my $high = POSIX::ceil($at);
+
+    return $sorted[$low] + ($sorted[$high] - $sorted[$low]) * ($at - $low);
 }
 
-# median (min-max)
+sub number {
+    my ($digits, $value) = @_;
+    return commas(sprintf "%.${digits}f", $value);
+}
+
+# median (first quartile-third quartile)
 sub spread {
     my ($digits, @values) = @_;
-    my ($median, $min, $max) = map { commas(sprintf "%.${digits}f", $_) }
-                               median(@values), min(@values), max(@values);
+    my ($median, $low, $high) = map { number($digits, _quantile($_, @values)) }
+                                0.5, 0.25, 0.75;
 
-    return @values > 1 ? "$median ($min-$max)" : $median;
+    return @values > 1 ? "$median ($low-$high)" : $median;
 }
 
 # of each round by itself: what disturbs a round disturbs both

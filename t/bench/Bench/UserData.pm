@@ -11,25 +11,41 @@ use parent 'Bench::Data';
 
 use Digest::SHA qw(sha256_hex);
 
-use Bench::Util qw(write_file json_text);
+use Bench::Util qw(write_file read_file json json_text);
 
 my @STATUSES = (('ready') x 6, qw(pending processing failed cancelled));
-my @TYPES = qw(charge_sessions meter_values invoices locations);
+
+# half of all are of one type
+my @TYPES = (('invoices') x 15, map { sprintf 'type_%02d', $_ } 1 .. 15);
 
 my $BEGIN = 1_717_200_000;
 my $SPAN = 730 * 86_400;
 
 
 sub new {
-    my ($class, $dir, $ctl, $name) = @_;
+    my ($class, $dir, $ctl, $name, $tiny) = @_;
 
     return bless {
         name => $name, ctl => $ctl, dir => "$dir/$name",
-        projects => 2, each => 1_000_000, imports => [],
+        projects => 2, each => $tiny ? 20_000 : 1_000_000, imports => [],
     }, $class;
 }
 
 sub count { $_[0]{each} }
+
+# how many of the first user's have one of the statuses and one of the types
+sub matches {
+    my ($self, %filters) = @_;
+    my $sum = 0;
+
+    $self->{counts} //= json(read_file("$self->{dir}/counts.json"));
+
+    for my $status (@{ $filters{status} }) {
+        $sum += $self->{counts}{"$status $_"} // 0 for @{ $filters{type} };
+    }
+
+    return $sum;
+}
 
 # the key that links are signed with lies beside the store
 sub build {
@@ -52,10 +68,9 @@ sub _write_tokens {
 }
 
 sub _write_manifests {
-    my ($self) = @_;
+    my ($self, $out) = @_;
     my $step = $SPAN / $self->{each};
-
-    open my $out, '>:raw', $self->file or die $self->file . ": $!\n";
+    my %counts;
 
     srand 4711;
 
@@ -64,6 +79,8 @@ sub _write_manifests {
         my $at = Bench::Data::_stamp($BEGIN + int $n * $step);
         my $done = $status eq 'ready';
         my $type = $TYPES[rand @TYPES];
+
+        $counts{"$status $type"}++;
 
         printf $out '{"uuid":"%08x-0000-7000-8000-%012x","user":1,'
             . '"type":"%s","status":"%s","filename":%s,"file_size":%s,'
@@ -76,9 +93,7 @@ sub _write_manifests {
             $done ? qq("${at}Z") : 'null', $n % 50, $n % 50;
     }
 
-    close $out or die $self->file . ": $!\n";
-
-    write_file("$self->{dir}/ready.json", json_text([0, 0]));
+    write_file("$self->{dir}/counts.json", json_text(\%counts));
 }
 
 1;

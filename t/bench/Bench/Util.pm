@@ -13,7 +13,7 @@ use Time::HiRes ();
 
 our @EXPORT_OK = qw(
     say_progress commas read_file write_file make_dir remove_dir
-    json json_text execute wait_for output_of
+    json json_text execute execute_fed wait_for output_of
 );
 
 # a command must not outlive us
@@ -83,17 +83,23 @@ sub wait_for (&$) {
 
 # Runs a command to its end: (seconds, stdout); dies with what it says when it
 # fails or takes longer than the bound.
-sub execute {
-    my ($bound, @command) = @_;
+sub execute { execute_fed(shift, undef, @_) }
+
+# The same, with what the function writes to its parameter as stdin.
+sub execute_fed {
+    my ($bound, $feed, @command) = @_;
 
     pipe my $read, my $write or die "pipe: $!\n";
 
     my $start = Time::HiRes::time();
+    my $feeder;
+    my $stdin = $feed ? _feeder($feed, \$feeder) : undef;
     my $pid = fork // die "fork: $!\n";
 
     if ($pid == 0) {
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE ALRM);
-        open STDIN, '<', '/dev/null';
+        open STDIN, '<&', $stdin if $stdin;
+        open STDIN, '<', '/dev/null' if !$stdin;
         open STDOUT, '>&', $write;
         open STDERR, '>&', $write;
         close $read;
@@ -104,6 +110,7 @@ sub execute {
 
     $running = $pid;
     close $write;
+    close $stdin if $stdin;
 
     my $output = '';
     my $ended = eval {
@@ -115,6 +122,7 @@ sub execute {
         1;
     };
     my $seconds = Time::HiRes::time() - $start;
+    my $status = $?;
 
     undef $running;
 
@@ -127,9 +135,32 @@ sub execute {
     }
 
     die "@command[0 .. ($#command > 1 ? 1 : $#command)] failed:\n$output"
-        if $?;
+        if $status;
+
+    if ($feeder) {
+        waitpid $feeder, 0;
+        die "what $command[0] should read was not written\n" if $?;
+    }
 
     return ($seconds, $output);
+}
+
+# It ends by SIGPIPE when its reader does.
+sub _feeder {
+    my ($feed, $pid) = @_;
+
+    pipe my $read, my $write or die "pipe: $!\n";
+    $$pid = fork // die "fork: $!\n";
+
+    if ($$pid == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE ALRM);
+        close $read;
+        my $ok = eval { $feed->($write); close $write };
+        print STDERR $@ if !$ok;
+        POSIX::_exit(!$ok);
+    }
+
+    return $read;
 }
 
 END {

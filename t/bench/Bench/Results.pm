@@ -1,0 +1,372 @@
+package Bench::Results;
+
+# What was measured, as results.json holds it, in words and tables.
+
+use warnings;
+use strict;
+
+use Exporter 'import';
+use List::Util qw(max min sum);
+
+use Bench::Report qw(
+    median ratios spread number text_table markdown_table
+);
+use Bench::Servers qw(%SERVERS);
+use Bench::Util qw(commas);
+
+our @EXPORT_OK = qw(summary details);
+
+my $MIB = 1 << 20;
+
+
+# The tables that matter; table: text_table or markdown_table.
+sub summary {
+    my ($results, $markdown) = @_;
+    my @parts = ([undef, conditions($results)]);
+    my @cases = @{ $results->{requests} };
+
+    push @parts, ['CPU time of a request, microseconds', _cost_table(@cases)],
+                 ['Aims', _aim_table(@cases)] if @cases;
+    push @parts, ['Growth', _growth_table(@cases)] if _growing(@cases);
+    push @parts, ['Longest requests', _longest_table(@cases)]
+        if grep { $_->{longest} } @cases;
+    push @parts, ['Import', _import_table(@{ $results->{imports} })]
+        if @{ $results->{imports} };
+    push @parts, ['Changes', _change_table(@{ $results->{changes} })]
+        if @{ $results->{changes} };
+    push @parts, ['Memory of a worker', _memory_table($results)]
+        if $results->{memory}{bare};
+    push @parts, ['Stores', _store_table(@{ $results->{stores} })];
+    push @parts, ['Skipped', _skipped_table(@{ $results->{skipped} })]
+        if @{ $results->{skipped} };
+
+    return join '', map { _part($markdown, @$_) } @parts;
+}
+
+# a part is a title, or none, and text or the rows of a table
+sub _part {
+    my ($markdown, $title, @content) = @_;
+    my $text = join '', map {
+        !ref $_ ? "$_\n"
+            : $markdown ? markdown_table(@$_) . "\n" : text_table(@$_) . "\n"
+    } @content;
+
+    return !defined $title ? ($markdown ? $text : '')
+        : $markdown ? "### $title\n\n$text" : "\n$title\n\n$text";
+}
+
+sub conditions {
+    my ($results) = @_;
+    my $o = $results->{options};
+
+    return <<"END", [['Machine', ''], @{ $results->{machine} }];
+Measured by `./run bench`; elsewhere the numbers are others. $o->{rounds} rounds; in each
+every server of a case for $o->{seconds} s in turn. Each server is in the one worker of
+an nginx, without an access log, all of these workers on one CPU; on another wrk:
+one thread, $o->{connections} connections kept alive. CPU time: of the worker, user and system
+(/proc/PID/schedstat), divided by the responses that wrk got. Numbers are
+medians with the quartiles, ratios those of the same round. Before, the answers
+of all servers were compared. Everything is in memory.
+
+File: nginx, our answer as a static file, open_file_cache, without sendfile.
+Lua: Debian's nginx with its Lua module, which reads the same store with liblmdb
+by LuaJIT's FFI (t/bench/peer); it does not check checksums, as ours does. A/A:
+the same file from another process, which shows the noise.
+END
+}
+
+
+# ---- requests --------------------------------------------------------------
+
+sub _values {
+    my ($case, $server, $key) = @_;
+    return [map { $_->{$key} } @{ $case->{samples}{$server} // [] }];
+}
+
+sub _title {
+    my ($case, $server) = @_;
+
+    return $server eq 'reference' ? "ngx_exports, $case->{reference}"
+                                  : $SERVERS{$server}{title};
+}
+
+sub _cpu {
+    my ($case, $server) = @_;
+    my @values = @{ _values($case, $server, 'cpu') };
+
+    return @values ? number(2, median(@values)) : '';
+}
+
+sub _first_of {
+    my ($case, @names) = @_;
+
+    for my $name (@names) {
+        return $name if $case->{samples}{$name};
+    }
+
+    return undef;
+}
+
+sub _cost_table {
+    my @rows = (['case', 'bytes', 'ours', 'ours, page cache', 'compared with',
+                 'it', 'A/A', 'sendfile', 'Lua']);
+
+    for my $case (@_) {
+        my $cached = _first_of($case, qw(gzip_cached cached));
+        my $again = $case->{samples}{static_again}
+            ? number(3, median(ratios(_values($case, 'static_again', 'cpu'),
+                                      _values($case, 'static', 'cpu'))))
+            : '';
+
+        push @rows, [
+            "$case->{name}: $case->{title}", commas($case->{bytes}),
+            _cpu($case, $case->{servers}[0]),
+            $cached ? _cpu($case, $cached) : '',
+            _short($case, $case->{base}), _cpu($case, $case->{base}), $again,
+            map { $case->{samples}{$_} ? _cpu($case, $_) : '' }
+                qw(sendfile lua),
+        ];
+    }
+
+    return \@rows;
+}
+
+my %SHORT = (static => 'file', exports => 'uncompressed',
+             gzip_filter => "nginx's gzip");
+
+sub _short {
+    my ($case, $server) = @_;
+
+    return $server eq 'reference' ? $case->{reference}
+                                  : $SHORT{$server} // $server;
+}
+
+sub _verdict {
+    my ($ratio, $aim, $stretch) = @_;
+
+    return $ratio > $aim ? 'not met'
+        : defined $stretch && $ratio <= $stretch ? 'met, stretch too' : 'met';
+}
+
+sub _aim_table {
+    my @rows = (['case', 'server', 'divided by', 'ratio of CPU times', 'aim',
+                 'stretch', '']);
+
+    for my $case (@_) {
+        for my $aim (@{ $case->{aims} }) {
+            my ($server, $base, $most, $stretch) = @$aim;
+
+            next if grep { !$case->{samples}{$_} } $server, $base;
+
+            my @ratios = ratios(map { _values($case, $_, 'cpu') } $server,
+                                $base);
+
+            push @rows, [
+                $case->{name}, $SERVERS{$server}{title}, _short($case, $base),
+                spread(2, @ratios), $most, $stretch // '',
+                _verdict(median(@ratios), $most, $stretch),
+            ];
+        }
+    }
+
+    return \@rows;
+}
+
+sub _growing { return grep { $_->{growth} } @_ }
+
+sub _growth_table {
+    my @cases = _growing(@_);
+    my (@names, %seen, %at);
+
+    for my $case (@cases) {
+        my ($row, $column) = @{ $case->{growth} };
+
+        push @names, $row if !$seen{$row}++;
+        $at{$row}{$column} = $case;
+    }
+
+    my @rows = (['CPU us a request: ours, Lua', '10,000', '1,000,000',
+                 '10,000,000']);
+
+    for my $row (@names) {
+        push @rows, [$row, map {
+            my $case = $at{$row}{$_};
+            $case ? join ', ', grep { $_ ne '' }
+                               map { _cpu($case, $_) } qw(exports lua)
+                  : ''
+        } qw(10k 1m 10m)];
+    }
+
+    return \@rows;
+}
+
+sub _longest_table {
+    my @rows = (['case', 'server', 'requests', 'longest CPU time, ms', 'aim',
+                 '']);
+
+    for my $case (grep { $_->{longest} } @_) {
+        for my $server (grep { $case->{probe}{$_} } qw(exports cached lua)) {
+            my $probe = $case->{probe}{$server};
+
+            push @rows, [
+                $case->{name}, _title($case, $server),
+                commas($probe->{requests}), number(3, $probe->{longest}),
+                $server eq 'lua' ? ('', '')
+                    : ($case->{longest},
+                       _verdict($probe->{longest}, $case->{longest})),
+            ];
+        }
+    }
+
+    return \@rows;
+}
+
+
+# ---- writing, memory, stores -----------------------------------------------
+
+sub _import_table {
+    my @rows = (['exportsctl import', 'manifests', 'manifests/s', 'seconds',
+                 'aim', 'stretch', '']);
+
+    for my $case (@_) {
+        my @rates = map { $case->{manifests} / $_ } @{ $case->{seconds} };
+        my $rate = median(@rates);
+
+        push @rows, [
+            "$case->{name}: $case->{title}", commas($case->{manifests}),
+            spread(0, @rates), spread(1, @{ $case->{seconds} }),
+            commas($case->{aim}), commas($case->{stretch}),
+            _verdict(1 / $rate, 1 / $case->{aim}, 1 / $case->{stretch}),
+        ];
+    }
+
+    return 'From the start of the process to its end, durable at the end.'
+           . "\n", \@rows;
+}
+
+sub _change_table {
+    my @rows = (['each in a durable commit', 'ours/s', "LMDB's put/s", 'ratio',
+                 'aim', '']);
+
+    for my $case (@_) {
+        my @ratios = ratios($case->{ours}, $case->{lmdb});
+
+        push @rows, [
+            "$case->{name}: $case->{title}", spread(0, @{ $case->{ours} }),
+            spread(0, @{ $case->{lmdb} }), spread(2, @ratios), $case->{aim},
+            _verdict(1 / median(@ratios), 1 / $case->{aim}),
+        ];
+    }
+
+    return \@rows;
+}
+
+sub _memory_table {
+    my ($results) = @_;
+    my $memory = $results->{memory};
+    my @rows = (['after all cases', 'MiB', 'beyond plain nginx', 'aim', '']);
+
+    for my $process (grep { $memory->{$_} } qw(bare exports cached)) {
+        my $beyond = ($memory->{$process} - $memory->{bare}) / $MIB;
+        my $most = 8 + ($process eq 'cached' ? 64 : 0);
+
+        push @rows, [
+            $process eq 'bare' ? 'nginx, return'
+                               : $SERVERS{$process}{title},
+            number(1, $memory->{$process} / $MIB),
+            $process eq 'bare' ? ('', '', '')
+                : (number(1, $beyond), $most, _verdict($beyond, $most)),
+        ];
+    }
+
+    return \@rows;
+}
+
+sub _store_table {
+    my @rows = (['', 'manifests', 'MiB', 'bytes a manifest']);
+
+    for my $store (@_) {
+        push @rows, [
+            $store->{name}, commas($store->{manifests}),
+            number(0, $store->{bytes} / $MIB),
+            number(0, $store->{bytes} / $store->{manifests}),
+        ];
+    }
+
+    return \@rows;
+}
+
+sub _skipped_table { return [['case', 'server', ''], @_] }
+
+
+# ---- details ---------------------------------------------------------------
+
+# Each case with all of its servers.
+sub details {
+    my ($results) = @_;
+    my @cases = @{ $results->{requests} };
+    my $text = '';
+
+    for my $case (@cases) {
+        $text .= join "\n", "\n### $case->{name}: $case->{title}\n",
+                            markdown_table(_server_rows($case)),
+                            _doubts($case), '';
+    }
+
+    $text .= "\n### Headers\n\nOf page responses; besides the bodies all"
+             . " that differs.\n" . _headers($cases[0]) if @cases;
+
+    return $text;
+}
+
+sub _server_rows {
+    my ($case) = @_;
+    my $base = $case->{base};
+    my @rows = (['', 'requests/s', 'CPU us a request', 'busy', 'CPU ratio',
+                 'requests/s ratio', 'longest, ms']);
+
+    for my $server (grep { $case->{samples}{$_} } @{ $case->{servers} }) {
+        my ($rate, $cpu, $busy) = map { _values($case, $server, $_) }
+                                  qw(rate cpu busy);
+        my $ratio = sub { spread(3, ratios($_[0],
+                                           _values($case, $base, $_[1]))) };
+
+        push @rows, [
+            _title($case, $server), spread(0, @$rate), spread(2, @$cpu),
+            sprintf('%.0f%%', 100 * median(@$busy)),
+            $server eq $base ? ('1', '1')
+                             : ($ratio->($cpu, 'cpu'), $ratio->($rate, 'rate')),
+            number(3, $case->{probe}{$server}{longest}),
+        ];
+    }
+
+    return @rows;
+}
+
+# what else may have made these numbers
+sub _doubts {
+    my ($case) = @_;
+    my @samples = values %{ $case->{samples} };
+    my $others = max(map { median(map { $_->{others} } @$_) } @samples);
+    my $busy = min(map { median(map { $_->{busy} } @$_) } @samples);
+    my @doubts;
+
+    push @doubts, sprintf 'Doubtful: other processes used up to %.0f%% of a'
+        . ' CPU meanwhile.', 100 * $others if $others > 0.05;
+    push @doubts, 'Where the worker was not busy, requests/s are not its own'
+        . ' limit.' if $busy < 0.9;
+    push @doubts, "Commits meanwhile: $case->{commits}." if $case->{commits};
+
+    return @doubts;
+}
+
+sub _headers {
+    my ($case) = @_;
+
+    return join '', map {
+        "\n" . _title($case, $_) . ":\n\n"
+        . ($case->{headers}{$_} =~ s/^/    /mgr)
+    } grep { $case->{headers}{$_} } qw(exports static lua);
+}
+
+1;
