@@ -148,19 +148,22 @@ END
 # a parameter of return ends at a blank, or at the quote
 sub _return {
     my ($case) = @_;
-    my $status = $case->{status} // 200;
     my $body = $case->{first_body} // '';
+
+    return _location('return 304;') if $case->{code} == 304;
 
     die "$case->{name}: this body cannot be a parameter of return\n"
         if $body =~ /['\$\\]/ || length $body > 4000;
 
-    return $status == 304 ? <<"END" : <<"END";
+    return _location("return $case->{code} '$body';");
+}
+
+sub _location {
+    my ($directive) = @_;
+
+    return <<"END";
         location / {
-            return 304;
-        }
-END
-        location / {
-            return $status '$body';
+            $directive
         }
 END
 }
@@ -179,6 +182,9 @@ sub _lua {
     my $store = $case->{store};
 
     return <<"END";
+        add_header Cache-Control "private, no-cache";
+        add_header Vary Authorization;
+
         location /projects/ {
             content_by_lua_block { require("peer.project").list("$store") }
         }

@@ -39,68 +39,85 @@ function _M.request_id()
 end
 
 
--- One buffer for all bodies: it grows with the largest.
+-- A body is printed in pieces.  One string of all would differ from that of
+-- the request before by a few bytes only, which LuaJIT's hash does not see: its
+-- table of strings would become a list.
 
-local size = 65536
-local buffer = ffi.new("uint8_t[?]", size)
-local used = 0
-
-local function room(n)
-    if used + n > size then
-        local old = buffer
-
-        size = 2 * (used + n)
-        buffer = ffi.new("uint8_t[?]", size)
-        ffi.copy(buffer, old, used)
-    end
-end
+local COMMA = 44
+local parts, n, most, length = {}, 0, 0, 0
+local item_size = 8192
+local item = ffi.new("uint8_t[?]", item_size)
 
 function _M.clear()
-    used = 0
+    n, length = 0, 0
 end
 
-function _M.text(text)
-    room(#text)
-    ffi.copy(buffer + used, text, #text)
-    used = used + #text
+local function text(piece)
+    n = n + 1
+    parts[n] = piece
+    length = length + #piece
 end
 
-function _M.bytes(pointer, n)
-    room(n)
-    ffi.copy(buffer + used, pointer, n)
-    used = used + n
+_M.text = text
+
+-- bytes of a record with a text between them, as the i-th of the items
+function _M.item(i, pointer, before, middle, after)
+    local at, size = 0, #middle
+
+    if before + size + after + 1 > item_size then
+        item_size = 2 * (before + size + after)
+        item = ffi.new("uint8_t[?]", item_size)
+    end
+
+    if i > 1 then
+        item[0] = COMMA
+        at = 1
+    end
+
+    ffi.copy(item + at, pointer, before)
+    ffi.copy(item + at + before, middle, size)
+    ffi.copy(item + at + before + size, pointer + before, after)
+
+    text(ffi.string(item, at + before + size + after))
 end
 
-function _M.body()
-    return ffi.string(buffer, used)
+function _M.send()
+    for i = n + 1, most do
+        parts[i] = nil
+    end
+
+    most = n
+    ngx.header.content_length = length
+    ngx.print(parts)
 end
 
+-- what answers without an error have, nginx's configuration adds
 
-function _M.send(status, body)
+function _M.fail(status)
     local header = ngx.header
 
     ngx.status = status
-    header.content_type = "application/json"
-    header.content_length = #body
-    header.cache_control = status == 200 and "private, no-cache" or "no-store"
-    ngx.print(body)
+    header.cache_control = "no-store"
+
+    if status == 401 then
+        header.www_authenticate = "Bearer"
+    end
+
+    _M.send()
 end
 
 -- the same of the same page; true: the client has it
-function _M.known(revision, ...)
-    local etag = 'W/"' .. ngx.encode_base64(revision) .. "-"
-                 .. tohex(ngx.crc32_short(table.concat({ ... }, "\0"))) .. '"'
-    local header = ngx.header
+function _M.known(revision, arguments)
+    local etag = 'W/"' .. ngx.encode_base64(revision)
+                 .. tohex(ngx.crc32_short(arguments)) .. '"'
 
-    header.etag = etag
-    header.vary = "Authorization"
+    ngx.header.etag = etag
 
     if ngx.var.http_if_none_match ~= etag then
         return false
     end
 
     ngx.status = 304
-    header.cache_control = "private, no-cache"
     ngx.send_headers()
 
     return true
@@ -115,9 +132,9 @@ end
 _M.json = cjson.encode
 
 -- Runs it in a snapshot, which ends whatever happens.
-function _M.with_store(path, serve)
+function _M.with_store(path, serve, ...)
     local store = lmdb.renew(path)
-    local ok, fault = pcall(serve, store)
+    local ok, fault = pcall(serve, store, ...)
 
     lmdb.reset(store)
 

@@ -5,24 +5,32 @@ local store = require "peer.store"
 
 local u16 = store.u16
 
-local STATUSES = { ready = "\1", not_found = "\2" }
+local STATUSES = { all = 0, ready = 1, not_found = 2 }
 local PREFIX = "/projects/"
 
 local _M = {}
 
 
-local function fail(status, code, message)
+local text = answer.text
+
+local function finish()
     local id = answer.request_id()
 
+    text('"request_id":"')
+    text(id)
+    text('","meta":{"generated_at":"')
+    text(answer.generated_at())
+    text('"}}')
+
     ngx.header.x_request_id = id
+end
 
-    if status == 401 then
-        ngx.header.www_authenticate = "Bearer"
-    end
-
-    answer.send(status, '{"ok":false,"data":null,"error":{"code":"' .. code
-        .. '","message":' .. answer.json(message) .. '},"request_id":"' .. id
-        .. '","meta":{"generated_at":"' .. answer.generated_at() .. '"}}')
+local function fail(status, code, message)
+    answer.clear()
+    text('{"ok":false,"data":null,"error":{"code":"' .. code
+         .. '","message":' .. answer.json(message) .. "},")
+    finish()
+    answer.fail(status)
 end
 
 local function number(value, default, least, most)
@@ -37,11 +45,11 @@ end
 
 local function arguments()
     local args = ngx.req.get_uri_args()
-    local status = args.status or "all"
+    local status = STATUSES[args.status or "all"]
     local limit = number(args.limit, 50, 1, 500)
     local offset = number(args.offset, 0, 0, 2 ^ 53)
 
-    if status ~= "all" and not STATUSES[status] then
+    if not status then
         fail(400, "invalid_export_status",
              "status must be ready, not_found, or all.")
 
@@ -54,71 +62,96 @@ local function arguments()
              "offset must be an integer of 0 or more.")
 
     else
-        return STATUSES[status] or "", limit, offset
+        return status, limit, offset
     end
 end
 
 
-local function item(p, n)
+local function item(i, p)
     local len, link = u16(p + 20), u16(p + 22)
-
-    if n > 0 then
-        answer.text(",")
-    end
-
-    answer.bytes(p + 40, link)
-    answer.text(PREFIX)
-    answer.bytes(p + 40 + link, len - link)
+    answer.item(i, p + 40, link, PREFIX, len - link)
 end
 
--- all: the records lie in this order
-local function all(db, scope, list, limit, offset)
-    local p = offset == 0 and store.newest(db, scope)
-              or store.record(db, scope, store.head(list))
+-- The records lie in the order of the lists; when most have the status, those
+-- that do not are passed over.
+local function scan(db, scope, list, offset, n, status)
+    local p
 
-    for n = 0, limit - 1 do
-        item(p, n)
-        p = store.older(db, scope)
+    if offset == 0 then
+        p = store.newest(db, scope)
+    else
+        store.start(list, offset)
+        p = store.record(db, scope, store.head(list))
+    end
 
-        if not p then
-            break
+    for i = 1, n do
+        while status ~= 0 and p[17] ~= status do
+            p = store.older(db)
+        end
+
+        item(i, p)
+
+        if i < n then
+            p = store.older(db)
         end
     end
 end
 
-local function listed(db, scope, list, limit)
-    for n = 0, limit - 1 do
-        item(store.record(db, scope, store.head(list)), n)
+local function look_up(db, scope, list, offset, n)
+    store.start(list, offset)
 
-        if not store.pop(list) then
-            break
-        end
+    for i = 1, n do
+        item(i, store.record(db, scope, store.head(list)))
+        store.pop(list)
+    end
+end
+
+local function items(db, scope, list, offset, n, status)
+    local all = status ~= 0 and store.list(db, 2, scope .. "\0")
+
+    if not all or list.n >= all.n / 2 then
+        scan(db, scope, list, offset, n, status)
+    else
+        look_up(db, scope, list, offset, n)
     end
 end
 
 local function page(db, scope, status, limit, offset)
-    local key = status == "" and scope .. "\0" or scope .. "\1" .. status
+    local key = status == 0 and scope .. "\0"
+                or scope .. "\1" .. string.char(status)
     local list = store.list(db, 1, key)
     local total = list and list.n or 0
-    local id = answer.request_id()
+    local n = math.min(limit, total - offset)
 
     answer.clear()
-    answer.text('{"ok":true,"data":{"exports":[')
+    text('{"ok":true,"data":{"exports":[')
 
-    if list and offset < total and store.skip(list, offset) then
-        if status == "" then
-            all(db, scope, list, limit, offset)
-        else
-            listed(db, scope, list, limit)
-        end
+    if n > 0 then
+        items(db, scope, list, offset, n, status)
     end
 
-    answer.text('],"total":' .. total .. ',"limit":' .. limit .. ',"offset":'
-        .. offset .. '},"error":null,"request_id":"' .. id
-        .. '","meta":{"generated_at":"' .. answer.generated_at() .. '"}}')
+    text('],"total":' .. total .. ',"limit":' .. limit .. ',"offset":'
+         .. offset .. '},"error":null,')
+    finish()
+    answer.send()
+end
 
-    ngx.header.x_request_id = id
-    answer.send(200, answer.body())
+local function serve(db, project, bearer)
+    local scope, revision = store.scope(db, "p", project)
+    local owner = store.token(db, "p", bearer)
+
+    if not owner or owner ~= scope then
+        return fail(401, "invalid_token",
+                    "The token is invalid for this route.")
+    end
+
+    local status, limit, offset = arguments()
+
+    if status and not answer.known(scope .. revision, status .. "," .. limit
+                                   .. "," .. offset)
+    then
+        page(db, scope, status, limit, offset)
+    end
 end
 
 function _M.list(path)
@@ -131,7 +164,8 @@ function _M.list(path)
     local method = ngx.req.get_method()
 
     if method ~= "GET" and method ~= "HEAD" then
-        return fail(405, "method_not_allowed", "The method must be GET or HEAD.")
+        return fail(405, "method_not_allowed",
+                    "The method must be GET or HEAD.")
     end
 
     local bearer = answer.bearer()
@@ -140,24 +174,7 @@ function _M.list(path)
         return fail(401, "missing_authorization", "Missing Bearer token.")
     end
 
-    answer.with_store(path, function(db)
-        local project = uri:sub(#PREFIX + 1, -9)
-        local scope, revision = store.scope(db, "p", project)
-        local owner = store.token(db, "p", bearer)
-
-        if not owner or owner ~= scope then
-            return fail(401, "invalid_token",
-                        "The token is invalid for this route.")
-        end
-
-        local status, limit, offset = arguments()
-
-        if status and not answer.known(scope .. revision, status, limit,
-                                       offset)
-        then
-            page(db, scope, status, limit, offset)
-        end
-    end)
+    answer.with_store(path, serve, uri:sub(#PREFIX + 1, -9), bearer)
 end
 
 return _M

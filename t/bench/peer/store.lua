@@ -104,7 +104,7 @@ local function next_leaf(list)
     return true
 end
 
--- The i-th list of this request; nil: it is empty.
+-- The i-th list of this request, at no entry yet; nil: it is empty.
 function _M.list(store, i, list_key)
     local cursor = lmdb.list_cursor(store, i)
     local buffer = list_keys[i]
@@ -118,14 +118,13 @@ function _M.list(store, i, list_key)
 
     found(C.mdb_cursor_count(cursor, count))
 
-    local list = { cursor = cursor, n = tonumber(count[0]) }
-
-    first_leaf(list)
-    return list
+    return { cursor = cursor, n = tonumber(count[0]) }
 end
 
--- The list past so many entries; false: it has no more.
-function _M.skip(list, offset)
+-- The list at the entry of that number, the newest is 0; false: it has none.
+function _M.start(list, offset)
+    first_leaf(list)
+
     while offset >= list.left do
         offset = offset - list.left
 
@@ -215,7 +214,7 @@ function _M.record(store, scope, entry)
     return val.mv_data
 end
 
--- the newest record of a scope; nil: it has none
+-- the newest record of a scope that has any
 function _M.newest(store, scope)
     copy(record_key, scope, 8)
     ffi.fill(record_key + 8, 16, 0xff)
@@ -224,23 +223,13 @@ function _M.newest(store, scope)
     local op = found(C.mdb_cursor_get(store.records, key, val, lmdb.SET_RANGE))
                and lmdb.PREV or lmdb.LAST
 
-    if not found(C.mdb_cursor_get(store.records, key, val, op))
-        or memcmp(key.mv_data, scope, 8) ~= 0
-    then
-        return nil
-    end
-
+    found(C.mdb_cursor_get(store.records, key, val, op))
     return val.mv_data
 end
 
--- the record before that in the scope; nil: there is none
-function _M.older(store, scope)
-    if not found(C.mdb_cursor_get(store.records, key, val, lmdb.PREV))
-        or memcmp(key.mv_data, scope, 8) ~= 0
-    then
-        return nil
-    end
-
+-- the record before that; the caller knows by a list that there is one
+function _M.older(store)
+    found(C.mdb_cursor_get(store.records, key, val, lmdb.PREV))
     return val.mv_data
 end
 

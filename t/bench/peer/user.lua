@@ -78,11 +78,9 @@ end
 
 
 local function fail(status, message)
-    if status == 401 then
-        ngx.header.www_authenticate = "Bearer"
-    end
-
-    answer.send(status, '{"message":' .. answer.json(message) .. "}")
+    answer.clear()
+    answer.text('{"message":' .. answer.json(message) .. "}")
+    answer.fail(status)
 end
 
 local function values(args, name)
@@ -91,62 +89,67 @@ local function values(args, name)
     return type(value) == "table" and value or value and { value } or {}
 end
 
+-- the keys with each of the values behind each of them, and the filter as text
+local function product(keys, values, encode)
+    local longer = {}
+
+    for i = 1, #values do
+        local bytes = encode(values[i])
+
+        if not bytes then
+            return nil
+        end
+
+        for k = 1, #keys do
+            longer[#longer + 1] = keys[k] .. bytes
+        end
+    end
+
+    return longer
+end
+
+local function filter_text(name, values)
+    local text = ""
+
+    for i = 1, #values do
+        text = text .. "filter%5B" .. name .. "%5D%5B%5D="
+               .. ngx.escape_uri(values[i]) .. "&"
+    end
+
+    return text
+end
+
+local function status_byte(value)
+    return STATUSES[value]
+end
+
+local function type_hash(value)
+    return lmdb.sha256(value):sub(1, 16)
+end
+
 -- the keys of the lists whose union was asked for, and the filters as text
 local function filters(scope, args)
-    local facet, keys, text = 0, { "" }, ""
+    local statuses, types = values(args, "status"), values(args, "type")
+    local facet = (#statuses > 0 and 1 or 0) + (#types > 0 and 2 or 0)
+    local keys = { scope .. string.char(facet) }
 
-    local function product(name, bit_of, encode)
-        local all = values(args, name)
-        local longer = {}
-
-        if #all == 0 then
-            return true
-        end
-
-        for _, value in ipairs(all) do
-            local bytes = encode(value)
-
-            if not bytes then
-                return false
-            end
-
-            for _, key in ipairs(keys) do
-                longer[#longer + 1] = key .. bytes
-            end
-
-            text = text .. "filter%5B" .. name .. "%5D%5B%5D="
-                   .. ngx.escape_uri(value) .. "&"
-        end
-
-        facet, keys = facet + bit_of, longer
-        return true
+    if #statuses > 0 then
+        keys = product(keys, statuses, status_byte)
     end
 
-    if not product("status", 1, function(v) return STATUSES[v] end)
-        or not product("type", 2, function(v)
-               return lmdb.sha256(v):sub(1, 16)
-           end)
-    then
-        return nil
+    if keys and #types > 0 then
+        keys = product(keys, types, type_hash)
     end
 
-    for i, key in ipairs(keys) do
-        keys[i] = scope .. string.char(facet) .. key
-    end
-
-    return keys, text
+    return keys, filter_text("status", statuses) .. filter_text("type", types)
 end
 
 
-local function item(p, n, base, expires)
+local function item(i, p, base, expires)
     local len, link = u16(p + 20), u16(p + 22)
 
-    if n > 0 then
-        answer.text(",")
-    end
-
     if bit.band(p[18], LINK) == 0 then
-        answer.bytes(p + 40, len)
+        answer.item(i, p + 40, len, "", 0)
         return
     end
 
@@ -154,9 +157,8 @@ local function item(p, n, base, expires)
     local path = PATH .. "/" .. ffi.string(id + 2, u16(id))
                  .. "/download?expires=" .. expires
 
-    answer.bytes(p + 40, link)
-    answer.text(base .. path .. "&signature=" .. signature(path))
-    answer.bytes(p + 40 + link, len - link)
+    answer.item(i, p + 40, link,
+                base .. path .. "&signature=" .. signature(path), len - link)
 end
 
 -- how many items, and whether more follow
@@ -168,10 +170,14 @@ local function items(db, scope, keys, offset, limit, base)
     end
 
     if #lists == 1 then
-        if not store.skip(lists[1], offset) then
+        if not store.start(lists[1], offset) then
             return 0, false
         end
     else
+        for i = 1, #lists do
+            store.start(lists[i], 0)
+        end
+
         store.heap(lists)
 
         for _ = 1, offset do
@@ -186,12 +192,12 @@ local function items(db, scope, keys, offset, limit, base)
     local quarter = TTL / 4
     local expires = math.ceil((ngx.time() + TTL) / quarter) * quarter
 
-    for n = 0, limit - 1 do
+    for i = 1, limit do
         if #lists == 0 then
-            return n, false
+            return i - 1, false
         end
 
-        item(store.record(db, scope, store.head(lists[1])), n, base, expires)
+        item(i, store.record(db, scope, store.head(lists[1])), base, expires)
         store.heap_pop(lists)
     end
 
@@ -217,7 +223,29 @@ local function page(db, scope, keys, text, base, number, limit)
         .. ',"path":"' .. base .. PATH .. '","per_page":' .. limit
         .. ',"to":' .. (n > 0 and offset + n or "null") .. "}}")
 
-    answer.send(200, answer.body())
+    answer.send()
+end
+
+local function serve(db, bearer, base)
+    local scope, user = store.token(db, "u", bearer)
+
+    if not scope then
+        return fail(401, "Unauthenticated.")
+    end
+
+    local args = ngx.req.get_uri_args()
+    local keys, text = filters(scope, args)
+    local number = tonumber(args.page or 1)
+
+    if not keys or not number then
+        return fail(422, "The given data was invalid.")
+    end
+
+    local _, revision = store.scope(db, "u", user)
+
+    if not answer.known(scope .. revision, text .. number) then
+        page(db, scope, keys, text, base, number, 25)
+    end
 end
 
 function _M.list(path, base)
@@ -231,27 +259,7 @@ function _M.list(path, base)
         read_key(path .. ".key")
     end
 
-    answer.with_store(path, function(db)
-        local scope, user = store.token(db, "u", bearer)
-
-        if not scope then
-            return fail(401, "Unauthenticated.")
-        end
-
-        local args = ngx.req.get_uri_args()
-        local keys, text = filters(scope, args)
-        local number = tonumber(args.page or 1)
-
-        if not keys or not number then
-            return fail(422, "The given data was invalid.")
-        end
-
-        local _, revision = store.scope(db, "u", user)
-
-        if not answer.known(scope .. revision, text, number) then
-            page(db, scope, keys, text, base, number, 25)
-        end
-    end)
+    answer.with_store(path, serve, bearer, base)
 end
 
 return _M
