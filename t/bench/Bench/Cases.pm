@@ -60,8 +60,8 @@ my @USER = (servers => [qw(exports cached static sendfile lua)],
                      [qw(cached static 1.1 0.9)]]);
 my @REFERENCE = (servers => [qw(exports cached reference lua)],
                  base => 'reference');
-my @GZIP = (servers => [qw(gzip gzip_cached exports gzip_filter)],
-            base => 'exports');
+my @GZIP = (servers => [qw(gzip gzip_cached exports cached gzip_filter)],
+            base => 'gzip_filter');
 
 my @SIGNED = (status => [qw(ready failed)], type => ['invoices']);
 my @TYPES = map { sprintf 'type_%02d', $_ } 1 .. 15;
@@ -219,7 +219,7 @@ our @CASES = (
         title => 'ready, 50 of a project of 1,000,000, gzip',
         data => 'one-1m',
         requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
-        @GZIP, aims => [[qw(gzip exports 1.2)], [qw(gzip_cached exports 1.2)],
+        @GZIP, aims => [[qw(gzip exports 1.2)], [qw(gzip_cached cached 1.2)],
                         [qw(gzip gzip_filter 0.25)],
                         [qw(gzip_cached gzip_filter 0.25)]],
     },
@@ -228,7 +228,7 @@ our @CASES = (
         title => 'the same, a commit a second to the project',
         data => 'one-1m', writer => 1,
         requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
-        @GZIP, aims => [[qw(gzip exports 1.5)], [qw(gzip_cached exports 1.5)]],
+        @GZIP, aims => [[qw(gzip exports 1.5)], [qw(gzip_cached cached 1.5)]],
     },
 
     {

@@ -12,11 +12,12 @@ use Bench::Util qw(write_file execute);
 
 our @EXPORT_OK = qw(draw);
 
-# servers in the order of their bars, the first that a case has
+# bars of a case from the top: title, colour, servers, of which the first that
+# the case has is meant
 my @BARS = (
-    ['ngx_exports', '#1f6fb4', qw(exports)],
-    ['ngx_exports, page cache', '#7fb8e6', qw(cached)],
-    ['nginx: file, or return', '#8a8a8a', qw(static return)],
+    ['ngx_exports', '#1f6fb4', qw(gzip exports)],
+    ['ngx_exports, page cache', '#7fb8e6', qw(gzip_cached cached)],
+    ['compared with', '#8a8a8a', qw(gzip_filter static return reference)],
     ['nginx, Lua', '#d9822b', qw(lua)],
 );
 
@@ -24,8 +25,7 @@ my @BARS = (
 # draw(results, directory for files, SVG)
 sub draw {
     my ($results, $dir, $file) = @_;
-    my @cases = grep { $_->{samples}{exports} && $_->{samples}{lua} }
-                @{ $results->{requests} };
+    my @cases = @{ $results->{requests} };
 
     return if !@cases;
 
@@ -79,7 +79,7 @@ set ytics ($tics) scale 0 noenhanced
 set grid xtics linecolor rgb "#dddddd"
 set border 3
 set tics nomirror
-set key outside below horizontal
+set key outside below horizontal noenhanced
 plot $plots
 END
 }

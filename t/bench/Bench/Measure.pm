@@ -284,14 +284,26 @@ sub command {
                                   $self->{options}{seconds});
 }
 
+# True, or what happened is said and the others are none the worse for it.
 sub measure {
     my ($self, $case) = @_;
     my $writer = $case->{writer} && $self->_writer($case);
 
-    $self->_probe($case);
-    $self->_rounds($case);
+    my $ok = eval {
+        $self->_probe($case);
+        $self->_rounds($case);
+        1;
+    };
+    my $fault = $@;
 
     $case->{commits} = $writer->stop if $writer;
+    return 1 if $ok;
+
+    say_progress("$case->{name}: $fault");
+    push @{ $self->{skipped} }, [$case->{name}, '', $fault =~ s/\n.*//sr];
+    $self->{cases} = [grep { $_ != $case } @{ $self->{cases} }];
+
+    return 0;
 }
 
 sub _writer {

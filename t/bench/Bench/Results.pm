@@ -37,7 +37,7 @@ sub summary {
     push @parts, ['Memory of a worker', _memory_table($results)]
         if $results->{memory}{bare};
     push @parts, ['Stores', _store_table(@{ $results->{stores} })];
-    push @parts, ['Skipped', _skipped_table(@{ $results->{skipped} })]
+    push @parts, ['Not measured', _skipped_table(@{ $results->{skipped} })]
         if @{ $results->{skipped} };
 
     return join '', map { _part($markdown, @$_) } @parts;
@@ -132,7 +132,7 @@ sub _cost_table {
 }
 
 my %SHORT = (static => 'file', exports => 'uncompressed',
-             gzip_filter => "nginx's gzip");
+             gzip_filter => "nginx's gzip", cached => 'uncompressed, cached');
 
 sub _short {
     my ($case, $server) = @_;
@@ -296,7 +296,25 @@ sub _store_table {
     return \@rows;
 }
 
-sub _skipped_table { return [['case', 'server', ''], @_] }
+# those of one server and reason together
+sub _skipped_table {
+    my (%cases, @rows);
+
+    for (@_) {
+        my ($case, $server, $why) = @$_;
+        push @{ $cases{$server}{$why} }, $case;
+    }
+
+    for my $server (sort keys %cases) {
+        for my $why (sort keys %{ $cases{$server} }) {
+            my @names = @{ $cases{$server}{$why} };
+            push @rows, [@names > 3 ? @names . ' cases' : "@names", $server,
+                         $why];
+        }
+    }
+
+    return [['', 'server', 'why'], @rows];
+}
 
 
 # ---- details ---------------------------------------------------------------
@@ -323,11 +341,11 @@ sub _server_rows {
     my ($case) = @_;
     my $base = $case->{base};
     my @rows = (['', 'requests/s', 'CPU us a request', 'busy', 'CPU ratio',
-                 'requests/s ratio', 'longest, ms']);
+                 'requests/s ratio', 'p99, us', 'longest, ms']);
 
     for my $server (grep { $case->{samples}{$_} } @{ $case->{servers} }) {
-        my ($rate, $cpu, $busy) = map { _values($case, $server, $_) }
-                                  qw(rate cpu busy);
+        my ($rate, $cpu, $busy, $p99) = map { _values($case, $server, $_) }
+                                        qw(rate cpu busy p99);
         my $ratio = sub { spread(3, ratios($_[0],
                                            _values($case, $base, $_[1]))) };
 
@@ -336,6 +354,7 @@ sub _server_rows {
             sprintf('%.0f%%', 100 * median(@$busy)),
             $server eq $base ? ('1', '1')
                              : ($ratio->($cpu, 'cpu'), $ratio->($rate, 'rate')),
+            number(0, median(@$p99)),
             number(3, $case->{probe}{$server}{longest}),
         ];
     }
