@@ -54,6 +54,13 @@ sub _core {
     return read_file("$dir/thread_siblings_list") // $cpu;
 }
 
+# of a package of Debian's
+sub _version {
+    my ($package) = @_;
+    return output_of('sh', '-c', 'dpkg-query -W -f \'${Version}\' "$1" '
+                                 . '2>/dev/null', 'sh', $package);
+}
+
 # [what, value], ...
 sub facts {
     my ($self, $dir) = @_;
@@ -69,8 +76,6 @@ sub facts {
                     =~ /^wrk (\S+)/m;
     my ($nginx) = output_of('sh', '-c', '"$1" -v 2>&1', 'sh', $self->{nginx})
                       =~ m{nginx/(.*)};
-    my ($lmdb) = output_of('sh', '-c', 'dpkg-query -W -f \'${Version}\' '
-                                       . 'liblmdb0 2>/dev/null');
     my ($ours) = output_of($self->{ctl}, '--version') =~ /^(.*)$/m;
     my $commit = output_of('sh', '-c', 'git -C "$1" describe --always '
                                        . '--dirty 2>/dev/null', 'sh',
@@ -89,7 +94,9 @@ sub facts {
         ['system', $system],
         ['file system', $files],
         ['nginx', $nginx],
-        ['liblmdb', $lmdb],
+        ['liblmdb', _version('liblmdb0')],
+        ['Lua module', _version('libnginx-mod-http-lua')],
+        ['LuaJIT', _version('libluajit-5.1-2')],
         ['wrk', $wrk],
         ['ours', $ours],
         ['commit', $commit =~ s/\s+\z//r],

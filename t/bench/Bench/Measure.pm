@@ -75,7 +75,7 @@ sub _process {
     my $globals = $self->{globals};
     my $http = $process->{http} // '';
 
-    $globals =~ s/load_module\s+\S*ngx_http_exports_module\.so;// 
+    $globals =~ s/load_module\s+\S*ngx_http_exports_module\.so;//
         if !$process->{ours};
     $http = $http->("$self->{top}/t/bench") if ref $http;
 
