@@ -61,6 +61,8 @@ sub _script {
     my ($dir, $file, $results, @cases) = @_;
     my %machine = map { @$_ } @{ $results->{machine} };
     my $height = 110 + 40 * @cases;
+    my $title = 'CPU time of a request, microseconds\n'
+                . "{/*0.8 $machine{CPU}, $machine{date}}";
     my $tics = join ', ', map { qq("$cases[$_]{name}" $_) } 0 .. $#cases;
     my $plots = join ", \\\n  ", map {
         qq("$dir/chart.$_" using (1):2:(1):1:2:3 with boxxyerror )
@@ -71,7 +73,7 @@ sub _script {
     return <<"END";
 set terminal svg size 900,$height font "sans-serif,13" background "white"
 set output "$file"
-set title "CPU time of a request, microseconds\\n{/*0.8 $machine{CPU}, $machine{date}}" enhanced
+set title "$title" enhanced
 set logscale x
 set xrange [1:*]
 set yrange [@{[ $#cases + 0.6 ]}:-0.6]

@@ -44,22 +44,22 @@ sub skipped { @{ $_[0]{skipped} } }
 
 sub cases { @{ $_[0]{cases} } }
 
-# What needs a directive that this module does not have.
+# What needs a directive or a file that there is not.
 sub _leave_out {
     my ($self) = @_;
     my @cases = @{ $self->{cases} };
-    my @directives = uniq map { @{ $SERVERS{$_}{needs} // [] } }
-                          map { @{ $_->{servers} } } @cases;
-    my %unknown = map { $_ => 1 } Bench::Servers::unknown_directives(
+    my @needs = uniq map { @{ $SERVERS{$_}{needs} // [] } }
+                     map { @{ $_->{servers} } } @cases;
+    my %missing = map { $_ => 1 } Bench::Servers::missing(
         "$self->{dir}/nginx/try", $self->{nginx}, $self->{globals},
-        @directives);
-    my $lacks = sub { grep { $unknown{$_} } @{ $SERVERS{$_[0]}{needs} // [] } };
+        @needs);
+    my $lacks = sub { grep { $missing{$_} } @{ $SERVERS{$_[0]}{needs} // [] } };
 
     for my $case (@cases) {
         for my $server (grep { $lacks->($_) } @{ $case->{servers} }) {
             push @{ $self->{skipped} },
                  [$case->{name}, $SERVERS{$server}{title},
-                  'no directive ' . ($lacks->($server))[0]];
+                  'there is no ' . ($lacks->($server))[0]];
         }
 
         $case->{servers} = [grep { !$lacks->($_) } @{ $case->{servers} }];

@@ -57,16 +57,18 @@ sub _part {
 
 sub conditions {
     my ($results) = @_;
-    my $o = $results->{options};
+    my ($rounds, $seconds, $connections) =
+        @{ $results->{options} }{qw(rounds seconds connections)};
 
     return <<"END", [['Machine', ''], @{ $results->{machine} }];
-Measured by `./run bench`; elsewhere the numbers are others. $o->{rounds} rounds; in each
-every server of a case for $o->{seconds} s in turn. Each server is in the one worker of
-an nginx, without an access log, all of these workers on one CPU; on another wrk:
-one thread, $o->{connections} connections kept alive. CPU time: of the worker, user and system
-(/proc/PID/schedstat), divided by the responses that wrk got. Numbers are
-medians with the quartiles, ratios those of the same round. Before, the answers
-of all servers were compared. Everything is in memory.
+Measured by `./run bench`; elsewhere the numbers are others. $rounds rounds;
+in each every server of a case for $seconds s in turn. Each server is in the one
+worker of an nginx, without an access log, all of these workers on one CPU; on
+another wrk: one thread, $connections connections kept alive. CPU time: of the
+worker, user and system (/proc/PID/schedstat), divided by the responses that wrk
+got. Numbers are medians with the quartiles in parentheses, ratios those of the
+same round. Before, the answers of all servers were compared. Everything is in
+memory.
 
 File: nginx, our answer as a static file, open_file_cache, without sendfile.
 Lua: Debian's nginx with its Lua module, which reads the same store with liblmdb

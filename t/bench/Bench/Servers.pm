@@ -34,7 +34,7 @@ our %PROCESSES = (
 # them.  same: how the answers are to equal ours: 'bytes', or but for
 # 'identifiers' and times; else they are checked by themselves.  request: what
 # this server is sent in the place of a request; default: the same.  needs:
-# directives of the module; it may be older.
+# directives of the module, which may be older, and files.
 our %SERVERS = (
     exports => {
         title => 'ngx_exports', process => 'exports', conf => \&_exports,
@@ -89,7 +89,7 @@ our %SERVERS = (
     },
     lua => {
         title => 'nginx, Lua', process => 'lua', conf => \&_lua,
-        same => 'identifiers',
+        same => 'identifiers', needs => ["$LUA/ngx_http_lua_module.so"],
     },
 );
 
@@ -216,18 +216,26 @@ sub _gzip_request {
 }
 
 
-# Which of these directives the module does not know.
-sub unknown_directives {
-    my ($dir, $nginx, $globals, @directives) = @_;
+# Which of these directives the module does not know, or files there are not.
+sub missing {
+    my ($dir, $nginx, $globals, @needs) = @_;
 
     make_dir($dir);
 
     return grep {
-        write_file("$dir/try.conf", "$globals\nevents { }\nhttp {\n"
-                   . "    $_ off;\n}\n");
-        output_of('sh', '-c', '"$1" -t -p "$2" -c "$2/try.conf" -e stderr 2>&1',
-                  'sh', $nginx, "$dir/") =~ /unknown directive/;
-    } @directives;
+        m{^/} ? !-e : _unknown($dir, $nginx, $globals, $_)
+    } @needs;
+}
+
+sub _unknown {
+    my ($dir, $nginx, $globals, $directive) = @_;
+
+    write_file("$dir/try.conf", "$globals\nevents { }\nhttp {\n"
+               . "    $directive off;\n}\n");
+
+    return output_of('sh', '-c', '"$1" -t -p "$2" -c "$2/try.conf" -e stderr '
+                                 . '2>&1', 'sh', $nginx, "$dir/")
+           =~ /unknown directive/;
 }
 
 1;
