@@ -68,7 +68,7 @@ another wrk: one thread, $connections connections kept alive. CPU time: of the
 worker, user and system (/proc/PID/schedstat), divided by the responses that wrk
 got. Numbers are medians with the quartiles in parentheses, ratios those of the
 same round. Before, the answers of all servers were compared. Everything is in
-memory.
+memory. Page cache: exports_page_cache 64m, for all cases together.
 
 File: nginx, our answer as a static file, open_file_cache, without sendfile.
 Lua: Debian's nginx with its Lua module, which reads the same store with liblmdb
