@@ -149,6 +149,16 @@ exports_facet_key(exports_facet_t *key, uint64_t scope, unsigned facet,
 }
 
 
+size_t
+exports_rank_key(uint8_t *key, const uint8_t *list, size_t len, unsigned level)
+{
+    memcpy(key, list, len);
+    key[len] = (uint8_t) level;
+
+    return len + 1;
+}
+
+
 unsigned
 exports_facet_next(unsigned facet, const exports_facets_t *values)
 {

@@ -34,6 +34,8 @@ typedef struct {
 #define EXPORTS_SCOPE_KEY_MAX     (1 + EXPORTS_SCOPE_NAME_MAX)
 #define EXPORTS_ID_KEY_MAX        (1 + 8 + EXPORTS_ID_MAX)
 #define EXPORTS_FACET_KEY_MAX     (8 + 1 + 1 + 2 * EXPORTS_HASH_LEN + 8)
+#define EXPORTS_RANK_KEY_MAX      (EXPORTS_FACET_KEY_MAX + 1)
+#define EXPORTS_RANK_LEN          (EXPORTS_ENTRY_LEN + 8)     /* count 8 */
 #define EXPORTS_SCOPE_VALUE_LEN   24
 #define EXPORTS_ID_VALUE_LEN      32
 
@@ -77,8 +79,8 @@ exports_put64(uint8_t *p, uint64_t value)
 
 
 /*
- * The checksum of every value but a facet entry: XXH3-64 of the value without
- * its checksum, XOR XXH3-64 of its key.  The key takes part so that a value
+ * The checksum of every value but those of facets and ranks: XXH3-64 of the
+ * value without its checksum, XOR XXH3-64 of its key.  The key takes part so that a value
  * found under another's key is noticed.
  */
 uint64_t exports_checksum(const void *key, size_t key_len, const void *value,
@@ -102,6 +104,28 @@ void exports_manifest_key(uint8_t *key, uint64_t scope, uint64_t created,
    which only they are looked at (NULL will do for EXPORTS_FACET_ALL). */
 void exports_facet_key(exports_facet_t *key, uint64_t scope, unsigned facet,
     const exports_facets_t *values);
+
+/* The key in ranks of the blocks of a list; level: 1 to EXPORTS_RANK_LEVELS.
+   Returns the length. */
+size_t exports_rank_key(uint8_t *key, const uint8_t *list, size_t len,
+    unsigned level);
+
+/* how many levels an entry closes a block of */
+static inline unsigned
+exports_rank_height(const uint8_t *entry)
+{
+    unsigned  height;
+
+    for (height = 0;
+         height < EXPORTS_RANK_LEVELS
+         && entry[EXPORTS_ENTRY_LEN - 1 - height] == 0;
+         height++)
+    {
+        /* void */
+    }
+
+    return height;
+}
 
 /*
  * Iterates over all facets a manifest with these values is in: start with

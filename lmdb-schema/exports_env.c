@@ -28,6 +28,8 @@ static exports_rc_t open_databases(exports_env_t *env, MDB_txn *txn,
     int create, exports_error_t *error);
 static exports_rc_t create_meta(exports_env_t *env, MDB_txn *txn,
     const uint8_t *lineage, exports_error_t *error);
+static exports_rc_t check_format(exports_env_t *env, MDB_txn *txn,
+    exports_error_t *error);
 static exports_rc_t check_meta(exports_env_t *env, MDB_txn *txn,
     const exports_env_options_t *options, exports_error_t *error);
 static exports_rc_t count_free(MDB_txn *txn, uint64_t *count);
@@ -40,12 +42,14 @@ const char *const  exports_db_names[EXPORTS_DB_COUNT] = {
     [DB_TOKENS] = EXPORTS_DB_TOKENS,
     [DB_MANIFESTS] = EXPORTS_DB_MANIFESTS,
     [DB_IDS] = EXPORTS_DB_IDS,
-    [DB_FACETS] = EXPORTS_DB_FACETS
+    [DB_FACETS] = EXPORTS_DB_FACETS,
+    [DB_RANKS] = EXPORTS_DB_RANKS
 };
 
 
 static const unsigned  db_flags[EXPORTS_DB_COUNT] = {
-    [DB_FACETS] = MDB_DUPSORT|MDB_DUPFIXED
+    [DB_FACETS] = MDB_DUPSORT|MDB_DUPFIXED,
+    [DB_RANKS] = MDB_DUPSORT|MDB_DUPFIXED
 };
 
 
@@ -506,6 +510,13 @@ open_databases(exports_env_t *env, MDB_txn *txn, int create,
                           &env->dbi[i]);
 
         if (rc == MDB_NOTFOUND) {
+
+            /* another version's store has other databases */
+
+            if (i > DB_META && check_format(env, txn, error) != EXPORTS_OK) {
+                return EXPORTS_FORMAT;
+            }
+
             return exports_error(error, EXPORTS_FORMAT,
                                  "\"%s\" is not a store of exports: it has no "
                                  "database \"%s\"", env->path,
@@ -579,10 +590,8 @@ create_meta(exports_env_t *env, MDB_txn *txn, const uint8_t *lineage,
 
 
 static exports_rc_t
-check_meta(exports_env_t *env, MDB_txn *txn,
-    const exports_env_options_t *options, exports_error_t *error)
+check_format(exports_env_t *env, MDB_txn *txn, exports_error_t *error)
 {
-    char            have[EXPORTS_LINEAGE_TEXT_LEN];
     size_t          len;
     uint64_t        version;
     exports_rc_t    rc;
@@ -605,6 +614,24 @@ check_meta(exports_env_t *env, MDB_txn *txn,
                              "knows format %u", env->path,
                              (unsigned long long) version,
                              EXPORTS_FORMAT_VERSION);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+check_meta(exports_env_t *env, MDB_txn *txn,
+    const exports_env_options_t *options, exports_error_t *error)
+{
+    char            have[EXPORTS_LINEAGE_TEXT_LEN];
+    size_t          len;
+    exports_rc_t    rc;
+    const uint8_t  *value;
+
+    rc = check_format(env, txn, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
     rc = exports_meta_get(txn, env, EXPORTS_META_LINEAGE, &value, &len);

@@ -4,8 +4,7 @@
  * pages, so that one range read backward serves the list of all, and a list by
  * status as long as most records pass ("scan").  Otherwise the lists in facets
  * are merged and each record is read by its key ("merge").  Offsets are taken
- * from the lists: they are arrays of fixed size, a leaf of which is skipped
- * in one step.
+ * from the lists.
  */
 
 #include <string.h>
@@ -19,17 +18,6 @@
 #define ALL_STATUSES    0xffffffff
 
 
-/* a list, read from its end: the current entry is entries[left - 1] */
-
-typedef struct {
-    MDB_cursor             *cursor;
-    const exports_facet_t  *key;
-    const uint8_t          *entries;    /* of the current leaf */
-    size_t                  left;       /* in it; 0: at the end */
-    uint64_t                count;      /* of the list */
-} list_t;
-
-
 typedef struct {
     exports_reader_t            *reader;
     const exports_page_query_t  *query;
@@ -38,8 +26,8 @@ typedef struct {
     uint64_t                     tie;
     unsigned                     statuses;  /* to scan for; 0: no scan */
     unsigned                     nheap;
-    list_t                      *heap[EXPORTS_LISTS_MAX];
-    list_t                       lists[EXPORTS_LISTS_MAX];
+    exports_list_t              *heap[EXPORTS_LISTS_MAX];
+    exports_list_t               lists[EXPORTS_LISTS_MAX];
 } walk_t;
 
 
@@ -54,17 +42,11 @@ static exports_rc_t add_item(walk_t *w, const uint8_t *key,
 static void set_key(uint8_t *key, uint64_t scope, const uint8_t *entry);
 
 static exports_rc_t heap_build(walk_t *w, const uint8_t *below);
+static void heapify(walk_t *w);
 static exports_rc_t heap_skip(walk_t *w, uint64_t n);
 static exports_rc_t heap_pop(walk_t *w);
 static void heap_down(walk_t *w, unsigned i);
-static int newer(const list_t *a, const list_t *b);
-
-static exports_rc_t list_open(walk_t *w, unsigned i);
-static exports_rc_t list_last(list_t *list);
-static exports_rc_t list_below(list_t *list, const uint8_t *entry);
-static exports_rc_t list_skip(list_t *list, uint64_t n);
-static exports_rc_t list_leaf(list_t *list, MDB_cursor_op op,
-    const MDB_val *current);
+static int newer(const exports_list_t *a, const exports_list_t *b);
 
 
 exports_rc_t
@@ -134,7 +116,7 @@ read_page(walk_t *w)
     } else {
         rc = heap_build(w, NULL);
 
-        if (rc == EXPORTS_OK) {
+        if (rc == EXPORTS_OK && query->offset > 0) {
             rc = heap_skip(w, query->offset);
         }
 
@@ -150,9 +132,7 @@ read_page(walk_t *w)
             return merge(w, want);
         }
 
-        rc = scan(w, w->heap[0]->entries
-                     + (w->heap[0]->left - 1) * EXPORTS_ENTRY_LEN,
-                  want, last);
+        rc = scan(w, exports_list_entry(w->heap[0]), want, last);
     }
 
     if (rc != EXPORTS_OK || page->nitems == want) {
@@ -174,7 +154,8 @@ count_lists(walk_t *w)
     exports_rc_t  rc;
 
     for (i = 0; i < w->query->nlists; i++) {
-        rc = list_open(w, i);
+        rc = exports_list_open(&w->lists[i], w->reader, i,
+                               &w->query->lists[i]);
 
         if (rc != EXPORTS_OK) {
             return rc;
@@ -284,12 +265,12 @@ static exports_rc_t
 merge(walk_t *w, unsigned want)
 {
     int             rc;
-    list_t         *list;
     uint8_t         key[EXPORTS_MANIFEST_KEY_LEN];
     MDB_val         k, v;
     unsigned        statuses, before;
     exports_rc_t    erc;
     const uint8_t  *facet;
+    exports_list_t *list;
 
     while (w->page->nitems < want) {
 
@@ -302,8 +283,7 @@ merge(walk_t *w, unsigned want)
         statuses = (facet[8] & EXPORTS_FACET_STATUS) ? 1U << facet[9]
                                                      : ALL_STATUSES;
 
-        set_key(key, w->query->scope,
-                list->entries + (list->left - 1) * EXPORTS_ENTRY_LEN);
+        set_key(key, w->query->scope, exports_list_entry(list));
 
         k.mv_data = key;
         k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
@@ -385,8 +365,8 @@ static exports_rc_t
 heap_build(walk_t *w, const uint8_t *below)
 {
     unsigned      i;
-    list_t       *list;
-    exports_rc_t  rc;
+    exports_rc_t     rc;
+    exports_list_t  *list;
 
     w->nheap = 0;
 
@@ -397,7 +377,8 @@ heap_build(walk_t *w, const uint8_t *below)
             continue;
         }
 
-        rc = below == NULL ? list_last(list) : list_below(list, below);
+        rc = below == NULL ? exports_list_last(list)
+                           : exports_list_below(list, below);
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -407,35 +388,59 @@ heap_build(walk_t *w, const uint8_t *below)
         }
     }
 
-    for (i = w->nheap / 2; i > 0; i--) {
-        heap_down(w, i - 1);
-    }
+    heapify(w);
 
     return EXPORTS_OK;
 }
 
 
+static void
+heapify(walk_t *w)
+{
+    unsigned  i;
+
+    for (i = w->nheap / 2; i > 0; i--) {
+        heap_down(w, i - 1);
+    }
+}
+
+
+/* less than there is */
+
 static exports_rc_t
 heap_skip(walk_t *w, uint64_t n)
 {
+    unsigned      i, left;
     exports_rc_t  rc;
 
-    while (n > 0 && w->nheap > 1) {
+    rc = exports_reader_cursor(w->reader, DB_RANKS, &w->reader->ranks);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    if (w->nheap == 1) {
+        return exports_list_seek(w->heap[0], n);
+    }
+
+    rc = exports_union_seek(w->heap, w->nheap, n, &n);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    for (left = 0, i = 0; i < w->nheap; i++) {
+        if (w->heap[i]->left > 0) {
+            w->heap[left++] = w->heap[i];
+        }
+    }
+
+    w->nheap = left;
+    heapify(w);
+
+    for ( /* void */ ; n > 0 && w->nheap > 0; n--) {
         rc = heap_pop(w);
         if (rc != EXPORTS_OK) {
             return rc;
         }
-
-        n--;
-    }
-
-    if (n > 0 && w->nheap == 1) {
-        rc = list_skip(w->heap[0], n);
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-
-        w->nheap = w->heap[0]->left > 0;
     }
 
     return EXPORTS_OK;
@@ -447,7 +452,7 @@ heap_pop(walk_t *w)
 {
     exports_rc_t  rc;
 
-    rc = list_skip(w->heap[0], 1);
+    rc = exports_list_skip(w->heap[0], 1);
     if (rc != EXPORTS_OK) {
         return rc;
     }
@@ -465,8 +470,8 @@ heap_pop(walk_t *w)
 static void
 heap_down(walk_t *w, unsigned i)
 {
-    list_t    *list;
-    unsigned   child;
+    unsigned         child;
+    exports_list_t  *list;
 
     while ((child = 2 * i + 1) < w->nheap) {
 
@@ -488,173 +493,9 @@ heap_down(walk_t *w, unsigned i)
 
 
 static int
-newer(const list_t *a, const list_t *b)
+newer(const exports_list_t *a, const exports_list_t *b)
 {
-    return memcmp(a->entries + (a->left - 1) * EXPORTS_ENTRY_LEN,
-                  b->entries + (b->left - 1) * EXPORTS_ENTRY_LEN,
+    return memcmp(exports_list_entry(a), exports_list_entry(b),
                   EXPORTS_ENTRY_LEN)
            > 0;
-}
-
-
-static exports_rc_t
-list_open(walk_t *w, unsigned i)
-{
-    int            rc;
-    list_t        *list;
-    size_t         count = 0;
-    MDB_val        k, v;
-    MDB_cursor   **cursor;
-    exports_rc_t   erc;
-
-    list = &w->lists[i];
-    list->key = &w->query->lists[i];
-    list->left = 0;
-    list->count = 0;
-
-    cursor = &w->reader->facets[i];
-
-    erc = exports_reader_cursor(w->reader, DB_FACETS, cursor);
-    if (erc != EXPORTS_OK) {
-        return erc;
-    }
-
-    k.mv_data = (void *) list->key->bytes;
-    k.mv_size = list->key->len;
-
-    rc = mdb_cursor_get(*cursor, &k, &v, MDB_SET);
-
-    if (rc == 0) {
-        rc = mdb_cursor_count(*cursor, &count);
-    }
-
-    if (rc == 0) {
-        list->count = count;
-
-    } else if (rc != MDB_NOTFOUND) {
-        return exports_rc_of_mdb(rc);
-    }
-
-    list->cursor = *cursor;
-
-    return EXPORTS_OK;
-}
-
-
-static exports_rc_t
-list_last(list_t *list)
-{
-    int      rc;
-    MDB_val  k, v;
-
-    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_LAST_DUP);
-
-    if (rc == 0) {
-
-        /* at the end MDB_GET_MULTIPLE hands out nothing: go to and fro */
-
-        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_PREV_DUP);
-
-        if (rc == 0) {
-            rc = mdb_cursor_get(list->cursor, &k, &v, MDB_NEXT_DUP);
-
-        } else if (rc == MDB_NOTFOUND) {
-            rc = 0;
-        }
-    }
-
-    return rc == 0 ? list_leaf(list, MDB_GET_MULTIPLE, NULL)
-                   : exports_rc_of_mdb(rc);
-}
-
-
-static exports_rc_t
-list_below(list_t *list, const uint8_t *entry)
-{
-    int           rc;
-    MDB_val       k, v;
-    exports_rc_t  erc;
-
-    k.mv_data = (void *) list->key->bytes;
-    k.mv_size = list->key->len;
-    v.mv_data = (void *) entry;
-    v.mv_size = EXPORTS_ENTRY_LEN;
-
-    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_GET_BOTH_RANGE);
-
-    if (rc == MDB_NOTFOUND) {
-
-        /* all entries are older; the failed search has moved the cursor */
-
-        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
-
-        return rc == 0 ? list_last(list) : exports_rc_of_mdb(rc);
-    }
-
-    erc = rc == 0 ? list_leaf(list, MDB_GET_MULTIPLE, &v)
-                  : exports_rc_of_mdb(rc);
-
-    return erc == EXPORTS_OK ? list_skip(list, 1) : erc;
-}
-
-
-static exports_rc_t
-list_skip(list_t *list, uint64_t n)
-{
-    exports_rc_t  rc;
-
-    while (n >= list->left) {
-        n -= list->left;
-
-        rc = list_leaf(list, MDB_PREV_MULTIPLE, NULL);
-
-        if (rc != EXPORTS_OK) {
-            list->left = 0;
-            return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
-        }
-    }
-
-    list->left -= n;
-
-    return EXPORTS_OK;
-}
-
-
-/*
- * The leaf the cursor is at.  A key with one value has none: LMDB then leaves
- * the result untouched and says nothing.
- */
-
-static exports_rc_t
-list_leaf(list_t *list, MDB_cursor_op op, const MDB_val *current)
-{
-    int      rc;
-    MDB_val  k, v;
-
-    v.mv_data = NULL;
-    v.mv_size = 0;
-
-    rc = mdb_cursor_get(list->cursor, &k, &v, op);
-
-    if (rc == 0 && v.mv_size == 0 && op == MDB_GET_MULTIPLE) {
-        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_GET_CURRENT);
-    }
-
-    if (rc != 0) {
-        return exports_rc_of_mdb(rc);
-    }
-
-    if (v.mv_size == 0 || v.mv_size % EXPORTS_ENTRY_LEN != 0) {
-        return EXPORTS_CORRUPT;
-    }
-
-    list->entries = v.mv_data;
-    list->left = v.mv_size / EXPORTS_ENTRY_LEN;
-
-    if (current != NULL) {
-        list->left = (size_t) ((const uint8_t *) current->mv_data
-                               - list->entries) / EXPORTS_ENTRY_LEN + 1;
-    }
-
-    return EXPORTS_OK;
 }

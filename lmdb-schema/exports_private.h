@@ -2,8 +2,8 @@
 /*
  * exports_private.h: what the sources of the library share; not installed.
  *
- * The one place outside which no source but exports_env.c, exports_read.c,
- * exports_page.c, exports_writer.c and exports_verify.c sees LMDB.
+ * Outside it only exports_env.c, exports_read.c, exports_run.c, exports_list.c,
+ * exports_union.c, exports_page.c, the writer and exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -17,13 +17,17 @@
 #include "exports_read.h"
 
 
+typedef struct exports_writer_s  exports_writer_t;
+
+
 typedef enum {
     DB_META = 0,
     DB_SCOPES,
     DB_TOKENS,
     DB_MANIFESTS,
     DB_IDS,
-    DB_FACETS
+    DB_FACETS,
+    DB_RANKS
 } exports_db_t;
 
 
@@ -42,10 +46,110 @@ struct exports_reader_s {
     exports_env_t       *env;
     MDB_txn             *txn;
     MDB_cursor          *manifests;
+    MDB_cursor          *ranks;
     MDB_cursor          *facets[EXPORTS_LISTS_MAX];
     unsigned             active;        /* bits: between renew and reset */
-    unsigned             borrowed;      /* the transaction is a writer's */
+    exports_writer_t    *borrowed;      /* the transaction is this writer's */
+
+    /* stores what that writer holds back of its lists */
+    exports_rc_t       (*settle)(exports_writer_t *writer);
 };
+
+
+/*
+ * Values of one size that lie under one key of facets or ranks, a leaf of the
+ * tree at a time, the least first: exports_run.c
+ */
+typedef struct {
+    MDB_cursor          *cursor;
+    size_t               size;          /* of a value */
+    const uint8_t       *values;        /* of the leaf */
+    size_t               n;
+    size_t               at;            /* where the search has ended */
+} exports_run_t;
+
+/* from: the value to begin at or behind, NULL: the first.  EXPORTS_NOT_FOUND:
+   there is none. */
+exports_rc_t exports_run_from(exports_run_t *run, MDB_cursor *cursor,
+    const uint8_t *key, size_t key_len, const uint8_t *from, size_t size);
+
+/* the next leaf, at its first value.  EXPORTS_NOT_FOUND: there is none */
+exports_rc_t exports_run_next(exports_run_t *run);
+
+/*
+ * The leaf the cursor is at, or leads to by such an op (MDB_GET_MULTIPLE and
+ * its kin); at is its last value, or that of current, a value of the leaf.
+ */
+exports_rc_t exports_run_leaf(exports_run_t *run, MDB_cursor_op op,
+    const MDB_val *current);
+
+
+/* how many values of the leaf do not lie behind an entry */
+size_t exports_run_until(const exports_run_t *run, const uint8_t *entry);
+
+/* counts the blocks of a list, in the order of their boundaries, and those that
+   end with the same one by level */
+typedef exports_rc_t (*exports_block_pt)(void *data, unsigned level,
+    const uint8_t *block);
+exports_rc_t exports_run_blocks(MDB_cursor *facets, const uint8_t *key,
+    size_t len, exports_block_pt visit, void *data);
+
+
+/*
+ * A list, read from its newest entry on; the current entry is entries[left -
+ * 1].  The leaf's place in the list, older, is known unless the list was
+ * positioned by exports_list_below(): exports_list.c
+ */
+typedef struct {
+    exports_reader_t       *reader;
+    MDB_cursor             *cursor;
+    const exports_facet_t  *key;
+    const uint8_t          *newest;     /* entry */
+    const uint8_t          *entries;    /* of the current leaf */
+    size_t                  size;       /* entries of it */
+    size_t                  left;       /* 0: at the end */
+    uint64_t                older;      /* entries of the list before them */
+    uint64_t                count;      /* of the list */
+    unsigned                checked;    /* its blocks, against its length */
+} exports_list_t;
+
+/* slot: which of the reader's cursors it takes */
+exports_rc_t exports_list_open(exports_list_t *list, exports_reader_t *reader,
+    unsigned slot, const exports_facet_t *key);
+
+/* to the newest entry; there must be one */
+exports_rc_t exports_list_last(exports_list_t *list);
+
+/* to the newest of those that are older than an entry */
+exports_rc_t exports_list_below(exports_list_t *list, const uint8_t *entry);
+
+/* n entries on, towards the oldest */
+exports_rc_t exports_list_skip(exports_list_t *list, uint64_t n);
+
+/*
+ * To the entry that "newer" ones precede, less than the list has.  These two
+ * want the list positioned, and the reader's cursor of ranks.
+ */
+exports_rc_t exports_list_seek(exports_list_t *list, uint64_t newer);
+
+/* counts the entries that are newer than one, which need not be in the list;
+   the list is left with a leaf near it, without a current entry */
+exports_rc_t exports_list_rank(exports_list_t *list, const uint8_t *entry,
+    uint64_t *newer);
+
+static inline const uint8_t *
+exports_list_entry(const exports_list_t *list)
+{
+    return list->entries + (list->left - 1) * EXPORTS_ENTRY_LEN;
+}
+
+/*
+ * Positions lists, n of them which are not empty, so that the newest "offset"
+ * entries of them all have been passed: exports_union.c.  Lists at their end
+ * have nothing left.
+ */
+exports_rc_t exports_union_seek(exports_list_t **lists, unsigned n,
+    uint64_t offset, uint64_t *rest);
 
 
 /* MDB codes to ours: the one place, exports_mdb.c */
@@ -115,11 +219,12 @@ exports_rc_t exports_meta_put(MDB_txn *txn, const exports_env_t *env,
 
 /* a reader over a transaction that somebody else began and will end */
 void exports_reader_borrow(exports_reader_t *reader, exports_env_t *env,
-    MDB_txn *txn);
+    MDB_txn *txn, exports_writer_t *writer,
+    exports_rc_t (*settle)(exports_writer_t *writer));
 void exports_reader_return(exports_reader_t *reader);
 
 /* Opens a cursor of the reader, or renews it: before its first use in each
-   snapshot. */
+   snapshot.  A writer's lists are stored first. */
 exports_rc_t exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
     MDB_cursor **cursor);
 

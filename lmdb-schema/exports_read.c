@@ -9,6 +9,7 @@
 static exports_rc_t begin(exports_reader_t *reader);
 static exports_rc_t renew(exports_reader_t *reader);
 static void drop(exports_reader_t *reader);
+static exports_rc_t settle(exports_reader_t *reader, exports_db_t db);
 static exports_rc_t walk(exports_reader_t *reader, exports_db_t db,
     const uint8_t *from, size_t from_len, size_t prefix_len,
     exports_visit_pt visit, void *data);
@@ -102,14 +103,16 @@ exports_reader_txnid(const exports_reader_t *reader)
 
 void
 exports_reader_borrow(exports_reader_t *reader, exports_env_t *env,
-    MDB_txn *txn)
+    MDB_txn *txn, exports_writer_t *writer,
+    exports_rc_t (*settle)(exports_writer_t *writer))
 {
     memset(reader, 0, sizeof(exports_reader_t));
 
     reader->env = env;
     reader->txn = txn;
     reader->active = 1;
-    reader->borrowed = 1;
+    reader->borrowed = writer;
+    reader->settle = settle;
 }
 
 
@@ -124,7 +127,13 @@ exports_rc_t
 exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
     MDB_cursor **cursor)
 {
-    int  rc;
+    int           rc;
+    exports_rc_t  erc;
+
+    erc = settle(reader, db);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     if (*cursor == NULL) {
         rc = mdb_cursor_open(reader->txn, reader->env->dbi[db], cursor);
@@ -145,6 +154,11 @@ exports_reader_close_cursors(exports_reader_t *reader)
     if (reader->manifests != NULL) {
         mdb_cursor_close(reader->manifests);
         reader->manifests = NULL;
+    }
+
+    if (reader->ranks != NULL) {
+        mdb_cursor_close(reader->ranks);
+        reader->ranks = NULL;
     }
 
     for (i = 0; i < EXPORTS_LISTS_MAX; i++) {
@@ -322,6 +336,14 @@ exports_walk_manifests_after(exports_reader_t *reader, const uint8_t *key,
 
 
 exports_rc_t
+exports_walk_ranks(exports_reader_t *reader, exports_visit_pt visit,
+    void *data)
+{
+    return walk(reader, DB_RANKS, NULL, 0, 0, visit, data);
+}
+
+
+exports_rc_t
 exports_walk_facets(exports_reader_t *reader, exports_visit_pt visit,
     void *data)
 {
@@ -398,6 +420,17 @@ drop(exports_reader_t *reader)
 }
 
 
+/* a writer holds changes of lists back */
+
+static exports_rc_t
+settle(exports_reader_t *reader, exports_db_t db)
+{
+    return reader->borrowed && (db == DB_FACETS || db == DB_RANKS)
+               ? reader->settle(reader->borrowed)
+               : EXPORTS_OK;
+}
+
+
 /* from a key on, as long as its first bytes, the prefix, are the same */
 
 static exports_rc_t
@@ -409,6 +442,11 @@ walk(exports_reader_t *reader, exports_db_t db, const uint8_t *from,
     MDB_cursor    *cursor;
     exports_rc_t   erc;
     MDB_cursor_op  op;
+
+    erc = settle(reader, db);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     rc = mdb_cursor_open(reader->txn, reader->env->dbi[db], &cursor);
     if (rc != 0) {

@@ -16,7 +16,7 @@
 
 
 /* stored in meta under "format"; a store with a greater one is refused */
-#define EXPORTS_FORMAT_VERSION    1
+#define EXPORTS_FORMAT_VERSION    2
 
 #define EXPORTS_DATA_FILE         "data.mdb"
 #define EXPORTS_LOCK_FILE         "lock.mdb"
@@ -27,7 +27,8 @@
 #define EXPORTS_DB_MANIFESTS      "manifests"
 #define EXPORTS_DB_IDS            "ids"
 #define EXPORTS_DB_FACETS         "facets"
-#define EXPORTS_DB_COUNT          6
+#define EXPORTS_DB_RANKS          "ranks"
+#define EXPORTS_DB_COUNT          7
 
 #define EXPORTS_META_FORMAT       "format"
 #define EXPORTS_META_LINEAGE      "lineage"
@@ -93,6 +94,13 @@ typedef enum {
 #define EXPORTS_FACET_SUBJECT_TYPE  0x04
 #define EXPORTS_FACET_SUBJECT_ID    0x08
 #define EXPORTS_FACET_MASK          0x0f
+
+
+/*
+ * An entry of a list closes a block of level L when the last L bytes of its
+ * tie are zero.
+ */
+#define EXPORTS_RANK_LEVELS         3
 
 
 #endif /* EXPORTS_SCHEMA_H */

@@ -11,6 +11,7 @@
 
 
 static exports_rc_t check_files(exports_writer_t *w, exports_error_t *error);
+static exports_rc_t settle(exports_writer_t *w);
 static void flush_scope(const void *node, VISIT which, void *data);
 static int compare_scopes(const void *a, const void *b);
 static exports_rc_t keep_scope(exports_writer_t *w,
@@ -52,7 +53,7 @@ exports_writer_begin(exports_writer_t **writerp, exports_env_t *env,
     }
 
     w->now = exports_time_now();
-    exports_reader_borrow(&w->reader, env, w->txn);
+    exports_reader_borrow(&w->reader, env, w->txn, w, settle);
 
     *writerp = w;
 
@@ -70,6 +71,14 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
     exports_error_t  fault;
 
     env = w->env;
+
+    erc = exports_writer_flush(w, error);
+
+    if (erc != EXPORTS_OK) {
+        exports_writer_abort(w);
+        return erc;
+    }
+
     w->flushed = EXPORTS_OK;
 
     twalk_r(w->scopes, flush_scope, w);
@@ -109,6 +118,7 @@ void
 exports_writer_abort(exports_writer_t *w)
 {
     tdestroy(w->scopes, free);
+    exports_writer_forget(w);
 
     if (w->reader.txn != NULL) {
         exports_reader_return(&w->reader);
@@ -369,6 +379,13 @@ check_files(exports_writer_t *w, exports_error_t *error)
     }
 
     return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+settle(exports_writer_t *w)
+{
+    return exports_writer_flush(w, NULL);
 }
 
 

@@ -120,6 +120,13 @@ exports_rc_t exports_writer_drop_token(exports_writer_t *writer,
 exports_rc_t exports_writer_drop_facet(exports_writer_t *writer,
     const uint8_t *key, size_t len, const uint8_t *entry,
     exports_error_t *error);
+
+/* list: a key of facets, whose blocks are counted again */
+exports_rc_t exports_writer_rerank(exports_writer_t *writer,
+    const uint8_t *list, size_t len, exports_error_t *error);
+exports_rc_t exports_writer_drop_ranks(exports_writer_t *writer,
+    const uint8_t *key, size_t len, exports_error_t *error);
+
 exports_rc_t exports_writer_index(exports_writer_t *writer,
     const uint8_t *key, const exports_record_t *record,
     exports_error_t *error);

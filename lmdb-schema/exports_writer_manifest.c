@@ -217,8 +217,10 @@ exports_rc_t
 exports_writer_drop_facet(exports_writer_t *w, const uint8_t *key, size_t len,
     const uint8_t *entry, exports_error_t *error)
 {
-    return exports_writer_del(w, DB_FACETS, key, len, entry,
-                              EXPORTS_ENTRY_LEN, error);
+    return len <= EXPORTS_FACET_KEY_MAX
+               ? exports_writer_list(w, key, len, entry, 0, error)
+               : exports_writer_del(w, DB_FACETS, key, len, entry,
+                                    EXPORTS_ENTRY_LEN, error);
 }
 
 
@@ -370,7 +372,7 @@ read_listing(exports_writer_t *w, const uint8_t *key, listing_t *listing,
 }
 
 
-/* of each key the least one that is greater: deletions move no cursor */
+/* of each key the least one that is greater */
 
 static exports_rc_t
 search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
@@ -381,6 +383,13 @@ search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
     MDB_val        k, v;
     MDB_cursor    *cursor;
     exports_rc_t   erc;
+
+    /* what is held back would be missed */
+
+    erc = exports_writer_flush(w, error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     rc = mdb_cursor_open(w->txn, w->env->dbi[DB_FACETS], &cursor);
     if (rc != 0) {
@@ -406,8 +415,13 @@ search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
         len = k.mv_size;
         memcpy(facet, k.mv_data, len);
 
-        erc = exports_writer_del(w, DB_FACETS, facet, len, key + 8,
-                                 EXPORTS_ENTRY_LEN, error);
+        k.mv_data = facet;
+        v.mv_data = (void *) (key + 8);
+        v.mv_size = EXPORTS_ENTRY_LEN;
+
+        if (mdb_cursor_get(cursor, &k, &v, MDB_GET_BOTH) == 0) {
+            erc = exports_writer_list(w, facet, len, key + 8, 0, error);
+        }
     }
 
     mdb_cursor_close(cursor);
@@ -452,9 +466,8 @@ unlist(exports_writer_t *w, const listing_t *old, const listing_t *kept,
             continue;
         }
 
-        rc = exports_writer_del(w, DB_FACETS, old->keys[facet].bytes,
-                                old->keys[facet].len, old->entry,
-                                EXPORTS_ENTRY_LEN, error);
+        rc = exports_writer_list(w, old->keys[facet].bytes,
+                                 old->keys[facet].len, old->entry, 0, error);
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -477,9 +490,9 @@ enlist(exports_writer_t *w, const listing_t *listing, const listing_t *had,
             continue;
         }
 
-        rc = exports_writer_store(w, DB_FACETS, listing->keys[facet].bytes,
-                                  listing->keys[facet].len, listing->entry,
-                                  EXPORTS_ENTRY_LEN, error);
+        rc = exports_writer_list(w, listing->keys[facet].bytes,
+                                 listing->keys[facet].len, listing->entry, 1,
+                                 error);
         if (rc != EXPORTS_OK) {
             return rc;
         }

@@ -23,10 +23,22 @@ typedef struct {
 } exports_met_scope_t;
 
 
+/* a change of a list, an entry that is added or removed */
+
+typedef struct {
+    uint8_t          entry[EXPORTS_ENTRY_LEN];
+    uint32_t         add;
+    uint32_t         number;        /* in the order of arrival */
+} exports_change_t;
+
+typedef struct exports_pending_s  exports_pending_t;
+
+
 struct exports_writer_s {
     exports_env_t     *env;
     MDB_txn           *txn;
     void              *scopes;      /* tsearch(3) tree of the scopes met */
+    exports_pending_t *pending;     /* changes of lists, or NULL */
     exports_reader_t   reader;
     uint64_t           now;
     exports_rc_t       flushed;     /* what flushing the scopes returned */
@@ -48,6 +60,25 @@ exports_rc_t exports_writer_store(exports_writer_t *w, exports_db_t db,
 exports_rc_t exports_writer_del(exports_writer_t *w, exports_db_t db,
     const void *key, size_t key_len, const void *value, size_t len,
     exports_error_t *error);
+
+/*
+ * Adds an entry to a list, or removes it, when the changes are made: by
+ * exports_writer_flush(), which the commit calls, and every reading of lists.
+ * len: at most EXPORTS_FACET_KEY_MAX.  exports_writer_lists.c
+ */
+exports_rc_t exports_writer_list(exports_writer_t *w, const uint8_t *key,
+    size_t len, const uint8_t *entry, int add, exports_error_t *error);
+exports_rc_t exports_writer_flush(exports_writer_t *w, exports_error_t *error);
+void exports_writer_forget(exports_writer_t *w);
+
+/*
+ * Counts the blocks of a list that changes have touched; these by entry, one
+ * an entry.  facets: a cursor; ranks: the same or NULL, to be closed by the
+ * caller.  exports_writer_ranks.c
+ */
+exports_rc_t exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
+    MDB_cursor **ranks, const exports_facet_t *list,
+    const exports_change_t *changes, size_t n, exports_error_t *error);
 
 
 #endif /* EXPORTS_WRITER_PRIVATE_H */

@@ -1,0 +1,585 @@
+
+/*
+ * Offsets in one list.  What is near is reached by leaves, which are arrays.
+ * What is far is reached from the oldest end by the blocks that ranks counts:
+ * those of the highest level that end before it are passed, the next one is
+ * entered by the level below, and so on.
+ *
+ * A count that is wrong would make a page wrong that has nothing else wrong
+ * about it.  So the counts of blocks are added up to the end of the block that
+ * they make up, which knows their sum, and its entries are walked to its end.
+ */
+
+#include <string.h>
+
+#include "exports_private.h"
+
+
+/* entries that are gone through by leaves rather than to look up blocks */
+#define NEAR_ENTRIES  1024
+#define NEAR_LEAVES   4
+
+
+/* the part of a list that what is sought is in */
+
+typedef struct {
+    exports_list_t  *list;
+    const uint8_t   *entry;     /* what is newer is sought; or, when NULL, */
+    uint64_t         index;     /* the entry that so many older ones precede */
+
+    const uint8_t   *after;     /* the boundary it begins behind, or NULL */
+    const uint8_t   *end;       /* the boundary it ends with, or NULL */
+    uint64_t         older;     /* entries before it */
+    uint64_t         count;     /* entries of it */
+} part_t;
+
+
+static void set_leaf(exports_list_t *list, const exports_run_t *run);
+static exports_rc_t older_leaf(exports_list_t *list);
+static exports_rc_t newer_leaf(exports_list_t *list);
+static int compare(const exports_list_t *list, size_t i, const uint8_t *entry);
+static exports_rc_t look_up(exports_list_t *list, const uint8_t *entry,
+    uint64_t index);
+static exports_rc_t find_block(exports_list_t *list, const uint8_t *entry,
+    uint64_t index);
+static unsigned top_level(uint64_t count);
+static exports_rc_t enter_block(part_t *part, unsigned level);
+static exports_rc_t first_block(part_t *part, unsigned level,
+    exports_run_t *run);
+static exports_rc_t go_to_end(part_t *part);
+
+
+exports_rc_t
+exports_list_open(exports_list_t *list, exports_reader_t *reader,
+    unsigned slot, const exports_facet_t *key)
+{
+    int            rc;
+    size_t         count;
+    MDB_val        k, v;
+    MDB_cursor   **cursor;
+    exports_rc_t   erc;
+
+    cursor = &reader->facets[slot];
+
+    erc = exports_reader_cursor(reader, DB_FACETS, cursor);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    list->reader = reader;
+    list->cursor = *cursor;
+    list->key = key;
+    list->left = 0;
+    list->count = 0;
+    list->checked = 0;
+
+    k.mv_data = (void *) key->bytes;
+    k.mv_size = key->len;
+
+    rc = mdb_cursor_get(*cursor, &k, &v, MDB_SET);
+
+    if (rc == 0) {
+        rc = mdb_cursor_count(*cursor, &count);
+    }
+
+    if (rc == 0) {
+        list->count = count;
+    }
+
+    return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+}
+
+
+exports_rc_t
+exports_list_last(exports_list_t *list)
+{
+    int            rc;
+    MDB_val        k, v;
+    exports_rc_t   erc;
+    exports_run_t  run;
+
+    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_LAST_DUP);
+
+    if (rc == 0) {
+
+        /* at the end MDB_GET_MULTIPLE hands out nothing: go to and fro */
+
+        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_PREV_DUP);
+
+        if (rc == 0) {
+            rc = mdb_cursor_get(list->cursor, &k, &v, MDB_NEXT_DUP);
+
+        } else if (rc == MDB_NOTFOUND) {
+            rc = 0;
+        }
+    }
+
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    run.cursor = list->cursor;
+    run.size = EXPORTS_ENTRY_LEN;
+
+    erc = exports_run_leaf(&run, MDB_GET_MULTIPLE, NULL);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    if (run.n > list->count) {
+        return EXPORTS_CORRUPT;
+    }
+
+    set_leaf(list, &run);
+    list->older = list->count - run.n;
+    list->newest = exports_list_entry(list);
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_list_below(exports_list_t *list, const uint8_t *entry)
+{
+    int            rc;
+    MDB_val        k, v;
+    exports_rc_t   erc;
+    exports_run_t  run;
+
+    erc = exports_run_from(&run, list->cursor, list->key->bytes,
+                           list->key->len, entry, EXPORTS_ENTRY_LEN);
+
+    if (erc == EXPORTS_NOT_FOUND) {
+
+        /* all entries are older; the failed search has moved the cursor */
+
+        k.mv_data = (void *) list->key->bytes;
+        k.mv_size = list->key->len;
+
+        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
+
+        return rc == 0 ? exports_list_last(list) : exports_rc_of_mdb(rc);
+    }
+
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    set_leaf(list, &run);
+
+    return exports_list_skip(list, 1);
+}
+
+
+exports_rc_t
+exports_list_skip(exports_list_t *list, uint64_t n)
+{
+    exports_rc_t   rc;
+    exports_run_t  run;
+
+    while (n >= list->left) {
+        n -= list->left;
+
+        run.cursor = list->cursor;
+        run.size = EXPORTS_ENTRY_LEN;
+
+        rc = exports_run_leaf(&run, MDB_PREV_MULTIPLE, NULL);
+
+        if (rc != EXPORTS_OK) {
+            list->left = 0;
+            return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+        }
+
+        set_leaf(list, &run);
+        list->older -= run.n;
+    }
+
+    list->left -= n;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_list_seek(exports_list_t *list, uint64_t newer)
+{
+    uint64_t      index;
+    exports_rc_t  rc;
+
+    index = list->count - 1 - newer;
+
+    if (index + NEAR_ENTRIES < list->older
+        || index >= list->older + list->size + NEAR_ENTRIES)
+    {
+        rc = look_up(list, NULL, index);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    for (rc = EXPORTS_OK; rc == EXPORTS_OK && index < list->older; ) {
+        rc = older_leaf(list);
+    }
+
+    while (rc == EXPORTS_OK && index >= list->older + list->size) {
+        rc = newer_leaf(list);
+    }
+
+    list->left = (size_t) (index - list->older) + 1;
+
+    return rc;
+}
+
+
+exports_rc_t
+exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
+{
+    unsigned       leaves;
+    exports_rc_t   rc;
+    exports_run_t  run;
+
+    for (leaves = 0; /* void */ ; leaves++) {
+
+        if (leaves == NEAR_LEAVES) {
+            rc = look_up(list, entry, 0);
+            if (rc != EXPORTS_OK) {
+                return rc;
+            }
+        }
+
+        /* to the leaf that begins at it or before, or to the oldest; from
+           there to the leaf that ends behind it, or to the newest */
+
+        if (compare(list, 0, entry) > 0) {
+
+            if (list->older == 0) {
+                break;
+            }
+
+            rc = older_leaf(list);
+
+            if (rc == EXPORTS_OK && compare(list, list->size - 1, entry) <= 0)
+            {
+                break;
+            }
+
+        } else {
+
+            if (compare(list, list->size - 1, entry) > 0
+                || list->older + list->size == list->count)
+            {
+                break;
+            }
+
+            rc = newer_leaf(list);
+
+            if (rc == EXPORTS_OK && compare(list, 0, entry) > 0) {
+                break;
+            }
+        }
+
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    run.values = list->entries;
+    run.n = list->size;
+    run.size = EXPORTS_ENTRY_LEN;
+
+    *newer = list->count - list->older - exports_run_until(&run, entry);
+
+    return EXPORTS_OK;
+}
+
+
+static void
+set_leaf(exports_list_t *list, const exports_run_t *run)
+{
+    list->entries = run->values;
+    list->size = run->n;
+    list->left = run->at + 1;
+}
+
+
+static exports_rc_t
+older_leaf(exports_list_t *list)
+{
+    exports_rc_t   rc;
+    exports_run_t  run;
+
+    run.cursor = list->cursor;
+    run.size = EXPORTS_ENTRY_LEN;
+
+    rc = exports_run_leaf(&run, MDB_PREV_MULTIPLE, NULL);
+
+    if (rc != EXPORTS_OK || run.n > list->older) {
+        return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_OK ? EXPORTS_CORRUPT
+                                                           : rc;
+    }
+
+    list->older -= run.n;
+    set_leaf(list, &run);
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+newer_leaf(exports_list_t *list)
+{
+    exports_rc_t   rc;
+    exports_run_t  run;
+
+    run.cursor = list->cursor;
+    run.size = EXPORTS_ENTRY_LEN;
+
+    rc = exports_run_next(&run);
+
+    if (rc != EXPORTS_OK
+        || run.n > list->count - list->older - list->size)
+    {
+        return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_OK ? EXPORTS_CORRUPT
+                                                           : rc;
+    }
+
+    list->older += list->size;
+    set_leaf(list, &run);
+
+    return EXPORTS_OK;
+}
+
+
+static int
+compare(const exports_list_t *list, size_t i, const uint8_t *entry)
+{
+    return memcmp(list->entries + i * EXPORTS_ENTRY_LEN, entry,
+                  EXPORTS_ENTRY_LEN);
+}
+
+
+/*
+ * To the leaf that ends the block of what is sought.  The newest entry before
+ * anything else: on the way to it every part is open, and with the last of them
+ * the blocks of the highest level have been held against the list's length.
+ */
+
+static exports_rc_t
+look_up(exports_list_t *list, const uint8_t *entry, uint64_t index)
+{
+    exports_rc_t  rc;
+
+    if (!list->checked) {
+
+        rc = find_block(list, NULL, list->count - 1);
+
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        list->checked = 1;
+    }
+
+    return find_block(list, entry, index);
+}
+
+
+static exports_rc_t
+find_block(exports_list_t *list, const uint8_t *entry, uint64_t index)
+{
+    part_t        part;
+    unsigned      level;
+    exports_rc_t  rc;
+
+    part.list = list;
+    part.entry = entry;
+    part.index = index;
+    part.after = NULL;
+    part.end = NULL;
+    part.older = 0;
+    part.count = list->count;
+
+    for (level = top_level(list->count); level > 0; level--) {
+        rc = enter_block(&part, level);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    return go_to_end(&part);
+}
+
+
+/* of a level that is expected to have less than two blocks nothing is read */
+
+static unsigned
+top_level(uint64_t count)
+{
+    unsigned  level;
+
+    for (level = 0;
+         level < EXPORTS_RANK_LEVELS && count >> 8 * (level + 1) > 1;
+         level++)
+    {
+        /* void */
+    }
+
+    return level;
+}
+
+
+/*
+ * From a part to the block of a level in it that is entered.  An open part, one
+ * that no boundary ends, may have none: then its rest behind the last boundary.
+ */
+
+static exports_rc_t
+enter_block(part_t *part, unsigned level)
+{
+    uint64_t        sum, count, older, found;
+    exports_rc_t    rc;
+    exports_run_t   run;
+    const uint8_t  *block, *after, *end;
+
+    after = part->after;
+    end = NULL;
+    block = NULL;
+    found = 0;
+    older = part->older;
+    sum = 0;
+
+    rc = first_block(part, level, &run);
+
+    while (rc == EXPORTS_OK && (part->end != NULL ? sum < part->count
+                                                  : end == NULL))
+    {
+        block = run.values + run.at * EXPORTS_RANK_LEN;
+        count = exports_get64(block + EXPORTS_ENTRY_LEN);
+
+        if (count == 0 || count > part->count - sum) {
+            return EXPORTS_CORRUPT;
+        }
+
+        sum += count;
+
+        if (end == NULL) {
+
+            if (part->entry != NULL
+                    ? memcmp(block, part->entry, EXPORTS_ENTRY_LEN) > 0
+                    : part->index - part->older < sum)
+            {
+                end = block;
+                found = count;
+
+            } else {
+                after = block;
+                older = part->older + sum;
+            }
+        }
+
+        rc = ++run.at < run.n ? EXPORTS_OK : exports_run_next(&run);
+    }
+
+    if (rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND) {
+        return rc;
+    }
+
+    if (part->end != NULL
+        && (end == NULL || sum != part->count
+            || memcmp(block, part->end, EXPORTS_ENTRY_LEN) != 0))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    part->count = end != NULL ? found : part->count - sum;
+    part->older = older;
+    part->after = after;
+    part->end = end;
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+first_block(part_t *part, unsigned level, exports_run_t *run)
+{
+    size_t         len;
+    uint8_t        key[EXPORTS_RANK_KEY_MAX], from[EXPORTS_RANK_LEN];
+    exports_rc_t   rc;
+
+    len = exports_rank_key(key, part->list->key->bytes, part->list->key->len,
+                           level);
+
+    if (part->after == NULL) {
+        return exports_run_from(run, part->list->reader->ranks, key, len, NULL,
+                                EXPORTS_RANK_LEN);
+    }
+
+    memset(from, 0, sizeof(from));
+    memcpy(from, part->after, EXPORTS_ENTRY_LEN);
+
+    rc = exports_run_from(run, part->list->reader->ranks, key, len, from,
+                          EXPORTS_RANK_LEN);
+
+    if (rc == EXPORTS_NOT_FOUND
+        || (rc == EXPORTS_OK
+            && memcmp(run->values + run->at * EXPORTS_RANK_LEN, from,
+                      EXPORTS_ENTRY_LEN)
+               != 0))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    if (rc == EXPORTS_OK && ++run->at == run->n) {
+        rc = exports_run_next(run);
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+go_to_end(part_t *part)
+{
+    uint64_t         last;
+    exports_rc_t     rc;
+    exports_run_t    run;
+    exports_list_t  *list;
+
+    list = part->list;
+
+    rc = exports_run_from(&run, list->cursor, list->key->bytes, list->key->len,
+                          part->after, EXPORTS_ENTRY_LEN);
+    if (rc != EXPORTS_OK) {
+        return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
+    }
+
+    set_leaf(list, &run);
+    list->older = part->older - run.at;
+
+    if (part->after != NULL) {
+        list->older--;
+
+        if (part->older <= run.at
+            || compare(list, run.at, part->after) != 0)
+        {
+            return EXPORTS_CORRUPT;
+        }
+    }
+
+    last = part->older + part->count - 1;
+
+    while (rc == EXPORTS_OK && last >= list->older + list->size) {
+        rc = newer_leaf(list);
+    }
+
+    if (rc == EXPORTS_OK
+        && compare(list, (size_t) (last - list->older),
+                   part->end != NULL ? part->end : list->newest)
+           != 0)
+    {
+        rc = EXPORTS_CORRUPT;
+    }
+
+    return rc;
+}

@@ -1,0 +1,553 @@
+
+/*
+ * Changes of lists are held back until the commit, or until something reads
+ * lists.  Then they are made in the order of the keys: one after the other on
+ * the same pages, and those of one list as one array, which LMDB stores several
+ * times faster than entries in the order of their arrival.  The blocks of the
+ * list are counted again while its pages are at hand.
+ *
+ * Deletions come first, while no cursor is open: those of LMDB 0.9.24 are safe
+ * only when nothing else looks at the page.
+ */
+
+#define _GNU_SOURCE             /* qsort_r() */
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exports_writer_private.h"
+
+
+/* with as many the changes are made before the commit */
+#define CHANGES_MAX   (1U << 18)
+
+#define CHANGES_SIZE  64        /* at first */
+#define LISTS_SIZE    32
+
+
+/* a list that is changed */
+
+typedef struct {
+    exports_facet_t     key;
+    uint32_t            n;          /* changes of it */
+    uint32_t            first;      /* of them, when they are in order */
+} changed_t;
+
+typedef struct {
+    exports_change_t    change;
+    uint32_t            list;
+} pending_t;
+
+struct exports_pending_s {
+    pending_t          *pending;    /* in the order of arrival */
+    size_t              n;
+    size_t              size;
+    changed_t          *lists;
+    size_t              nlists;
+    size_t              lists_size;
+    uint32_t           *slots;      /* numbers of lists + 1, by their hashes */
+    size_t              nslots;     /* a power of two, twice lists_size */
+};
+
+
+static exports_pending_t *make_pending(void);
+static int find_list(exports_pending_t *p, const uint8_t *key, size_t len,
+    uint32_t *list);
+static int grow_lists(exports_pending_t *p);
+static void enter(exports_pending_t *p, uint32_t list);
+static int grow(void **array, size_t *size, size_t element);
+static exports_rc_t flush(exports_writer_t *w, exports_pending_t *p,
+    exports_error_t *error);
+static void sort_changes(exports_pending_t *p, uint32_t *order,
+    exports_change_t *sorted);
+static int in_order(const exports_change_t *changes, uint32_t n);
+static int compare_lists(const void *a, const void *b, void *data);
+static int compare_changes(const void *a, const void *b);
+static uint32_t last_ones(exports_change_t *changes, uint32_t n);
+static exports_rc_t delete_entries(exports_writer_t *w, const changed_t *list,
+    const exports_change_t *changes, exports_error_t *error);
+static exports_rc_t put_entries(exports_writer_t *w, MDB_cursor *cursor,
+    const changed_t *list, const exports_change_t *changes, uint8_t *entries,
+    exports_error_t *error);
+static exports_rc_t put_run(exports_writer_t *w, MDB_cursor *cursor,
+    const changed_t *list, const uint8_t *entries, size_t n, unsigned flags,
+    exports_error_t *error);
+
+
+exports_rc_t
+exports_writer_list(exports_writer_t *w, const uint8_t *key, size_t len,
+    const uint8_t *entry, int add, exports_error_t *error)
+{
+    pending_t          *pending;
+    exports_rc_t        rc;
+    exports_pending_t  *p;
+
+    if (w->pending == NULL) {
+        w->pending = make_pending();
+    }
+
+    p = w->pending;
+
+    if (p != NULL && p->n == CHANGES_MAX) {
+        rc = exports_writer_flush(w, error);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    if (p == NULL
+        || (p->n == p->size
+            && grow((void **) &p->pending, &p->size, sizeof(pending_t)) != 0))
+    {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    pending = &p->pending[p->n];
+
+    if (find_list(p, key, len, &pending->list) != 0) {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    memcpy(pending->change.entry, entry, EXPORTS_ENTRY_LEN);
+    pending->change.add = (uint32_t) add;
+    pending->change.number = (uint32_t) p->n++;
+    p->lists[pending->list].n++;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_writer_flush(exports_writer_t *w, exports_error_t *error)
+{
+    exports_rc_t        rc;
+    exports_pending_t  *p;
+
+    p = w->pending;
+
+    if (p == NULL || p->n == 0) {
+        return EXPORTS_OK;
+    }
+
+    rc = flush(w, p, error);
+
+    p->n = 0;
+    p->nlists = 0;
+    memset(p->slots, 0, p->nslots * sizeof(uint32_t));
+
+    return rc;
+}
+
+
+void
+exports_writer_forget(exports_writer_t *w)
+{
+    if (w->pending != NULL) {
+        free(w->pending->pending);
+        free(w->pending->lists);
+        free(w->pending->slots);
+        free(w->pending);
+        w->pending = NULL;
+    }
+}
+
+
+static exports_pending_t *
+make_pending(void)
+{
+    exports_pending_t  *p;
+
+    p = calloc(1, sizeof(exports_pending_t));
+    if (p == NULL) {
+        return NULL;
+    }
+
+    p->size = CHANGES_SIZE / 2;
+    p->lists_size = LISTS_SIZE / 2;
+
+    if (grow((void **) &p->pending, &p->size, sizeof(pending_t)) != 0
+        || grow_lists(p) != 0)
+    {
+        free(p->pending);
+        free(p->lists);
+        free(p->slots);
+        free(p);
+        return NULL;
+    }
+
+    return p;
+}
+
+
+static int
+find_list(exports_pending_t *p, const uint8_t *key, size_t len,
+    uint32_t *list)
+{
+    size_t            slot;
+    exports_facet_t  *found;
+
+    for (slot = XXH3_64bits(key, len) & (p->nslots - 1);
+         p->slots[slot] != 0;
+         slot = (slot + 1) & (p->nslots - 1))
+    {
+        *list = p->slots[slot] - 1;
+        found = &p->lists[*list].key;
+
+        if (found->len == len && memcmp(found->bytes, key, len) == 0) {
+            return 0;
+        }
+    }
+
+    if (p->nlists == p->lists_size && grow_lists(p) != 0) {
+        return -1;
+    }
+
+    *list = (uint32_t) p->nlists++;
+    p->lists[*list].n = 0;
+
+    found = &p->lists[*list].key;
+    found->len = len;
+    memcpy(found->bytes, key, len);
+
+    enter(p, *list);
+
+    return 0;
+}
+
+
+static int
+grow_lists(exports_pending_t *p)
+{
+    uint32_t  i;
+
+    if (grow((void **) &p->lists, &p->lists_size, sizeof(changed_t)) != 0) {
+        return -1;
+    }
+
+    free(p->slots);
+
+    p->nslots = 2 * p->lists_size;
+    p->slots = calloc(p->nslots, sizeof(uint32_t));
+
+    if (p->slots == NULL) {
+        return -1;
+    }
+
+    for (i = 0; i < p->nlists; i++) {
+        enter(p, i);
+    }
+
+    return 0;
+}
+
+
+static void
+enter(exports_pending_t *p, uint32_t list)
+{
+    size_t                  slot;
+    const exports_facet_t  *key;
+
+    key = &p->lists[list].key;
+    slot = XXH3_64bits(key->bytes, key->len) & (p->nslots - 1);
+
+    while (p->slots[slot] != 0) {
+        slot = (slot + 1) & (p->nslots - 1);
+    }
+
+    p->slots[slot] = list + 1;
+}
+
+
+static int
+grow(void **array, size_t *size, size_t element)
+{
+    void  *larger;
+
+    larger = realloc(*array, 2 * *size * element);
+
+    if (larger == NULL) {
+        return -1;
+    }
+
+    *array = larger;
+    *size *= 2;
+
+    return 0;
+}
+
+
+static exports_rc_t
+flush(exports_writer_t *w, exports_pending_t *p, exports_error_t *error)
+{
+    int                rc;
+    size_t             i;
+    uint8_t           *entries;
+    uint32_t          *order;
+    changed_t         *list;
+    MDB_cursor        *cursor, *ranks;
+    exports_rc_t       erc;
+    exports_change_t  *sorted;
+
+    order = malloc(p->nlists * sizeof(uint32_t));
+    sorted = malloc(p->n * sizeof(exports_change_t));
+    entries = malloc(p->n * EXPORTS_ENTRY_LEN);
+    cursor = NULL;
+    ranks = NULL;
+
+    if (order == NULL || sorted == NULL || entries == NULL) {
+        erc = exports_error(error, EXPORTS_NOMEM, "out of memory");
+        goto done;
+    }
+
+    sort_changes(p, order, sorted);
+
+    for (erc = EXPORTS_OK, i = 0; i < p->nlists && erc == EXPORTS_OK; i++) {
+        list = &p->lists[order[i]];
+        erc = delete_entries(w, list, sorted + list->first, error);
+    }
+
+    if (erc != EXPORTS_OK) {
+        goto done;
+    }
+
+    rc = mdb_cursor_open(w->txn, w->env->dbi[DB_FACETS], &cursor);
+    if (rc != 0) {
+        erc = exports_mdb_error(error, w->env, "writing", rc);
+        goto done;
+    }
+
+    for (i = 0; i < p->nlists && erc == EXPORTS_OK; i++) {
+        list = &p->lists[order[i]];
+        erc = put_entries(w, cursor, list, sorted + list->first, entries,
+                          error);
+
+        if (erc == EXPORTS_OK) {
+            erc = exports_writer_rank(w, cursor, &ranks, &list->key,
+                                      sorted + list->first, list->n, error);
+        }
+    }
+
+done:
+
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+
+    if (ranks != NULL) {
+        mdb_cursor_close(ranks);
+    }
+
+    free(entries);
+    free(sorted);
+    free(order);
+
+    return erc;
+}
+
+
+/* of each list one change an entry, by entry; lists by key */
+
+static void
+sort_changes(exports_pending_t *p, uint32_t *order, exports_change_t *sorted)
+{
+    size_t             i;
+    uint32_t           first;
+    changed_t         *list;
+    exports_change_t  *change;
+
+    for (i = 0; i < p->nlists; i++) {
+        order[i] = (uint32_t) i;
+    }
+
+    qsort_r(order, p->nlists, sizeof(uint32_t), compare_lists, p->lists);
+
+    for (first = 0, i = 0; i < p->nlists; i++) {
+        list = &p->lists[order[i]];
+        list->first = first;
+        first += list->n;
+        list->n = 0;
+    }
+
+    for (i = 0; i < p->n; i++) {
+        list = &p->lists[p->pending[i].list];
+        sorted[list->first + list->n++] = p->pending[i].change;
+    }
+
+    for (i = 0; i < p->nlists; i++) {
+        list = &p->lists[i];
+        change = sorted + list->first;
+
+        if (!in_order(change, list->n)) {
+            qsort(change, list->n, sizeof(exports_change_t), compare_changes);
+        }
+
+        list->n = last_ones(change, list->n);
+    }
+}
+
+
+static int
+in_order(const exports_change_t *changes, uint32_t n)
+{
+    uint32_t  i;
+
+    for (i = 1; i < n; i++) {
+        if (memcmp(changes[i - 1].entry, changes[i].entry, EXPORTS_ENTRY_LEN)
+            > 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+compare_lists(const void *a, const void *b, void *data)
+{
+    int                     rc;
+    const changed_t        *lists = data;
+    const exports_facet_t  *x, *y;
+
+    x = &lists[*(const uint32_t *) a].key;
+    y = &lists[*(const uint32_t *) b].key;
+
+    rc = memcmp(x->bytes, y->bytes, x->len < y->len ? x->len : y->len);
+
+    return rc != 0 ? rc : (x->len > y->len) - (x->len < y->len);
+}
+
+
+static int
+compare_changes(const void *a, const void *b)
+{
+    int                      rc;
+    const exports_change_t  *x = a, *y = b;
+
+    rc = memcmp(x->entry, y->entry, EXPORTS_ENTRY_LEN);
+
+    return rc != 0 ? rc
+                   : (x->number > y->number) - (x->number < y->number);
+}
+
+
+/* what is done to an entry last counts */
+
+static uint32_t
+last_ones(exports_change_t *changes, uint32_t n)
+{
+    uint32_t  i, kept;
+
+    for (kept = 0, i = 1; i < n; i++) {
+        if (memcmp(changes[kept].entry, changes[i].entry, EXPORTS_ENTRY_LEN)
+            != 0)
+        {
+            kept++;
+        }
+
+        changes[kept] = changes[i];
+    }
+
+    return kept + 1;
+}
+
+
+static exports_rc_t
+delete_entries(exports_writer_t *w, const changed_t *list,
+    const exports_change_t *changes, exports_error_t *error)
+{
+    uint32_t      i;
+    exports_rc_t  rc;
+
+    for (rc = EXPORTS_OK, i = 0; i < list->n && rc == EXPORTS_OK; i++) {
+        if (!changes[i].add) {
+            rc = exports_writer_del(w, DB_FACETS, list->key.bytes,
+                                    list->key.len, changes[i].entry,
+                                    EXPORTS_ENTRY_LEN, error);
+        }
+    }
+
+    return rc;
+}
+
+
+/* entries: room for all; those that are newer than the list's newest apart */
+
+static exports_rc_t
+put_entries(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
+    const exports_change_t *changes, uint8_t *entries, exports_error_t *error)
+{
+    int            rc;
+    size_t         n, older;
+    uint32_t       i;
+    MDB_val        k, v;
+    exports_rc_t   erc;
+
+    k.mv_data = (void *) list->key.bytes;
+    k.mv_size = list->key.len;
+
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET);
+
+    if (rc == 0) {
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST_DUP);
+    }
+
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+        return exports_mdb_error(error, w->env, "writing", rc);
+    }
+
+    for (n = 0, older = 0, i = 0; i < list->n; i++) {
+        if (changes[i].add) {
+            memcpy(entries + n++ * EXPORTS_ENTRY_LEN, changes[i].entry,
+                   EXPORTS_ENTRY_LEN);
+            older += rc == 0 && memcmp(changes[i].entry, v.mv_data,
+                                       EXPORTS_ENTRY_LEN) <= 0;
+        }
+    }
+
+    erc = put_run(w, cursor, list, entries, older, 0, error);
+
+    return erc == EXPORTS_OK
+               ? put_run(w, cursor, list, entries + older * EXPORTS_ENTRY_LEN,
+                         n - older, MDB_APPENDDUP, error)
+               : erc;
+}
+
+
+/* at an entry that a key has had alone LMDB ends, and the others remain */
+
+static exports_rc_t
+put_run(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
+    const uint8_t *entries, size_t n, unsigned flags, exports_error_t *error)
+{
+    int      rc;
+    MDB_val  k, v[2];
+
+    while (n > 0) {
+        k.mv_data = (void *) list->key.bytes;
+        k.mv_size = list->key.len;
+        v[0].mv_data = (void *) entries;
+        v[0].mv_size = EXPORTS_ENTRY_LEN;
+        v[1].mv_data = NULL;
+        v[1].mv_size = n;
+
+        rc = mdb_cursor_put(cursor, &k, v, MDB_MULTIPLE | flags);
+
+        if (rc != 0) {
+            return exports_mdb_error(error, w->env, "writing", rc);
+        }
+
+        if (v[1].mv_size == n) {
+            break;
+        }
+
+        entries += (v[1].mv_size + 1) * EXPORTS_ENTRY_LEN;
+        n -= v[1].mv_size + 1;
+    }
+
+    return EXPORTS_OK;
+}

@@ -1,0 +1,450 @@
+
+/*
+ * What changes of a list do to the counts of its blocks.  Nothing, when all are
+ * newer than its last boundary, as those of new exports are.  Otherwise each
+ * block that a change lies in is counted again: its entries, or for a higher
+ * level the counts of the blocks below.  That costs about what adding to the
+ * counts would, and cannot carry on what was wrong before.
+ */
+
+#include <string.h>
+
+#include "exports_writer_private.h"
+
+
+typedef struct {
+    exports_writer_t        *w;
+    MDB_cursor              *facets;
+    MDB_cursor             **ranks;
+    const exports_facet_t   *list;
+    const exports_change_t  *changes;
+    size_t                   n;
+    unsigned                 level;
+    size_t                   len;
+    uint8_t                  key[EXPORTS_RANK_KEY_MAX];
+} ranking_t;
+
+
+static exports_rc_t failed(exports_writer_t *w, exports_rc_t rc,
+    exports_error_t *error);
+static exports_rc_t rank_level(ranking_t *r);
+static exports_rc_t all_open(ranking_t *r);
+static exports_rc_t change_boundary(ranking_t *r,
+    const exports_change_t *change);
+static exports_rc_t put_boundary(ranking_t *r, const uint8_t *block);
+static exports_rc_t del_boundary(ranking_t *r, const uint8_t *block);
+static exports_rc_t recount(ranking_t *r, const uint8_t *entry, uint8_t *end);
+static exports_rc_t count_block(ranking_t *r, const uint8_t *after,
+    const uint8_t *end, uint64_t *count);
+static exports_rc_t put_count(ranking_t *r, const uint8_t *old,
+    const uint8_t *block);
+static exports_rc_t put_block(void *data, unsigned level,
+    const uint8_t *block);
+
+
+exports_rc_t
+exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
+    MDB_cursor **ranks, const exports_facet_t *list,
+    const exports_change_t *changes, size_t n, exports_error_t *error)
+{
+    ranking_t     r;
+    exports_rc_t  rc;
+
+    r.w = w;
+    r.facets = facets;
+    r.ranks = ranks;
+    r.list = list;
+    r.changes = changes;
+    r.n = n;
+
+    rc = EXPORTS_OK;
+
+    for (r.level = 1;
+         r.level <= EXPORTS_RANK_LEVELS && rc == EXPORTS_OK;
+         r.level++)
+    {
+        if (*ranks == NULL) {
+            rc = exports_rc_of_mdb(mdb_cursor_open(w->txn,
+                                                   w->env->dbi[DB_RANKS],
+                                                   ranks));
+        }
+
+        if (rc == EXPORTS_OK) {
+            r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
+            rc = rank_level(&r);
+        }
+    }
+
+    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : failed(w, rc, error);
+}
+
+
+static exports_rc_t
+failed(exports_writer_t *w, exports_rc_t rc, exports_error_t *error)
+{
+    if (rc == EXPORTS_OK) {
+        return EXPORTS_OK;
+    }
+
+    /* of these there is more to say */
+
+    if (rc == EXPORTS_FULL) {
+        return exports_mdb_error(error, w->env, "writing", MDB_MAP_FULL);
+    }
+
+    return exports_error(error, rc, "writing \"%s\": %s", w->env->path,
+                         exports_strerror(rc));
+}
+
+
+/* EXPORTS_NOT_FOUND: nothing to do, nor on a higher level */
+
+static exports_rc_t
+rank_level(ranking_t *r)
+{
+    int           rc, added;
+    size_t        i, boundaries;
+    uint8_t       entry[EXPORTS_ENTRY_LEN], end[EXPORTS_ENTRY_LEN];
+    exports_rc_t  erc;
+
+    for (boundaries = 0, i = 0; i < r->n; i++) {
+        boundaries += exports_rank_height(r->changes[i].entry) >= r->level;
+    }
+
+    erc = boundaries == 0 ? all_open(r) : EXPORTS_OK;
+
+    for (i = 0; boundaries > 0 && i < r->n && erc == EXPORTS_OK; i++) {
+        if (exports_rank_height(r->changes[i].entry) >= r->level) {
+            erc = change_boundary(r, &r->changes[i]);
+        }
+    }
+
+    for (i = 0; i < r->n && erc == EXPORTS_OK; /* void */ ) {
+        memcpy(entry, r->changes[i].entry, EXPORTS_ENTRY_LEN);
+
+        do {
+            erc = recount(r, entry, end);
+
+            if (erc != EXPORTS_OK) {
+
+                /* in the open block, as are all that follow */
+
+                return erc == EXPORTS_NOT_FOUND ? EXPORTS_OK : erc;
+            }
+
+            for (added = 0; i < r->n; i++) {
+                rc = memcmp(r->changes[i].entry, end, EXPORTS_ENTRY_LEN);
+
+                if (rc > 0) {
+                    break;
+                }
+
+                added = (rc == 0);
+            }
+
+            /* a new boundary has cut the block that it was in: what is left of
+               that begins behind it, and its last byte is zero */
+
+            memcpy(entry, end, EXPORTS_ENTRY_LEN);
+            entry[EXPORTS_ENTRY_LEN - 1]++;
+
+        } while (added);
+    }
+
+    return erc;
+}
+
+
+/* whether all changes are newer than the last boundary */
+
+static exports_rc_t
+all_open(ranking_t *r)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    k.mv_data = r->key;
+    k.mv_size = r->len;
+
+    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_SET);
+
+    if (rc == 0) {
+        rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_LAST_DUP);
+    }
+
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    return memcmp(v.mv_data, r->changes[0].entry, EXPORTS_ENTRY_LEN) < 0
+               ? EXPORTS_NOT_FOUND
+               : EXPORTS_OK;
+}
+
+
+static exports_rc_t
+change_boundary(ranking_t *r, const exports_change_t *change)
+{
+    int             found;
+    uint8_t         block[EXPORTS_RANK_LEN];
+    exports_rc_t    rc;
+    exports_run_t   run;
+    const uint8_t  *p;
+
+    memset(block, 0, sizeof(block));
+    memcpy(block, change->entry, EXPORTS_ENTRY_LEN);
+
+    rc = exports_run_from(&run, *r->ranks, r->key, r->len, block,
+                          EXPORTS_RANK_LEN);
+    if (rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND) {
+        return rc;
+    }
+
+    found = 0;
+
+    if (rc == EXPORTS_OK) {
+        p = run.values + run.at * EXPORTS_RANK_LEN;
+        found = memcmp(p, block, EXPORTS_ENTRY_LEN) == 0;
+
+        if (found) {
+            memcpy(block, p, EXPORTS_RANK_LEN);
+        }
+    }
+
+    if (change->add) {
+        return found ? EXPORTS_OK : put_boundary(r, block);
+    }
+
+    return found ? del_boundary(r, block) : EXPORTS_OK;
+}
+
+
+static exports_rc_t
+put_boundary(ranking_t *r, const uint8_t *block)
+{
+    MDB_val  k, v;
+
+    k.mv_data = r->key;
+    k.mv_size = r->len;
+    v.mv_data = (void *) block;
+    v.mv_size = EXPORTS_RANK_LEN;
+
+    return exports_rc_of_mdb(mdb_cursor_put(*r->ranks, &k, &v, 0));
+}
+
+
+static exports_rc_t
+del_boundary(ranking_t *r, const uint8_t *block)
+{
+    int           rc;
+    exports_rc_t  erc;
+
+    /* no cursor may look on */
+
+    mdb_cursor_close(*r->ranks);
+    *r->ranks = NULL;
+
+    erc = exports_writer_del(r->w, DB_RANKS, r->key, r->len, block,
+                             EXPORTS_RANK_LEN, NULL);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    rc = mdb_cursor_open(r->w->txn, r->w->env->dbi[DB_RANKS], r->ranks);
+
+    return exports_rc_of_mdb(rc);
+}
+
+
+/* the block that an entry is in, or would be; end: its boundary */
+
+static exports_rc_t
+recount(ranking_t *r, const uint8_t *entry, uint8_t *end)
+{
+    int             rc;
+    uint8_t         from[EXPORTS_RANK_LEN], old[EXPORTS_RANK_LEN];
+    uint8_t         new[EXPORTS_RANK_LEN];
+    MDB_val         k, v;
+    uint64_t        count;
+    exports_rc_t    erc;
+    const uint8_t  *after;
+
+    memset(from, 0, sizeof(from));
+    memcpy(from, entry, EXPORTS_ENTRY_LEN);
+
+    k.mv_data = r->key;
+    k.mv_size = r->len;
+    v.mv_data = from;
+    v.mv_size = EXPORTS_RANK_LEN;
+
+    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH_RANGE);
+
+    if (rc != 0 || v.mv_size != EXPORTS_RANK_LEN) {
+        return rc != 0 ? exports_rc_of_mdb(rc) : EXPORTS_CORRUPT;
+    }
+
+    memcpy(old, v.mv_data, EXPORTS_RANK_LEN);
+    memcpy(end, old, EXPORTS_ENTRY_LEN);
+
+    after = NULL;
+    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_PREV_DUP);
+
+    if (rc == 0 && v.mv_size == EXPORTS_RANK_LEN) {
+        memcpy(from, v.mv_data, EXPORTS_ENTRY_LEN);
+        after = from;
+
+    } else if (rc != MDB_NOTFOUND) {
+        return rc != 0 ? exports_rc_of_mdb(rc) : EXPORTS_CORRUPT;
+    }
+
+    erc = count_block(r, after, end, &count);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    memcpy(new, end, EXPORTS_ENTRY_LEN);
+    exports_put64(new + EXPORTS_ENTRY_LEN, count);
+
+    return memcmp(new, old, EXPORTS_RANK_LEN) == 0 ? EXPORTS_OK
+                                                   : put_count(r, old, new);
+}
+
+
+static exports_rc_t
+count_block(ranking_t *r, const uint8_t *after, const uint8_t *end,
+    uint64_t *count)
+{
+    size_t          len, until;
+    uint8_t         key[EXPORTS_RANK_KEY_MAX];
+    exports_rc_t    rc;
+    exports_run_t   run;
+
+    *count = 0;
+
+    if (r->level == 1) {
+        rc = exports_run_from(&run, r->facets, r->list->bytes, r->list->len,
+                              after, EXPORTS_ENTRY_LEN);
+
+    } else {
+        len = exports_rank_key(key, r->list->bytes, r->list->len,
+                               r->level - 1);
+        rc = exports_run_from(&run, *r->ranks, key, len, after,
+                              EXPORTS_RANK_LEN);
+    }
+
+    if (rc == EXPORTS_OK && after != NULL
+        && memcmp(run.values + run.at * run.size, after, EXPORTS_ENTRY_LEN)
+           == 0)
+    {
+        run.at++;
+    }
+
+    while (rc == EXPORTS_OK) {
+
+        until = exports_run_until(&run, end);
+
+        if (r->level == 1) {
+            *count += until > run.at ? until - run.at : 0;
+
+        } else {
+            for ( /* void */ ; run.at < until; run.at++) {
+                *count += exports_get64(run.values + run.at * run.size
+                                        + EXPORTS_ENTRY_LEN);
+            }
+        }
+
+        if (until < run.n) {
+            break;
+        }
+
+        rc = exports_run_next(&run);
+    }
+
+    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+}
+
+
+static exports_rc_t
+put_count(ranking_t *r, const uint8_t *old, const uint8_t *block)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    k.mv_data = r->key;
+    k.mv_size = r->len;
+    v.mv_data = (void *) old;
+    v.mv_size = EXPORTS_RANK_LEN;
+
+    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH);
+
+    if (rc == 0) {
+        v.mv_data = (void *) block;
+        rc = mdb_cursor_put(*r->ranks, &k, &v, MDB_CURRENT);
+    }
+
+    return exports_rc_of_mdb(rc);
+}
+
+
+exports_rc_t
+exports_writer_rerank(exports_writer_t *w, const uint8_t *list, size_t len,
+    exports_error_t *error)
+{
+    int               rc;
+    size_t            n;
+    unsigned          level;
+    ranking_t         r;
+    MDB_cursor       *facets;
+    exports_rc_t      erc;
+    exports_facet_t   facet;
+
+    erc = exports_writer_flush(w, error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    facet.len = len;
+    memcpy(facet.bytes, list, len);
+
+    r.w = w;
+    r.list = &facet;
+
+    for (level = 1; level <= EXPORTS_RANK_LEVELS; level++) {
+        n = exports_rank_key(r.key, list, len, level);
+        erc = exports_writer_drop_ranks(w, r.key, n, error);
+        if (erc != EXPORTS_OK) {
+            return erc;
+        }
+    }
+
+    rc = mdb_cursor_open(w->txn, w->env->dbi[DB_FACETS], &facets);
+    if (rc != 0) {
+        return exports_mdb_error(error, w->env, "writing", rc);
+    }
+
+    erc = exports_run_blocks(facets, list, len, put_block, &r);
+
+    mdb_cursor_close(facets);
+
+    return failed(w, erc, error);
+}
+
+
+exports_rc_t
+exports_writer_drop_ranks(exports_writer_t *w, const uint8_t *key, size_t len,
+    exports_error_t *error)
+{
+    return exports_writer_del(w, DB_RANKS, key, len, NULL, 0, error);
+}
+
+
+static exports_rc_t
+put_block(void *data, unsigned level, const uint8_t *block)
+{
+    ranking_t  *r = data;
+
+    r->len = exports_rank_key(r->key, r->list->bytes, r->list->len, level);
+
+    return exports_writer_store(r->w, DB_RANKS, r->key, r->len, block,
+                                EXPORTS_RANK_LEN, NULL);
+}
