@@ -96,6 +96,16 @@ exports_rc_t exports_run_blocks(MDB_cursor *facets, const uint8_t *key,
 
 
 /*
+ * Holds ranks against the lists: exports_verify_ranks.c.  A fault is reported
+ * with the key of its list, or, of what is no list's, with its key in ranks.
+ */
+typedef exports_rc_t (*exports_rank_fault_pt)(void *data, const uint8_t *key,
+    size_t len, int list, const char *text);
+exports_rc_t exports_verify_ranks(exports_reader_t *reader,
+    exports_rank_fault_pt fault, void *data);
+
+
+/*
  * A list, read from its newest entry on; the current entry is entries[left -
  * 1].  The leaf's place in the list, older, is known unless the list was
  * positioned by exports_list_below(): exports_list.c

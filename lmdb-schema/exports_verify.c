@@ -18,12 +18,17 @@
 /* what a repair does; more faults than these take another run */
 #define FIXES_MAX  1000000
 
+/* drops, additions, counts */
+#define PASS_LAST  2
+
 typedef enum {
     FIX_DROP_MANIFEST = 1,
     FIX_INDEX,
     FIX_DROP_ID,
     FIX_DROP_TOKEN,
-    FIX_DROP_ENTRY
+    FIX_DROP_ENTRY,
+    FIX_DROP_RANKS,
+    FIX_RERANK
 } fix_type_t;
 
 typedef struct {
@@ -88,6 +93,8 @@ static exports_rc_t check_entry(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static const char *entry_fault(check_t *c, const uint8_t *key,
     size_t key_len, const uint8_t *entry);
+static exports_rc_t rank_fault(void *data, const uint8_t *key, size_t len,
+    int list, const char *text);
 static known_scope_t *find_scope(const check_t *c, uint64_t id);
 static int compare_scopes(const void *a, const void *b);
 static exports_rc_t report(check_t *c, fix_type_t fix, const uint8_t *key,
@@ -95,7 +102,8 @@ static exports_rc_t report(check_t *c, fix_type_t fix, const uint8_t *key,
     __attribute__((format(printf, 6, 7)));
 static void *grow(void *array, size_t n, size_t *size, size_t element);
 static exports_rc_t apply_all(check_t *c, exports_writer_t *writer,
-    int additions, exports_error_t *error);
+    unsigned pass, exports_error_t *error);
+static unsigned pass_of(fix_type_t type);
 static exports_rc_t apply(check_t *c, exports_writer_t *writer,
     const fix_t *fix, exports_error_t *error);
 static void release(check_t *c);
@@ -132,6 +140,7 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
 {
     size_t        i;
     check_t       c;
+    unsigned      pass;
     exports_rc_t  rc;
 
     memset(result, 0, sizeof(exports_verify_t));
@@ -150,12 +159,11 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
         return exports_error(error, rc, "verifying: %s", exports_strerror(rc));
     }
 
-    /* what is dropped may be in the place of what is added */
+    /* what is dropped may be in the place of what is added, and what is left
+       in the end is counted */
 
-    rc = apply_all(&c, writer, 0, error);
-
-    if (rc == EXPORTS_OK) {
-        rc = apply_all(&c, writer, 1, error);
+    for (pass = 0; pass <= PASS_LAST && rc == EXPORTS_OK; pass++) {
+        rc = apply_all(&c, writer, pass, error);
     }
 
     for (i = 0; i < c.nscopes && rc == EXPORTS_OK; i++) {
@@ -196,9 +204,7 @@ check_all(check_t *c)
     }
 
     if (rc == EXPORTS_OK) {
-        rc = exports_rc_of_mdb(mdb_cursor_open(c->reader->txn,
-                                               env->dbi[DB_FACETS],
-                                               &c->facets));
+        rc = exports_reader_cursor(c->reader, DB_FACETS, &c->facets);
     }
 
     if (rc == EXPORTS_OK) {
@@ -232,7 +238,8 @@ check_all(check_t *c)
         rc = exports_walk_facets(c->reader, check_entry, c);
     }
 
-    return rc;
+    return rc == EXPORTS_OK ? exports_verify_ranks(c->reader, rank_fault, c)
+                            : rc;
 }
 
 
@@ -636,6 +643,15 @@ entry_fault(check_t *c, const uint8_t *key, size_t key_len,
 }
 
 
+static exports_rc_t
+rank_fault(void *data, const uint8_t *key, size_t len, int list,
+    const char *text)
+{
+    return report(data, list ? FIX_RERANK : FIX_DROP_RANKS, key, len, NULL,
+                  "%s", text);
+}
+
+
 static known_scope_t *
 find_scope(const check_t *c, uint64_t id)
 {
@@ -744,7 +760,7 @@ grow(void *array, size_t n, size_t *size, size_t element)
 
 
 static exports_rc_t
-apply_all(check_t *c, exports_writer_t *writer, int additions,
+apply_all(check_t *c, exports_writer_t *writer, unsigned pass,
     exports_error_t *error)
 {
     size_t        i;
@@ -752,13 +768,20 @@ apply_all(check_t *c, exports_writer_t *writer, int additions,
 
     for (rc = EXPORTS_OK, i = 0; i < c->nfixes && rc == EXPORTS_OK; i++) {
 
-        if ((c->fixes[i].type == FIX_INDEX) == additions) {
+        if (pass_of(c->fixes[i].type) == pass) {
             rc = apply(c, writer, &c->fixes[i], error);
             c->result->repaired += (rc == EXPORTS_OK);
         }
     }
 
     return rc;
+}
+
+
+static unsigned
+pass_of(fix_type_t type)
+{
+    return type == FIX_RERANK ? PASS_LAST : type == FIX_INDEX;
 }
 
 
@@ -796,6 +819,12 @@ apply(check_t *c, exports_writer_t *writer, const fix_t *fix,
     case FIX_DROP_ENTRY:
         return exports_writer_drop_facet(writer, fix->key, fix->len,
                                          fix->entry, error);
+
+    case FIX_DROP_RANKS:
+        return exports_writer_drop_ranks(writer, fix->key, fix->len, error);
+
+    case FIX_RERANK:
+        return exports_writer_rerank(writer, fix->key, fix->len, error);
 
     case FIX_INDEX:
         break;

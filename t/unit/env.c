@@ -374,12 +374,27 @@ formats(void)
     exports_put64(version, EXPORTS_FORMAT_VERSION + 1);
     put_meta(env, "format", version, 8, 0);
     exports_env_close(env);
-    refused(path, 0, EXPORTS_FORMAT, "is of store format 2", path,
+    refused(path, 0, EXPORTS_FORMAT, "is of store format 3", path,
             "a newer format");
-    refused(path, EXPORTS_ENV_WRITE, EXPORTS_FORMAT, "knows format 1", path,
+    refused(path, EXPORTS_ENV_WRITE, EXPORTS_FORMAT, "knows format 2", path,
             "a newer format, for writing");
     refused(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE, EXPORTS_FORMAT,
-            "is of store format 2", path, "a newer format, creating");
+            "is of store format 3", path, "a newer format, creating");
+
+    /* as it was before there was "ranks" */
+
+    path = in_dir("first");
+    env = new_store(path);
+    exports_put64(version, 1);
+    put_meta(env, "format", version, 8, 0);
+    txn = raw_begin(env);
+    must(mdb_drop(txn, env->dbi[DB_RANKS], 1) == 0, "mdb_drop");
+    raw_commit(txn);
+    exports_env_close(env);
+    refused(path, 0, EXPORTS_FORMAT, "is of store format 1", path,
+            "an older format");
+    refused(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE, EXPORTS_FORMAT,
+            "is of store format 1", path, "an older format, creating");
 
     path = in_dir("older");
     env = new_store(path);

@@ -1,0 +1,242 @@
+
+#include <string.h>
+
+#include "exports_private.h"
+
+
+typedef struct {
+    exports_reader_t       *reader;
+    MDB_cursor             *facets;
+    MDB_cursor             *ranks;
+    exports_rank_fault_pt   fault;
+    void                   *data;
+    uint64_t                blocks;     /* of all lists */
+
+    const uint8_t          *key;        /* of a list */
+    size_t                  len;
+    int                     wrong;      /* a block of it */
+    uint64_t                expected[EXPORTS_RANK_LEVELS];
+} check_t;
+
+
+static exports_rc_t check_lists(check_t *c);
+static exports_rc_t check_keys(check_t *c);
+static exports_rc_t check_key(check_t *c, const MDB_val *key);
+static exports_rc_t count_list(check_t *c, const uint8_t *key, size_t len);
+static exports_rc_t check_block(void *data, unsigned level,
+    const uint8_t *block);
+static void close_cursors(check_t *c);
+
+
+exports_rc_t
+exports_verify_ranks(exports_reader_t *reader, exports_rank_fault_pt fault,
+    void *data)
+{
+    check_t       c;
+    MDB_stat      st;
+    exports_rc_t  rc;
+
+    memset(&c, 0, sizeof(check_t));
+
+    c.reader = reader;
+    c.fault = fault;
+    c.data = data;
+
+    rc = exports_reader_cursor(reader, DB_FACETS, &c.facets);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_reader_cursor(reader, DB_RANKS, &c.ranks);
+    }
+
+    if (rc == EXPORTS_OK) {
+        rc = check_lists(&c);
+    }
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_rc_of_mdb(mdb_stat(reader->txn,
+                                        reader->env->dbi[DB_RANKS], &st));
+    }
+
+    if (rc == EXPORTS_OK && st.ms_entries != c.blocks) {
+        rc = check_keys(&c);
+    }
+
+    close_cursors(&c);
+
+    return rc;
+}
+
+
+/* that the blocks of each list are there */
+
+static exports_rc_t
+check_lists(check_t *c)
+{
+    int            rc;
+    MDB_val        k, v;
+    exports_rc_t   erc;
+    MDB_cursor_op  op;
+
+    for (op = MDB_FIRST; /* void */ ; op = MDB_NEXT_NODUP) {
+
+        rc = mdb_cursor_get(c->facets, &k, &v, op);
+
+        if (rc != 0) {
+            return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+        }
+
+        /* of other entries no list is made */
+
+        if (v.mv_size != EXPORTS_ENTRY_LEN
+            || k.mv_size > EXPORTS_FACET_KEY_MAX)
+        {
+            continue;
+        }
+
+        erc = count_list(c, k.mv_data, k.mv_size);
+
+        if (erc == EXPORTS_OK && c->wrong) {
+            erc = c->fault(c->data, c->key, c->len, 1,
+                           "ranks: blocks of a list are missing, or have "
+                           "other counts");
+        }
+
+        if (erc != EXPORTS_OK) {
+            return erc;
+        }
+    }
+}
+
+
+/* what else is there: of each key so many blocks as its list asks for */
+
+static exports_rc_t
+check_keys(check_t *c)
+{
+    int            rc;
+    MDB_val        k, v;
+    exports_rc_t   erc;
+    MDB_cursor    *keys;
+    MDB_cursor_op  op;
+
+    keys = NULL;
+
+    erc = exports_reader_cursor(c->reader, DB_RANKS, &keys);
+
+    for (op = MDB_FIRST; erc == EXPORTS_OK; op = MDB_NEXT_NODUP) {
+
+        rc = mdb_cursor_get(keys, &k, &v, op);
+
+        if (rc != 0) {
+            erc = rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+            break;
+        }
+
+        erc = check_key(c, &k);
+    }
+
+    if (keys != NULL) {
+        mdb_cursor_close(keys);
+    }
+
+    return erc;
+}
+
+
+static exports_rc_t
+check_key(check_t *c, const MDB_val *key)
+{
+    int             rc;
+    size_t          len, count;
+    MDB_val         k, v;
+    unsigned        level;
+    exports_rc_t    erc;
+    const uint8_t  *p;
+
+    p = key->mv_data;
+    len = key->mv_size - 1;
+    level = p[len];
+
+    if (len == 0 || len > EXPORTS_FACET_KEY_MAX || level == 0
+        || level > EXPORTS_RANK_LEVELS)
+    {
+        return c->fault(c->data, p, key->mv_size, 0,
+                        "ranks: not a key of blocks");
+    }
+
+    erc = count_list(c, p, len);
+
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    if (c->expected[level - 1] == 0) {
+        return c->fault(c->data, p, key->mv_size, 0,
+                        "ranks: blocks of a list that has none");
+    }
+
+    k = *key;
+
+    rc = mdb_cursor_get(c->ranks, &k, &v, MDB_SET);
+
+    if (rc == 0) {
+        rc = mdb_cursor_count(c->ranks, &count);
+    }
+
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    /* what is wrong was reported with the list */
+
+    return c->wrong || count == c->expected[level - 1]
+               ? EXPORTS_OK
+               : c->fault(c->data, p, len, 1,
+                          "ranks: a block ends with no entry of its list");
+}
+
+
+static exports_rc_t
+count_list(check_t *c, const uint8_t *key, size_t len)
+{
+    c->key = key;
+    c->len = len;
+    c->wrong = 0;
+    memset(c->expected, 0, sizeof(c->expected));
+
+    return exports_run_blocks(c->facets, key, len, check_block, c);
+}
+
+
+static exports_rc_t
+check_block(void *data, unsigned level, const uint8_t *block)
+{
+    uint8_t   key[EXPORTS_RANK_KEY_MAX];
+    check_t  *c = data;
+    MDB_val   k, v;
+
+    c->blocks++;
+    c->expected[level - 1]++;
+
+    k.mv_data = key;
+    k.mv_size = exports_rank_key(key, c->key, c->len, level);
+    v.mv_data = (void *) block;
+    v.mv_size = EXPORTS_RANK_LEN;
+
+    c->wrong |= mdb_cursor_get(c->ranks, &k, &v, MDB_GET_BOTH) != 0;
+
+    return EXPORTS_OK;
+}
+
+
+static void
+close_cursors(check_t *c)
+{
+    if (c->facets != NULL) {
+        mdb_cursor_close(c->facets);
+    }
+
+    if (c->ranks != NULL) {
+        mdb_cursor_close(c->ranks);
+    }
+}
