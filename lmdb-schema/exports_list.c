@@ -15,9 +15,15 @@
 #include "exports_private.h"
 
 
-/* entries that are gone through by leaves rather than to look up blocks */
+/*
+ * Entries that are gone through by leaves rather than to look up blocks, and
+ * the length at which a level is worth it, as bits a level: what tests change.
+ */
+#ifndef NEAR_ENTRIES
 #define NEAR_ENTRIES  1024
 #define NEAR_LEAVES   4
+#define LEVEL_BITS    8
+#endif
 
 
 /* the part of a list that what is sought is in */
@@ -44,6 +50,8 @@ static exports_rc_t find_block(exports_list_t *list, const uint8_t *entry,
     uint64_t index);
 static unsigned top_level(uint64_t count);
 static exports_rc_t enter_block(part_t *part, unsigned level);
+static void pass_blocks(part_t *part, exports_run_t *run, size_t until);
+static uint64_t sum_blocks(const exports_run_t *run, size_t until);
 static exports_rc_t first_block(part_t *part, unsigned level,
     exports_run_t *run);
 static exports_rc_t go_to_end(part_t *part);
@@ -418,7 +426,7 @@ top_level(uint64_t count)
     unsigned  level;
 
     for (level = 0;
-         level < EXPORTS_RANK_LEVELS && count >> 8 * (level + 1) > 1;
+         level < EXPORTS_RANK_LEVELS && count >> LEVEL_BITS * (level + 1) > 1;
          level++)
     {
         /* void */
@@ -436,67 +444,123 @@ top_level(uint64_t count)
 static exports_rc_t
 enter_block(part_t *part, unsigned level)
 {
-    uint64_t        sum, count, older, found;
+    size_t          until;
+    part_t          in;
+    uint64_t        sum;
     exports_rc_t    rc;
     exports_run_t   run;
-    const uint8_t  *block, *after, *end;
+    const uint8_t  *last;
 
-    after = part->after;
-    end = NULL;
-    block = NULL;
-    found = 0;
-    older = part->older;
+    in = *part;
+    in.end = NULL;
+    last = NULL;
     sum = 0;
 
-    rc = first_block(part, level, &run);
-
-    while (rc == EXPORTS_OK && (part->end != NULL ? sum < part->count
-                                                  : end == NULL))
+    for (rc = first_block(part, level, &run);
+         rc == EXPORTS_OK;
+         rc = exports_run_next(&run))
     {
-        block = run.values + run.at * EXPORTS_RANK_LEN;
-        count = exports_get64(block + EXPORTS_ENTRY_LEN);
+        until = run.n;
 
-        if (count == 0 || count > part->count - sum) {
+        if (part->end != NULL) {
+            until = exports_run_until(&run, part->end);
+
+        } else if (in.end != NULL) {
+            break;
+        }
+
+        if (until <= run.at) {
             return EXPORTS_CORRUPT;
         }
 
-        sum += count;
+        last = run.values + (until - 1) * EXPORTS_RANK_LEN;
 
-        if (end == NULL) {
-
-            if (part->entry != NULL
-                    ? memcmp(block, part->entry, EXPORTS_ENTRY_LEN) > 0
-                    : part->index - part->older < sum)
-            {
-                end = block;
-                found = count;
-
-            } else {
-                after = block;
-                older = part->older + sum;
-            }
+        if (in.end == NULL) {
+            pass_blocks(&in, &run, until);
+            sum = in.older - part->older;
         }
 
-        rc = ++run.at < run.n ? EXPORTS_OK : exports_run_next(&run);
+        sum += sum_blocks(&run, until);
+
+        if (part->end != NULL
+            && memcmp(last, part->end, EXPORTS_ENTRY_LEN) == 0)
+        {
+            break;
+        }
     }
 
-    if (rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND) {
-        return rc;
+    if (rc != EXPORTS_OK && (rc != EXPORTS_NOT_FOUND || part->end != NULL)) {
+        return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
     }
 
-    if (part->end != NULL
-        && (end == NULL || sum != part->count
-            || memcmp(block, part->end, EXPORTS_ENTRY_LEN) != 0))
+    if ((part->end != NULL ? in.end == NULL || sum != part->count
+                           : sum > part->count)
+        || in.older - part->older > part->count)
     {
         return EXPORTS_CORRUPT;
     }
 
-    part->count = end != NULL ? found : part->count - sum;
-    part->older = older;
-    part->after = after;
-    part->end = end;
+    if (in.end == NULL) {
+        in.count = part->count - sum;
+
+    } else if (in.count > part->count) {
+        return EXPORTS_CORRUPT;
+    }
+
+    *part = in;
 
     return EXPORTS_OK;
+}
+
+
+/* those of a leaf that end before what is sought, and into the next one */
+
+static void
+pass_blocks(part_t *part, exports_run_t *run, size_t until)
+{
+    size_t          stop;
+    uint64_t        count;
+    const uint8_t  *block;
+
+    stop = until;
+
+    if (part->entry != NULL) {
+        stop = exports_run_until(run, part->entry);
+        stop = stop < until ? stop : until;
+    }
+
+    for ( /* void */ ; run->at < until; run->at++) {
+        block = run->values + run->at * EXPORTS_RANK_LEN;
+        count = exports_get64(block + EXPORTS_ENTRY_LEN);
+
+        if (part->entry != NULL ? run->at >= stop
+                                : part->index - part->older < count)
+        {
+            part->end = block;
+            part->count = count;
+            return;
+        }
+
+        part->after = block;
+        part->older += count;
+    }
+}
+
+
+static uint64_t
+sum_blocks(const exports_run_t *run, size_t until)
+{
+    uint64_t        sum;
+    const uint8_t  *p, *end;
+
+    p = run->values + run->at * EXPORTS_RANK_LEN + EXPORTS_ENTRY_LEN;
+    end = run->values + until * EXPORTS_RANK_LEN;
+
+    for (sum = 0; p < end; p += EXPORTS_RANK_LEN) {
+        sum += exports_get64(p);
+    }
+
+    return sum;
 }
 
 
