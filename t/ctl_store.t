@@ -100,7 +100,7 @@ for my $ctl (@ctls) {
 
     my $stat = json($t->ctl_ok('stat', $store, '--json'));
     is $stat->{lineage}, $said->{lineage}, 'stat: lineage';
-    is $stat->{format}, 1, 'stat: format';
+    is $stat->{format}, 2, 'stat: format';
     is $stat->{path}, $store, 'stat: path';
     is $stat->{entries}{manifests}, 0, 'stat: empty';
     cmp_ok $stat->{readers}, '<=', $stat->{readers_max}, 'stat: readers';

@@ -22,7 +22,7 @@ my ($mdb_dump) = grep { -x } map { "$_/mdb_dump" } split /:/, $ENV{PATH};
 
 plan skip_all => 'no mdb_dump; Debian has it in lmdb-utils' if !$mdb_dump;
 
-plan tests => 63;
+plan tests => 67;
 
 my $t = Exports::Test->new;
 my $top = $t->top;
@@ -218,6 +218,16 @@ $t->ctl_ok('init', $store, '--lineage', $lineage);
 
 my @base = (project => 'demo');
 
+# IDs that end blocks, eight of level 1 and one of them of level 2
+my @boundary;
+
+for (my $n = 0; @boundary < 8; $n++) {
+    my $tie = substr sha256("exp_b$n"), 0, 8;
+    push @boundary, "exp_b$n"
+        if substr($tie, -1) eq "\0"
+           && (@boundary < 7 || substr($tie, -2, 1) eq "\0");
+}
+
 my @projects = (
     project_line(@base, id => 'exp_plain'),
     project_line(@base, id => 'exp_keyed', storage_key => 'a/b.csv',
@@ -235,6 +245,8 @@ my @projects = (
     (map { project_line(@base, id => "exp_$_", created_at =>
         '2026-06-01T00:00:00Z', status => $_ % 3 ? 'ready' : 'not_found') }
         1 .. 40),
+    (map { project_line(@base, id => $_, created_at => '2026-06-01T00:00:00Z') }
+        @boundary),
     project_line(project => 'other-1', id => 'exp_plain'),
 );
 
@@ -285,7 +297,8 @@ $t->load($store,
               subject => { type => 'team', id => 0 }),
     user_line(uuid => 'many-1', subject => undef));
 
-$t->ctl_ok('delete', $store, '--project', 'demo', 'exp_7', 'exp_8');
+$t->ctl_ok('delete', $store, '--project', 'demo', 'exp_7', 'exp_8',
+           $boundary[0]);
 $t->ctl_ok('delete', $store, '--user', '42', 'many-2', 'many-3');
 $t->ctl_ok('token', 'revoke', $store,
            'tok_' . substr sha256_hex($secret{revoked}), 0, 16);
@@ -296,11 +309,11 @@ my $dump = dump_of($store);
 
 # ---- the databases ---------------------------------------------------------
 
-is join(' ', sort keys %$dump), 'facets ids manifests meta scopes tokens',
-   'six databases';
+is join(' ', sort keys %$dump), 'facets ids manifests meta ranks scopes tokens',
+   'seven databases';
 is join(' ', map { $_ . ($dump->{$_}{header}{dupsort} // 0)
                    . ($dump->{$_}{header}{dupfixed} // 0) } sort keys %$dump),
-   'facets11 ids00 manifests00 meta00 scopes00 tokens00', 'their flags';
+   'facets11 ids00 manifests00 meta00 ranks11 scopes00 tokens00', 'their flags';
 is $dump->{meta}{header}{mapsize}, 64 << 30, 'the map size';
 
 my $stat = json($t->ctl_ok('stat', $store, '--json'));
@@ -484,6 +497,35 @@ is_deeply \%got, \%want, 'facets: the lists, and nothing else';
 is_deeply { map { $_ => join ' ', keys %{ $lists{$_} } } keys %lists },
           { project => 2, user => 4, 'user with subject' => 16 },
           'facets: so many lists is a manifest in';
+
+
+# ---- ranks -----------------------------------------------------------------
+
+my (%entries_of, @blocks_wanted);
+
+push @{ $entries_of{ $_->[0] } }, $_->[1] for entries($dump, 'facets');
+
+for my $list (sort keys %entries_of) {
+    for my $level (1 .. 3) {
+        my $count = 0;
+
+        for my $entry (sort @{ $entries_of{$list} }) {
+            $count++;
+            next if substr($entry, -$level) ne "\0" x $level;
+            push @blocks_wanted, unpack('H*', $list . chr $level) . ' '
+                                 . unpack('H*', $entry . pack 'Q>', $count);
+            $count = 0;
+        }
+    }
+}
+
+is_deeply [map { unpack('H*', $_->[0]) . ' ' . unpack 'H*', $_->[1] }
+               entries($dump, 'ranks')], \@blocks_wanted,
+          'ranks: the blocks of the lists, and nothing else';
+cmp_ok scalar(grep { /^\S*01 / } @blocks_wanted), '>=', 16,
+       'ranks: blocks of level 1';
+cmp_ok scalar(grep { /^\S*02 / } @blocks_wanted), '>=', 2,
+       'ranks: blocks of level 2';
 
 
 # ---- the order of pages ----------------------------------------------------
