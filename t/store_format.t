@@ -327,7 +327,7 @@ is $stat->{readers_max}, 1024, 'reader slots';
 my %meta = map { $_->[0] => $_->[1] } entries($dump, 'meta');
 
 is join(' ', sort keys %meta), 'format lineage next_scope', 'meta: keys';
-is unpack('H*', substr $meta{format}, 0, -8), '0000000000000001',
+is unpack('H*', substr $meta{format}, 0, -8), '0000000000000002',
    'meta: format';
 is unpack('H*', substr $meta{lineage}, 0, -8), $lineage =~ tr/-//dr,
    'meta: lineage';
