@@ -147,59 +147,22 @@ exports_list_last(exports_list_t *list)
 
 
 exports_rc_t
-exports_list_below(exports_list_t *list, const uint8_t *entry)
-{
-    int            rc;
-    MDB_val        k, v;
-    exports_rc_t   erc;
-    exports_run_t  run;
-
-    erc = exports_run_from(&run, list->cursor, list->key->bytes,
-                           list->key->len, entry, EXPORTS_ENTRY_LEN);
-
-    if (erc == EXPORTS_NOT_FOUND) {
-
-        /* all entries are older; the failed search has moved the cursor */
-
-        k.mv_data = (void *) list->key->bytes;
-        k.mv_size = list->key->len;
-
-        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
-
-        return rc == 0 ? exports_list_last(list) : exports_rc_of_mdb(rc);
-    }
-
-    if (erc != EXPORTS_OK) {
-        return erc;
-    }
-
-    set_leaf(list, &run);
-
-    return exports_list_skip(list, 1);
-}
-
-
-exports_rc_t
 exports_list_skip(exports_list_t *list, uint64_t n)
 {
-    exports_rc_t   rc;
-    exports_run_t  run;
+    exports_rc_t  rc;
 
     while (n >= list->left) {
         n -= list->left;
+        list->left = 0;
 
-        run.cursor = list->cursor;
-        run.size = EXPORTS_ENTRY_LEN;
-
-        rc = exports_run_leaf(&run, MDB_PREV_MULTIPLE, NULL);
-
-        if (rc != EXPORTS_OK) {
-            list->left = 0;
-            return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+        if (list->older == 0) {
+            return EXPORTS_OK;
         }
 
-        set_leaf(list, &run);
-        list->older -= run.n;
+        rc = older_leaf(list);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
     }
 
     list->left -= n;

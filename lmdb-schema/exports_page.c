@@ -4,7 +4,8 @@
  * pages, so that one range read backward serves the list of all, and a list by
  * status as long as most records pass ("scan").  Otherwise the lists in facets
  * are merged and each record is read by its key ("merge").  Offsets are taken
- * from the lists.
+ * from the lists.  A scan is held against them: a damaged tree that lacks some
+ * records would look like a sound one.
  */
 
 #include <string.h>
@@ -34,14 +35,14 @@ typedef struct {
 static exports_rc_t read_page(walk_t *w);
 static exports_rc_t count_lists(walk_t *w);
 static unsigned scan_statuses(const exports_page_query_t *query);
-static exports_rc_t scan(walk_t *w, const uint8_t *start, unsigned want,
-    uint8_t *last);
+static exports_rc_t scan(walk_t *w, unsigned want);
+static exports_rc_t scanned(walk_t *w, const uint8_t *found);
 static exports_rc_t merge(walk_t *w, unsigned want);
 static exports_rc_t add_item(walk_t *w, const uint8_t *key,
     const MDB_val *value, unsigned statuses);
 static void set_key(uint8_t *key, uint64_t scope, const uint8_t *entry);
 
-static exports_rc_t heap_build(walk_t *w, const uint8_t *below);
+static exports_rc_t heap_build(walk_t *w);
 static void heapify(walk_t *w);
 static exports_rc_t heap_skip(walk_t *w, uint64_t n);
 static exports_rc_t heap_pop(walk_t *w);
@@ -87,7 +88,6 @@ static exports_rc_t
 read_page(walk_t *w)
 {
     unsigned                     want;
-    uint8_t                      last[EXPORTS_ENTRY_LEN];
     exports_rc_t                 rc;
     exports_page_t              *page;
     const exports_page_query_t  *query;
@@ -108,40 +108,27 @@ read_page(walk_t *w)
         want = (unsigned) (page->total - query->offset);
     }
 
-    w->statuses = scan_statuses(query);
+    rc = heap_build(w);
 
-    if (w->statuses != 0 && query->offset == 0) {
-        rc = scan(w, NULL, want, last);
-
-    } else {
-        rc = heap_build(w, NULL);
-
-        if (rc == EXPORTS_OK && query->offset > 0) {
-            rc = heap_skip(w, query->offset);
-        }
-
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-
-        if (w->nheap == 0) {
-            return EXPORTS_CORRUPT;
-        }
-
-        if (w->statuses == 0) {
-            return merge(w, want);
-        }
-
-        rc = scan(w, exports_list_entry(w->heap[0]), want, last);
+    if (rc == EXPORTS_OK && query->offset > 0) {
+        rc = heap_skip(w, query->offset);
     }
 
-    if (rc != EXPORTS_OK || page->nitems == want) {
+    if (rc != EXPORTS_OK) {
         return rc;
     }
 
-    /* too many misses: go on where the scan has ended */
+    if (w->nheap == 0) {
+        return EXPORTS_CORRUPT;
+    }
 
-    rc = heap_build(w, last);
+    w->statuses = scan_statuses(query);
+
+    if (w->statuses != 0) {
+        rc = scan(w, want);
+    }
+
+    /* a scan gives up after too many misses: on from where it is */
 
     return rc == EXPORTS_OK ? merge(w, want) : rc;
 }
@@ -194,10 +181,8 @@ scan_statuses(const exports_page_query_t *query)
 }
 
 
-/* start: an entry, or NULL for the newest; last: the last record looked at */
-
 static exports_rc_t
-scan(walk_t *w, const uint8_t *start, unsigned want, uint8_t *last)
+scan(walk_t *w, unsigned want)
 {
     int            rc;
     uint8_t        key[EXPORTS_MANIFEST_KEY_LEN];
@@ -208,56 +193,79 @@ scan(walk_t *w, const uint8_t *start, unsigned want, uint8_t *last)
 
     cursor = w->reader->manifests;
 
+    set_key(key, w->query->scope, exports_list_entry(w->heap[0]));
+
     k.mv_data = key;
     k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
 
-    if (start != NULL) {
-        set_key(key, w->query->scope, start);
-        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY);
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY);
 
-    } else {
-        exports_put64(key, w->query->scope + 1);
-        memset(key + 8, 0, EXPORTS_ENTRY_LEN);
-
-        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-
-        if (rc == 0) {
-            rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV);
-
-        } else if (rc == MDB_NOTFOUND) {
-            rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
-        }
-    }
-
-    for (misses = 0; /* void */ ; rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV))
+    for (misses = 0;
+         misses <= SCAN_MISSES + 2 * w->page->nitems;
+         rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV))
     {
-        if (rc != 0) {
-            return rc == MDB_NOTFOUND ? EXPORTS_CORRUPT
-                                      : exports_rc_of_mdb(rc);
+        if (rc != 0 && rc != MDB_NOTFOUND) {
+            return exports_rc_of_mdb(rc);
         }
 
-        /* the lists promised more than there is */
-
-        if (k.mv_size != EXPORTS_MANIFEST_KEY_LEN
+        if (rc == MDB_NOTFOUND || k.mv_size != EXPORTS_MANIFEST_KEY_LEN
             || exports_get64(k.mv_data) != w->query->scope)
         {
-            return EXPORTS_CORRUPT;
+            /* the lists promised more than there is */
+
+            return scanned(w, NULL);
         }
 
         before = w->page->nitems;
 
         erc = add_item(w, k.mv_data, &v, w->statuses);
-        if (erc != EXPORTS_OK || w->page->nitems == want) {
+        if (erc != EXPORTS_OK) {
             return erc;
         }
 
-        misses += (w->page->nitems == before);
+        if (w->page->nitems == before) {
+            misses++;
+            continue;
+        }
 
-        if (misses > SCAN_MISSES + 2 * w->page->nitems) {
-            memcpy(last, (uint8_t *) k.mv_data + 8, EXPORTS_ENTRY_LEN);
-            return EXPORTS_OK;
+        erc = scanned(w, (const uint8_t *) k.mv_data + 8);
+        if (erc != EXPORTS_OK || w->page->nitems == want) {
+            return erc;
         }
     }
+
+    return EXPORTS_OK;
+}
+
+
+/* the entry of what a scan has found, or NULL: it must be what comes next */
+
+static exports_rc_t
+scanned(walk_t *w, const uint8_t *found)
+{
+    const uint8_t  *next;
+
+    next = w->nheap > 0 ? exports_list_entry(w->heap[0]) : NULL;
+
+    if (next != NULL && found != NULL
+        && memcmp(next, found, EXPORTS_ENTRY_LEN) == 0)
+    {
+        return heap_pop(w);
+    }
+
+    /* the newer one is what the other side lacks */
+
+    if (next == NULL || (found != NULL && memcmp(next, found,
+                                                 EXPORTS_ENTRY_LEN) < 0))
+    {
+        next = found;
+    }
+
+    if (next != NULL) {
+        set_key(w->page->bad_key, w->query->scope, next);
+    }
+
+    return EXPORTS_CORRUPT;
 }
 
 
@@ -359,12 +367,10 @@ set_key(uint8_t *key, uint64_t scope, const uint8_t *entry)
 }
 
 
-/* below: an entry that all entries must precede, or NULL */
-
 static exports_rc_t
-heap_build(walk_t *w, const uint8_t *below)
+heap_build(walk_t *w)
 {
-    unsigned      i;
+    unsigned         i;
     exports_rc_t     rc;
     exports_list_t  *list;
 
@@ -377,15 +383,12 @@ heap_build(walk_t *w, const uint8_t *below)
             continue;
         }
 
-        rc = below == NULL ? exports_list_last(list)
-                           : exports_list_below(list, below);
+        rc = exports_list_last(list);
         if (rc != EXPORTS_OK) {
             return rc;
         }
 
-        if (list->left > 0) {
-            w->heap[w->nheap++] = list;
-        }
+        w->heap[w->nheap++] = list;
     }
 
     heapify(w);
@@ -450,18 +453,28 @@ heap_skip(walk_t *w, uint64_t n)
 static exports_rc_t
 heap_pop(walk_t *w)
 {
-    exports_rc_t  rc;
+    exports_rc_t     rc;
+    exports_list_t  *list;
 
-    rc = exports_list_skip(w->heap[0], 1);
-    if (rc != EXPORTS_OK) {
-        return rc;
+    list = w->heap[0];
+
+    if (list->left > 1) {
+        list->left--;
+
+    } else {
+        rc = exports_list_skip(list, 1);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        if (list->left == 0) {
+            w->heap[0] = w->heap[--w->nheap];
+        }
     }
 
-    if (w->heap[0]->left == 0) {
-        w->heap[0] = w->heap[--w->nheap];
+    if (w->nheap > 1) {
+        heap_down(w, 0);
     }
-
-    heap_down(w, 0);
 
     return EXPORTS_OK;
 }

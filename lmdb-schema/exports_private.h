@@ -107,8 +107,7 @@ exports_rc_t exports_verify_ranks(exports_reader_t *reader,
 
 /*
  * A list, read from its newest entry on; the current entry is entries[left -
- * 1].  The leaf's place in the list, older, is known unless the list was
- * positioned by exports_list_below(): exports_list.c
+ * 1].  The leaf's place in the list is known: exports_list.c
  */
 typedef struct {
     exports_reader_t       *reader;
@@ -129,9 +128,6 @@ exports_rc_t exports_list_open(exports_list_t *list, exports_reader_t *reader,
 
 /* to the newest entry; there must be one */
 exports_rc_t exports_list_last(exports_list_t *list);
-
-/* to the newest of those that are older than an entry */
-exports_rc_t exports_list_below(exports_list_t *list, const uint8_t *entry);
 
 /* n entries on, towards the oldest */
 exports_rc_t exports_list_skip(exports_list_t *list, uint64_t n);
