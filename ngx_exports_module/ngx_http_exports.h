@@ -1,10 +1,11 @@
 
 /*
  * What the sources of the module share.  The way of a request: handler.c
- * (route, method) -> list.c (token, rate, operation, arguments, ETag, page,
- * body) -> send.c, or -> download.c -> artifact.c or redirect.c; what goes
- * wrong on it, or around it in nginx: error.c, filter.c.  store.c hands out
- * the store; project.c and user.c say what is special to an API.
+ * (route, method) -> list.c (token, rate, operation, arguments, ETag, page of
+ * cache.c or rendered, gzip.c) -> send.c, or -> download.c -> artifact.c or
+ * redirect.c; what goes wrong on it, or around it in nginx: error.c, filter.c.
+ * store.c hands out the store; project.c and user.c say what is special to an
+ * API.
  */
 
 #ifndef _NGX_HTTP_EXPORTS_H_INCLUDED_
@@ -33,6 +34,7 @@ typedef struct ngx_http_exports_store_s  ngx_http_exports_store_t;
 typedef struct ngx_http_exports_error_s  ngx_http_exports_error_t;
 typedef struct ngx_http_exports_zone_s   ngx_http_exports_zone_t;
 typedef struct ngx_http_exports_artifact_s  ngx_http_exports_artifact_t;
+typedef struct ngx_http_exports_page_s   ngx_http_exports_page_t;
 
 
 #define NGX_HTTP_EXPORTS_REQUEST_ID_LEN  40
@@ -44,6 +46,9 @@ typedef struct ngx_http_exports_artifact_s  ngx_http_exports_artifact_t;
 
 /* to be raised when the same records would be rendered otherwise */
 #define NGX_HTTP_EXPORTS_RENDERING       1
+
+/* what a page of an API may depend on besides what all depend on */
+#define NGX_HTTP_EXPORTS_PARTS           3
 
 
 /* reasons for an error; the table of them is in error.c */
@@ -108,8 +113,10 @@ struct ngx_http_exports_api_s {
                                          ngx_http_exports_ctx_t *ctx,
                                          const uint8_t *lineage);
 
-    /* a hash of all that makes one page another one: arguments, URLs */
-    uint64_t                  (*variant)(ngx_http_exports_ctx_t *ctx);
+    /* what makes one page another one besides status, limit and offset;
+       NULL: nothing.  The number of parts */
+    ngx_uint_t                (*parts)(ngx_http_exports_ctx_t *ctx,
+                                       ngx_str_t *parts);
 
     /* the lists that they stand for */
     void                      (*lists)(ngx_http_exports_ctx_t *ctx,
@@ -119,7 +126,8 @@ struct ngx_http_exports_api_s {
     ngx_http_exports_reason_e (*permit)(const exports_token_t *token,
                                         const exports_record_t *record);
 
-    /* a page in two passes over the same items: its length, then its bytes */
+    /* what is the same for all requests of a page, in two passes over the
+       same items: its length at most, then its bytes */
     size_t                    (*length)(ngx_http_request_t *r,
                                         ngx_http_exports_ctx_t *ctx,
                                         const exports_page_t *page);
@@ -127,6 +135,10 @@ struct ngx_http_exports_api_s {
                                         ngx_http_exports_ctx_t *ctx,
                                         const exports_page_t *page,
                                         u_char *p);
+
+    /* what follows and differs; NULL: nothing */
+    size_t                    (*tail_length)(ngx_http_exports_ctx_t *ctx);
+    u_char                   *(*tail)(ngx_http_exports_ctx_t *ctx, u_char *p);
 
     ngx_buf_t                *(*error)(ngx_http_request_t *r,
                                        ngx_http_exports_ctx_t *ctx,
@@ -138,6 +150,7 @@ typedef struct {
     ngx_array_t                 stores;     /* ngx_http_exports_store_t * */
     ngx_regex_t                *routes[2];  /* by api->index */
     ngx_array_t                 fallbacks;  /* ngx_http_exports_fallback_t */
+    size_t                      page_cache; /* bytes; 0: off */
 } ngx_http_exports_main_conf_t;
 
 
@@ -177,6 +190,7 @@ typedef struct {
     ngx_array_t                *redirects;  /* ngx_http_exports_redirect_t */
 
     ngx_http_exports_keys_t    *keys;
+    uint64_t                    signer;     /* tells the first key */
     time_t                      link_ttl;
     ngx_http_complex_value_t   *base_url;   /* NULL: $scheme://$http_host */
 
@@ -186,6 +200,8 @@ typedef struct {
     ngx_shm_zone_t             *rate;
     ngx_uint_t                  rate_limit; /* requests a minute */
     ngx_flag_t                  rate_set;
+
+    ngx_flag_t                  gzip;
 } ngx_http_exports_loc_conf_t;
 
 
@@ -218,8 +234,19 @@ typedef struct {
 typedef enum {
     NGX_HTTP_EXPORTS_CACHE_NONE = 0,
     NGX_HTTP_EXPORTS_CACHE_BYPASS,
-    NGX_HTTP_EXPORTS_CACHE_REVALIDATED
+    NGX_HTTP_EXPORTS_CACHE_REVALIDATED,
+    NGX_HTTP_EXPORTS_CACHE_HIT,
+    NGX_HTTP_EXPORTS_CACHE_MISS
 } ngx_http_exports_cache_e;
+
+
+/* with another one a page has to be rendered again */
+
+typedef struct {
+    uint64_t                    store;      /* see store.c */
+    uint64_t                    revision;
+    uint64_t                    expires;
+} ngx_http_exports_version_t;
 
 
 struct ngx_http_exports_ctx_s {
@@ -241,16 +268,24 @@ struct ngx_http_exports_ctx_s {
     uint32_t                        statuses;   /* bits; 0: all */
     ngx_uint_t                      limit;
     uint64_t                        offset;
+    time_t                          expires;    /* of links; 0: none */
     void                           *args;       /* further ones, the API's */
 
     ngx_http_exports_operation_t    operation;
     ngx_http_exports_rate_t         rate;
 
+    /* of the page */
+    ngx_str_t                       key;        /* all that it depends on,
+                                                   the version apart */
+    ngx_http_exports_version_t      version;
+    uint64_t                        hash;       /* of the key */
+
     /* the answer */
     const ngx_http_exports_error_t *error;
     exports_scope_t                 found;
     uint64_t                        total;
-    ngx_buf_t                      *body;
+    ngx_http_exports_page_t        *page;       /* a reference to it */
+    ngx_buf_t                      *body;       /* of an error that replaces */
     ngx_http_exports_artifact_t    *artifact;   /* of a download */
     ngx_http_exports_cache_e        cache;
 
@@ -258,6 +293,7 @@ struct ngx_http_exports_ctx_s {
     unsigned                        authorized:1;
     unsigned                        has_total:1;
     unsigned                        not_modified:1;
+    unsigned                        gzip:1;     /* the client takes it */
     unsigned                        redirected:1;   /* to object storage */
 
     /* of the filters */
@@ -284,6 +320,9 @@ ngx_int_t ngx_http_exports_check_fallbacks(ngx_conf_t *cf);
 
 char *ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_exports_conf_gzip(ngx_conf_t *cf, void *post, void *data);
 
 /* handler.c */
 ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
@@ -394,9 +433,12 @@ ngx_int_t ngx_http_exports_list(ngx_http_request_t *r,
 ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
-/* etag.c */
-void ngx_http_exports_etag(ngx_http_exports_ctx_t *ctx,
-    const uint8_t *lineage);
+/* cache.c, gzip.c: rendered pages */
+/* (their interface stands in ngx_http_exports_cache.h) */
+
+/* etag.c: key, version and ETag of the page that is asked for */
+ngx_int_t ngx_http_exports_etag(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
 ngx_uint_t ngx_http_exports_etag_matches(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
@@ -411,7 +453,7 @@ ngx_int_t ngx_http_exports_error_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 ngx_int_t ngx_http_exports_request_id_header(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-void ngx_http_exports_content(ngx_http_request_t *r, ngx_buf_t *body);
+void ngx_http_exports_content(ngx_http_request_t *r, off_t len);
 
 #define ngx_http_exports_cpylit(p, literal)                                   \
     ngx_cpymem(p, literal, sizeof(literal) - 1)
@@ -443,12 +485,14 @@ void ngx_http_exports_store_start(ngx_http_exports_store_t *store,
 ngx_int_t ngx_http_exports_store_read(ngx_http_exports_store_t *store,
     ngx_log_t *log, ngx_http_exports_read_pt read, void *data,
     exports_rc_t *rc);
+uint64_t ngx_http_exports_store_serial(const ngx_http_exports_store_t *store);
 
 /* guard.c */
 typedef void (*ngx_http_exports_guarded_pt)(void *data);
 
 void ngx_http_exports_guard_init(ngx_log_t *log);
 ngx_int_t ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data);
+void ngx_http_exports_guard_hold(ngx_uint_t hold);
 void ngx_http_exports_guard_assert(const char *message);
 const char *ngx_http_exports_guard_reason(void);
 

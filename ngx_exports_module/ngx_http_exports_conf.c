@@ -4,7 +4,9 @@
 #include "ngx_http_exports.h"
 
 
-#define NGX_HTTP_EXPORTS_CHECK  250
+#define NGX_HTTP_EXPORTS_CHECK           250
+
+#define NGX_HTTP_EXPORTS_PAGE_CACHE_MIN  (64 * 1024)
 
 
 static char *ngx_http_exports_conf_prefix(ngx_conf_t *cf,
@@ -362,4 +364,59 @@ ngx_http_exports_conf_no_error_pages(ngx_conf_t *cf,
                                          sizeof(ngx_http_err_page_t));
 
     return clcf->error_pages != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+char *
+ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_exports_main_conf_t *emcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (emcf->page_cache != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        emcf->page_cache = 0;
+        return NGX_CONF_OK;
+    }
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size == NGX_ERROR || size < NGX_HTTP_EXPORTS_PAGE_CACHE_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of the page cache, it must be "
+                           "\"off\" or at least 64k", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    emcf->page_cache = size;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_exports_conf_gzip(ngx_conf_t *cf, void *post, void *data)
+{
+#if !(NGX_HTTP_GZIP)
+
+    ngx_flag_t *gzip = data;
+
+    if (*gzip) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"exports_gzip\" needs an nginx with its gzip "
+                           "module");
+        return NGX_CONF_ERROR;
+    }
+
+#endif
+
+    return NGX_CONF_OK;
 }

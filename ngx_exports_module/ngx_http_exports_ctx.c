@@ -1,5 +1,5 @@
 
-#include "ngx_http_exports.h"
+#include "ngx_http_exports_cache.h"
 
 
 static void ngx_http_exports_cleanup_ctx(void *data);
@@ -71,9 +71,14 @@ ngx_http_exports_get_ctx(ngx_http_request_t *r)
 }
 
 
-/* marks the context among the cleanups of the pool: nothing to clean up */
+/* it also marks the context among the cleanups of the pool */
 
 static void
 ngx_http_exports_cleanup_ctx(void *data)
 {
+    ngx_http_exports_ctx_t *ctx = data;
+
+    if (ctx->page != NULL) {
+        ngx_http_exports_page_release(ctx->page);
+    }
 }

@@ -4,39 +4,58 @@
 #include <xxhash.h>
 
 
-/* all that a page depends on, without padding */
+/* behind it come the strings, of these lengths; no padding */
 
 typedef struct {
-    uint8_t   lineage[EXPORTS_LINEAGE_LEN];
-    uint64_t  revision;
-    uint64_t  scope;
-    uint64_t  link;
-    uint64_t  variant;
-    uint32_t  rendering;
-    uint32_t  kind;
+    uint8_t        lineage[EXPORTS_LINEAGE_LEN];
+    uint64_t       signer;
+    uint64_t       limit;
+    uint64_t       offset;
+    uint32_t       statuses;
+    uint32_t       rendering;
+    uint32_t       kind;
+    uint32_t       lengths[2 + NGX_HTTP_EXPORTS_PARTS];
+} ngx_http_exports_key_t;
+
+typedef struct {
+    XXH128_hash_t  key;
+    uint64_t       revision;
+    uint64_t       expires;
 } ngx_http_exports_validator_t;
 
 
+static ngx_int_t ngx_http_exports_key(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
 static ngx_uint_t ngx_http_exports_etag_listed(u_char *p, u_char *last,
     u_char *etag);
 
 
-/* not of the token: all tokens of a scope see the same list */
+/*
+ * nothing of the token: all tokens of a scope see the same list.  Nothing of
+ * the machine either: replicas give the same ETag
+ */
 
-void
-ngx_http_exports_etag(ngx_http_exports_ctx_t *ctx, const uint8_t *lineage)
+ngx_int_t
+ngx_http_exports_etag(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
+    const uint8_t *lineage)
 {
     u_char                         *p, bytes[16];
     XXH128_hash_t                   hash;
     ngx_http_exports_validator_t    v;
 
-    ngx_memcpy(v.lineage, lineage, EXPORTS_LINEAGE_LEN);
-    v.revision = ctx->found.revision;
-    v.scope = XXH3_64bits(ctx->scope.data, ctx->scope.len);
-    v.link = XXH3_64bits(ctx->conf->link.data, ctx->conf->link.len);
-    v.variant = ctx->conf->api->variant(ctx);
-    v.rendering = NGX_HTTP_EXPORTS_RENDERING;
-    v.kind = ctx->conf->api->kind;
+    if (ngx_http_exports_key(r, ctx, lineage) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->version.store = ngx_http_exports_store_serial(ctx->conf->store);
+    ctx->version.revision = ctx->found.revision;
+    ctx->version.expires = (uint64_t) ctx->expires;
+
+    v.key = XXH3_128bits(ctx->key.data, ctx->key.len);
+    v.revision = ctx->version.revision;
+    v.expires = ctx->version.expires;
+
+    ctx->hash = v.key.low64;
 
     hash = XXH3_128bits(&v, sizeof(v));
 
@@ -46,6 +65,61 @@ ngx_http_exports_etag(ngx_http_exports_ctx_t *ctx, const uint8_t *lineage)
     p = ngx_cpymem(ctx->etag, "W/\"", 3);
     p = ngx_hex_dump(p, bytes, sizeof(bytes));
     *p = '"';
+
+    return NGX_OK;
+}
+
+
+/* all that a page depends on, but the version, which takes its place */
+
+static ngx_int_t
+ngx_http_exports_key(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
+    const uint8_t *lineage)
+{
+    u_char                  *p;
+    ngx_str_t                parts[2 + NGX_HTTP_EXPORTS_PARTS];
+    ngx_uint_t               i, n;
+    ngx_http_exports_key_t   key;
+
+    parts[0] = ctx->scope;
+    parts[1] = ctx->conf->link;
+    n = 2;
+
+    if (ctx->conf->api->parts != NULL) {
+        n += ctx->conf->api->parts(ctx, &parts[2]);
+    }
+
+    ngx_memzero(&key, sizeof(ngx_http_exports_key_t));
+
+    ngx_memcpy(key.lineage, lineage, EXPORTS_LINEAGE_LEN);
+    key.signer = ctx->conf->signer;
+    key.limit = ctx->limit;
+    key.offset = ctx->offset;
+    key.statuses = ctx->statuses;
+    key.rendering = NGX_HTTP_EXPORTS_RENDERING;
+    key.kind = ctx->conf->api->kind;
+
+    ctx->key.len = sizeof(ngx_http_exports_key_t);
+
+    for (i = 0; i < n; i++) {
+        key.lengths[i] = (uint32_t) parts[i].len;
+        ctx->key.len += parts[i].len;
+    }
+
+    p = ngx_pnalloc(r->pool, ctx->key.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->key.data = p;
+
+    p = ngx_cpymem(p, &key, sizeof(ngx_http_exports_key_t));
+
+    for (i = 0; i < n; i++) {
+        p = ngx_cpymem(p, parts[i].data, parts[i].len);
+    }
+
+    return NGX_OK;
 }
 
 

@@ -148,7 +148,7 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     ngx_http_clear_last_modified(r);
     ngx_http_clear_etag(r);
 
-    ngx_http_exports_content(r, ctx->body);
+    ngx_http_exports_content(r, ngx_buf_size(ctx->body));
 
     ctx->answered = 1;
     ctx->replace = 1;

@@ -124,6 +124,18 @@ ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
 }
 
 
+/*
+ * around what must not be left half done inside of a guarded run and reads no
+ * map, such as an allocation
+ */
+
+void
+ngx_http_exports_guard_hold(ngx_uint_t hold)
+{
+    ngx_http_exports_armed = !hold;
+}
+
+
 void
 ngx_http_exports_guard_assert(const char *message)
 {

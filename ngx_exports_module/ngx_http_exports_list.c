@@ -1,12 +1,13 @@
 
 /* the pipeline that the lists of all APIs are */
 
-#include "ngx_http_exports.h"
+#include "ngx_http_exports_cache.h"
 
 
 typedef struct {
-    ngx_http_request_t      *request;
-    ngx_http_exports_ctx_t  *ctx;
+    ngx_http_request_t       *request;
+    ngx_http_exports_ctx_t   *ctx;
+    ngx_http_exports_page_t  *found;    /* in the cache */
 } ngx_http_exports_list_t;
 
 
@@ -16,6 +17,12 @@ static exports_rc_t ngx_http_exports_list_read(exports_reader_t *reader,
     void *data);
 static exports_rc_t ngx_http_exports_list_page(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, exports_reader_t *reader);
+static exports_rc_t ngx_http_exports_list_render(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
+static void ngx_http_exports_list_use(ngx_http_request_t *r,
+    ngx_http_exports_list_t *list);
+static void ngx_http_exports_list_compress(ngx_http_request_t *r,
+    ngx_http_exports_list_t *list);
 static void ngx_http_exports_log_unreadable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
 
@@ -41,8 +48,11 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ctx->gzip = ngx_http_exports_gzip_ok(r, ctx->conf);
+
     list.request = r;
     list.ctx = ctx;
+    list.found = NULL;
 
     rc = ngx_http_exports_store_read(ctx->conf->store, ngx_http_exports_log(r),
                                      ngx_http_exports_list_read, &list, &erc);
@@ -64,6 +74,10 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     if (ctx->error != NULL) {
         return ngx_http_exports_send_error(r, ctx, ctx->error);
+    }
+
+    if (!ctx->not_modified) {
+        ngx_http_exports_list_use(r, &list);
     }
 
     return ngx_http_exports_send(r, ctx);
@@ -143,7 +157,9 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
         return EXPORTS_OK;
     }
 
-    ngx_http_exports_etag(ctx, lineage);
+    if (ngx_http_exports_etag(r, ctx, lineage) != NGX_OK) {
+        return EXPORTS_NOMEM;
+    }
 
     if (ngx_http_exports_etag_matches(r, ctx)) {
         ctx->not_modified = 1;
@@ -151,7 +167,17 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
         return EXPORTS_OK;
     }
 
-    ctx->cache = NGX_HTTP_EXPORTS_CACHE_BYPASS;
+    if (ctx->gzip) {
+        list->found = ngx_http_exports_cache_find(ctx, 1);
+    }
+
+    if (list->found == NULL) {
+        list->found = ngx_http_exports_cache_find(ctx, 0);
+    }
+
+    if (list->found != NULL) {
+        return EXPORTS_OK;
+    }
 
     return ngx_http_exports_list_page(r, ctx, reader);
 }
@@ -161,8 +187,6 @@ static exports_rc_t
 ngx_http_exports_list_page(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     exports_reader_t *reader)
 {
-    size_t                         len;
-    ngx_buf_t                     *b;
     exports_rc_t                   rc;
     exports_facet_t                lists[EXPORTS_LISTS_MAX];
     exports_page_query_t           query;
@@ -192,24 +216,107 @@ ngx_http_exports_list_page(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
         return rc;
     }
 
-    len = api->length(r, ctx, &page);
+    return ngx_http_exports_list_render(r, ctx, &page);
+}
 
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
+
+/* what is compressed right away is not kept as it is, too */
+
+static exports_rc_t
+ngx_http_exports_list_render(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
+{
+    size_t                         len;
+    u_char                        *last;
+    ngx_uint_t                     keep;
+    const ngx_http_exports_api_t  *api;
+
+    api = ctx->conf->api;
+
+    len = api->length(r, ctx, page);
+
+    keep = (!ctx->gzip || len < NGX_HTTP_EXPORTS_GZIP_MIN)
+           && ngx_http_exports_cache_takes(ctx, len);
+
+    ngx_http_exports_guard_hold(1);
+
+    ctx->page = ngx_http_exports_page_create(ctx, len, keep,
+                                             ngx_http_exports_log(r));
+    ngx_http_exports_guard_hold(0);
+
+    if (ctx->page == NULL) {
         return EXPORTS_NOMEM;
     }
 
-    b->last = api->render(r, ctx, &page, b->last);
+    last = api->render(r, ctx, page, ctx->page->data);
 
-    if (b->last == NULL) {
+    if (last == NULL) {
         return EXPORTS_NOMEM;
     }
 
-    ctx->body = b;
-    ctx->total = page.total;
-    ctx->has_total = 1;
+    ctx->page->len = last - ctx->page->data;
+    ctx->page->total = page->total;
 
     return EXPORTS_OK;
+}
+
+
+/* outside of the guard: what changes the cache must not be interrupted */
+
+static void
+ngx_http_exports_list_use(ngx_http_request_t *r,
+    ngx_http_exports_list_t *list)
+{
+    ngx_http_exports_ctx_t   *ctx;
+    ngx_http_exports_page_t  *page;
+
+    ctx = list->ctx;
+    page = list->found != NULL ? list->found : ctx->page;
+
+    ctx->total = page->total;
+    ctx->has_total = 1;
+
+    if (ctx->gzip && !page->gzip && page->len >= NGX_HTTP_EXPORTS_GZIP_MIN) {
+        ngx_http_exports_list_compress(r, list);
+    }
+
+    if (list->found != NULL) {
+        ctx->cache = NGX_HTTP_EXPORTS_CACHE_HIT;
+        ctx->page = list->found;
+        ngx_http_exports_cache_use(ctx->page);
+        return;
+    }
+
+    ctx->cache = ngx_http_exports_cache_keep(ctx, ctx->page) == NGX_OK
+                     ? NGX_HTTP_EXPORTS_CACHE_MISS
+                     : NGX_HTTP_EXPORTS_CACHE_BYPASS;
+}
+
+
+/* a page that cannot be compressed is sent as it is */
+
+static void
+ngx_http_exports_list_compress(ngx_http_request_t *r,
+    ngx_http_exports_list_t *list)
+{
+    ngx_http_exports_ctx_t   *ctx;
+    ngx_http_exports_page_t  *page;
+
+    ctx = list->ctx;
+
+    page = ngx_http_exports_gzip(ctx, list->found != NULL ? list->found
+                                                          : ctx->page,
+                                 ngx_http_exports_log(r));
+    if (page == NULL) {
+        return;
+    }
+
+    if (ctx->page != NULL) {
+        ngx_http_exports_page_release(ctx->page);
+    }
+
+    ctx->page = page;
+    list->found = NULL;
 }
 
 

@@ -1,19 +1,30 @@
 
+#include "ngx_http_exports_cache.h"
 #include "ngx_http_exports_shm.h"
+
+#include <xxhash.h>
 
 
 static ngx_int_t ngx_http_exports_init_process(ngx_cycle_t *cycle);
+static void ngx_http_exports_exit_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_exports_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_exports_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_exports_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_exports_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static char *ngx_http_exports_merge_keys(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *conf);
 static char *ngx_http_exports_check_root(ngx_conf_t *cf, void *post,
     void *data);
 
 
 static ngx_conf_post_t  ngx_http_exports_root_post = {
     ngx_http_exports_check_root
+};
+
+static ngx_conf_post_t  ngx_http_exports_gzip_post = {
+    ngx_http_exports_conf_gzip
 };
 
 static ngx_conf_num_bounds_t  ngx_http_exports_link_ttl_bounds = {
@@ -107,6 +118,20 @@ static ngx_command_t  ngx_http_exports_commands[] = {
       0,
       NULL },
 
+    { ngx_string("exports_page_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_exports_conf_page_cache,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exports_gzip"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_exports_loc_conf_t, gzip),
+      &ngx_http_exports_gzip_post },
+
       ngx_null_command
 };
 
@@ -116,7 +141,7 @@ static ngx_http_module_t  ngx_http_exports_module_ctx = {
     ngx_http_exports_postconfiguration,    /* postconfiguration */
 
     ngx_http_exports_create_main_conf,     /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_exports_init_main_conf,       /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -136,7 +161,7 @@ ngx_module_t  ngx_http_exports_module = {
     ngx_http_exports_init_process,         /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_exports_exit_process,         /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -176,6 +201,13 @@ ngx_http_exports_init_process(ngx_cycle_t *cycle)
 }
 
 
+static void
+ngx_http_exports_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_exports_cache_log(cycle->log);
+}
+
+
 static ngx_int_t
 ngx_http_exports_postconfiguration(ngx_conf_t *cf)
 {
@@ -205,6 +237,8 @@ ngx_http_exports_create_main_conf(ngx_conf_t *cf)
      *     emcf->routes = { NULL };
      */
 
+    emcf->page_cache = NGX_CONF_UNSET_SIZE;
+
     if (ngx_array_init(&emcf->stores, cf->pool, 4,
                        sizeof(ngx_http_exports_store_t *))
             != NGX_OK
@@ -216,6 +250,17 @@ ngx_http_exports_create_main_conf(ngx_conf_t *cf)
     }
 
     return emcf;
+}
+
+
+static char *
+ngx_http_exports_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_exports_main_conf_t *emcf = conf;
+
+    ngx_conf_init_size_value(emcf->page_cache, 0);
+
+    return NGX_CONF_OK;
 }
 
 
@@ -238,6 +283,7 @@ ngx_http_exports_create_loc_conf(ngx_conf_t *cf)
      *     elcf->link = { 0, NULL };
      *     elcf->fallback = { 0, NULL };
      *     elcf->root = { 0, NULL };
+     *     elcf->signer = 0;
      *     elcf->operations = NULL;
      *     elcf->operations_set = 0;
      *     elcf->rate = NULL;
@@ -250,6 +296,7 @@ ngx_http_exports_create_loc_conf(ngx_conf_t *cf)
     elcf->keys = NGX_CONF_UNSET_PTR;
     elcf->link_ttl = NGX_CONF_UNSET;
     elcf->base_url = NGX_CONF_UNSET_PTR;
+    elcf->gzip = NGX_CONF_UNSET;
 
     return elcf;
 }
@@ -272,6 +319,7 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
     ngx_conf_merge_sec_value(conf->link_ttl, prev->link_ttl, 3600);
     ngx_conf_merge_ptr_value(conf->base_url, prev->base_url, NULL);
+    ngx_conf_merge_value(conf->gzip, prev->gzip, 0);
 
     if (!conf->operations_set) {
         conf->operations = prev->operations;
@@ -307,11 +355,8 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (conf->api != NULL && conf->api->kind == EXPORTS_USER
-        && conf->keys == NULL)
+        && ngx_http_exports_merge_keys(cf, conf) != NGX_CONF_OK)
     {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"exports_api user\" of prefix \"%V\" has no "
-                           "\"exports_link_key_file\"", &conf->prefix);
         return NGX_CONF_ERROR;
     }
 
@@ -327,6 +372,34 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         fallback->cscf = ngx_http_conf_get_module_srv_conf(cf,
                                                         ngx_http_core_module);
     }
+
+    return NGX_CONF_OK;
+}
+
+
+/*
+ * pages with links depend on the key that signs them.  What tells it is what
+ * it makes of a text that is the path of no link
+ */
+
+static char *
+ngx_http_exports_merge_keys(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *conf)
+{
+    u_char  signature[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
+
+    if (conf->keys == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"exports_api user\" of prefix \"%V\" has no "
+                           "\"exports_link_key_file\"", &conf->prefix);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_exports_sign(conf, (u_char *) "key", 3, signature) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    conf->signer = XXH3_64bits(signature, sizeof(signature));
 
     return NGX_CONF_OK;
 }

@@ -3,8 +3,6 @@
 
 #include "ngx_http_exports.h"
 
-#include <xxhash.h>
-
 
 #define NGX_HTTP_EXPORTS_LIMIT      50
 #define NGX_HTTP_EXPORTS_LIMIT_MAX  500
@@ -14,7 +12,6 @@ static ngx_int_t ngx_http_exports_project_args(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_project_account(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
-static uint64_t ngx_http_exports_project_variant(ngx_http_exports_ctx_t *ctx);
 static ngx_http_exports_reason_e ngx_http_exports_project_permit(
     const exports_token_t *token, const exports_record_t *record);
 static void ngx_http_exports_project_lists(ngx_http_exports_ctx_t *ctx,
@@ -68,11 +65,13 @@ const ngx_http_exports_api_t  ngx_http_exports_project = {
     2,
     ngx_http_exports_project_args,
     ngx_http_exports_project_account,
-    ngx_http_exports_project_variant,
+    NULL,
     ngx_http_exports_project_lists,
     ngx_http_exports_project_permit,
     ngx_http_exports_project_length,
     ngx_http_exports_project_render,
+    ngx_http_exports_project_tail_length,
+    ngx_http_exports_project_tail,
     ngx_http_exports_project_error
 };
 
@@ -177,19 +176,6 @@ ngx_http_exports_project_account(ngx_http_request_t *r,
 }
 
 
-static uint64_t
-ngx_http_exports_project_variant(ngx_http_exports_ctx_t *ctx)
-{
-    uint64_t  v[3];
-
-    v[0] = ctx->statuses;
-    v[1] = ctx->limit;
-    v[2] = ctx->offset;
-
-    return XXH3_64bits(v, sizeof(v));
-}
-
-
 static ngx_http_exports_reason_e
 ngx_http_exports_project_permit(const exports_token_t *token,
     const exports_record_t *record)
@@ -255,7 +241,6 @@ ngx_http_exports_project_length(ngx_http_request_t *r,
                  NGX_HTTP_EXPORTS_LIMITED NGX_HTTP_EXPORTS_FROM
                  NGX_HTTP_EXPORTS_END) - 1
           + 3 * NGX_INT64_LEN
-          + ngx_http_exports_project_tail_length(ctx)
           + page->nitems * (ctx->conf->link.len + 2);
 
     for (i = 0; i < page->nitems; i++) {
@@ -298,9 +283,8 @@ ngx_http_exports_project_render(ngx_http_request_t *r,
     p = ngx_sprintf(p, "%ui", ctx->limit);
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FROM);
     p = ngx_sprintf(p, "%uL", ctx->offset);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_END);
 
-    return ngx_http_exports_project_tail(ctx, p);
+    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_END);
 }
 
 

@@ -1,19 +1,25 @@
 
 /* answers of ours: headers and body */
 
-#include "ngx_http_exports.h"
+#include "ngx_http_exports_cache.h"
 
 
 static ngx_int_t ngx_http_exports_not_modified(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_list_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+static ngx_table_elt_t *ngx_http_exports_vary(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_rate_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_number_header(ngx_http_request_t *r,
     const char *name, ngx_uint_t number);
+static ngx_int_t ngx_http_exports_page_buf(ngx_http_exports_page_t *page,
+    ngx_buf_t **buf, ngx_pool_t *pool);
+static ngx_int_t ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx,
+    ngx_buf_t **buf, ngx_pool_t *pool);
 static ngx_int_t ngx_http_exports_send_body(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, ngx_buf_t *body);
+    ngx_http_exports_ctx_t *ctx, ngx_chain_t *out);
 
 
 /* a list that was read */
@@ -21,7 +27,8 @@ static ngx_int_t ngx_http_exports_send_body(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
-    ngx_int_t  rc;
+    ngx_int_t     rc;
+    ngx_chain_t   page, tail;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -40,9 +47,18 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return ngx_http_exports_not_modified(r, ctx);
     }
 
+    if (ngx_http_exports_page_buf(ctx->page, &page.buf, r->pool) != NGX_OK
+        || ngx_http_exports_tail_buf(ctx, &tail.buf, r->pool) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    page.next = tail.buf != NULL ? &tail : NULL;
+    tail.next = NULL;
+
     r->headers_out.status = NGX_HTTP_OK;
 
-    return ngx_http_exports_send_body(r, ctx, ctx->body);
+    return ngx_http_exports_send_body(r, ctx, &page);
 }
 
 
@@ -50,8 +66,8 @@ ngx_int_t
 ngx_http_exports_send_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err)
 {
-    ngx_int_t   rc;
-    ngx_buf_t  *b;
+    ngx_int_t    rc;
+    ngx_chain_t  out;
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {
@@ -66,8 +82,10 @@ ngx_http_exports_send_error(ngx_http_request_t *r,
                       &err->code);
     }
 
-    b = ctx->conf->api->error(r, ctx, err);
-    if (b == NULL) {
+    out.buf = ctx->conf->api->error(r, ctx, err);
+    out.next = NULL;
+
+    if (out.buf == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -83,7 +101,7 @@ ngx_http_exports_send_error(ngx_http_request_t *r,
         ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Content");
     }
 
-    return ngx_http_exports_send_body(r, ctx, b);
+    return ngx_http_exports_send_body(r, ctx, &out);
 }
 
 
@@ -117,14 +135,14 @@ ngx_http_exports_error_headers(ngx_http_request_t *r,
 
 
 void
-ngx_http_exports_content(ngx_http_request_t *r, ngx_buf_t *body)
+ngx_http_exports_content(ngx_http_request_t *r, off_t len)
 {
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.charset.len = 0;
 
-    r->headers_out.content_length_n = ngx_buf_size(body);
+    r->headers_out.content_length_n = len;
 }
 
 
@@ -177,9 +195,18 @@ ngx_http_exports_list_headers(ngx_http_request_t *r,
     if (r->headers_out.etag == NULL
         || ngx_http_exports_header(r, "Cache-Control", "private, no-cache")
            == NULL
-        || ngx_http_exports_header(r, "Vary", "Authorization") == NULL)
+        || ngx_http_exports_vary(r, ctx) == NULL)
     {
         return NGX_ERROR;
+    }
+
+    if (ctx->page != NULL && ctx->page->gzip) {
+        r->headers_out.content_encoding =
+            ngx_http_exports_header(r, "Content-Encoding", "gzip");
+
+        if (r->headers_out.content_encoding == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_http_exports_rate_headers(r, ctx) != NGX_OK) {
@@ -187,6 +214,32 @@ ngx_http_exports_list_headers(ngx_http_request_t *r,
     }
 
     return ngx_http_exports_request_id_header(r, ctx);
+}
+
+
+/* with "gzip_vary on" it is nginx that says Accept-Encoding, if asked to */
+
+static ngx_table_elt_t *
+ngx_http_exports_vary(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+#if (NGX_HTTP_GZIP)
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (ctx->conf->gzip) {
+        clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+        if (!clcf->gzip_vary) {
+            return ngx_http_exports_header(r, "Vary",
+                                           "Authorization, Accept-Encoding");
+        }
+
+        r->gzip_vary = 1;
+    }
+
+#endif
+
+    return ngx_http_exports_header(r, "Vary", "Authorization");
 }
 
 
@@ -245,17 +298,94 @@ ngx_http_exports_request_id_header(ngx_http_request_t *r,
 }
 
 
+/* others may send it too: not to be written to, as a temporary one may be */
+
+static ngx_int_t
+ngx_http_exports_page_buf(ngx_http_exports_page_t *page, ngx_buf_t **buf,
+    ngx_pool_t *pool)
+{
+    ngx_buf_t  *b;
+
+    b = ngx_calloc_buf(pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = page->data;
+    b->last = page->data + page->len;
+    b->start = b->pos;
+    b->end = b->last;
+    b->memory = 1;
+
+    *buf = b;
+
+    return NGX_OK;
+}
+
+
+/* NULL: there is nothing to follow the page */
+
+static ngx_int_t
+ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t **buf,
+    ngx_pool_t *pool)
+{
+    size_t                         len;
+    u_char                        *p;
+    ngx_buf_t                     *b;
+    const ngx_http_exports_api_t  *api;
+
+    api = ctx->conf->api;
+    len = api->tail != NULL ? api->tail_length(ctx) : 0;
+
+    *buf = NULL;
+
+    if (len == 0 && !ctx->page->gzip) {
+        return NGX_OK;
+    }
+
+    b = ngx_create_temp_buf(pool, len + NGX_HTTP_EXPORTS_GZIP_TAIL);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->page->gzip) {
+        b->last += NGX_HTTP_EXPORTS_GZIP_BEFORE;
+    }
+
+    p = b->last;
+
+    if (len > 0) {
+        b->last = api->tail(ctx, p);
+    }
+
+    if (ctx->page->gzip) {
+        b->last = ngx_http_exports_gzip_tail(ctx->page, p, b->last);
+    }
+
+    *buf = b;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
-    ngx_buf_t *body)
+    ngx_chain_t *out)
 {
-    ngx_int_t    rc;
-    ngx_chain_t  out;
+    off_t         len;
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
 
-    ngx_http_exports_content(r, body);
+    len = ngx_buf_size(out->buf);
 
-    body->last_buf = (r == r->main);
-    body->last_in_chain = 1;
+    for (cl = out; cl->next != NULL; cl = cl->next) {
+        len += ngx_buf_size(cl->next->buf);
+    }
+
+    cl->buf->last_buf = (r == r->main);
+    cl->buf->last_in_chain = 1;
+
+    ngx_http_exports_content(r, len);
 
     ctx->answered = 1;
 
@@ -265,8 +395,5 @@ ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
         return rc;
     }
 
-    out.buf = body;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_output_filter(r, out);
 }

@@ -29,6 +29,7 @@
 typedef struct {
     ngx_queue_t                  queue;
     ngx_uint_t                   refs;
+    uint64_t                     serial;    /* of those that were opened */
     exports_env_t               *env;
     exports_reader_t            *reader;
     ngx_uint_t                   immutable;
@@ -99,6 +100,7 @@ static void ngx_http_exports_env_close(void *data);
 
 
 static ngx_queue_t  ngx_http_exports_envs;
+static uint64_t     ngx_http_exports_serial;
 
 
 /* one for each path, whatever the number of directives */
@@ -247,6 +249,15 @@ ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
     }
 
     return NGX_DECLINED;
+}
+
+
+/* of the environment that is being read: another one has another, always */
+
+uint64_t
+ngx_http_exports_store_serial(const ngx_http_exports_store_t *store)
+{
+    return store->env->serial;
 }
 
 
@@ -400,6 +411,7 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
         }
 
         env->immutable = store->immutable;
+        env->serial = ++ngx_http_exports_serial;
 
         ngx_queue_insert_tail(&ngx_http_exports_envs, &env->queue);
     }

@@ -3,12 +3,11 @@
 
 #include "ngx_http_exports_user.h"
 
-#include <xxhash.h>
-
 
 static ngx_int_t ngx_http_exports_user_account(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
-static uint64_t ngx_http_exports_user_variant(ngx_http_exports_ctx_t *ctx);
+static ngx_uint_t ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx,
+    ngx_str_t *parts);
 static void ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
     exports_page_query_t *query);
 static ngx_uint_t ngx_http_exports_user_types(
@@ -58,11 +57,13 @@ const ngx_http_exports_api_t  ngx_http_exports_user = {
     1,
     ngx_http_exports_user_args,
     ngx_http_exports_user_account,
-    ngx_http_exports_user_variant,
+    ngx_http_exports_user_parts,
     ngx_http_exports_user_lists,
     ngx_http_exports_user_permit,
     ngx_http_exports_user_length,
     ngx_http_exports_user_render,
+    NULL,
+    NULL,
     ngx_http_exports_user_error
 };
 
@@ -89,20 +90,21 @@ ngx_http_exports_user_account(ngx_http_request_t *r,
 }
 
 
-static uint64_t
-ngx_http_exports_user_variant(ngx_http_exports_ctx_t *ctx)
+/* the number too: beyond 63 bits the offsets are all the same */
+
+static ngx_uint_t
+ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
 {
-    uint64_t                        v[4];
     ngx_http_exports_user_args_t   *ua;
 
     ua = ctx->args;
 
-    v[0] = XXH3_64bits(ua->url.data, ua->url.len);
-    v[1] = XXH3_64bits(ua->query.data, ua->query.len);
-    v[2] = ua->page;
-    v[3] = (uint64_t) ua->expires;
+    parts[0] = ua->url;
+    parts[1] = ua->query;
+    parts[2].data = (u_char *) &ua->page;
+    parts[2].len = sizeof(uint64_t);
 
-    return XXH3_64bits(v, sizeof(v));
+    return 3;
 }
 
 

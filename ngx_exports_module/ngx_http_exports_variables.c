@@ -40,7 +40,9 @@ static ngx_http_variable_t  ngx_http_exports_variables[] = {
 static ngx_str_t  ngx_http_exports_cache_names[] = {
     ngx_null_string,
     ngx_string("BYPASS"),
-    ngx_string("REVALIDATED")
+    ngx_string("REVALIDATED"),
+    ngx_string("HIT"),
+    ngx_string("MISS")
 };
 
 

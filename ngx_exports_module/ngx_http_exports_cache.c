@@ -1,0 +1,447 @@
+
+#include "ngx_http_exports_cache.h"
+
+
+/* of the size of the cache a page may have one part of so many */
+#define NGX_HTTP_EXPORTS_CACHE_SHARE   4
+
+/* a longer key is some client's: with it no page is kept */
+#define NGX_HTTP_EXPORTS_CACHE_KEY     2048
+
+/* pages in use that are passed by in search of room */
+#define NGX_HTTP_EXPORTS_CACHE_PASSED  64
+
+/* what malloc() puts around a block */
+#define NGX_HTTP_EXPORTS_CACHE_BLOCK   16
+
+/*
+ * memory of large pages that are not kept is not given back, but up to some
+ * bytes of it used again: the system would have to map and clear it each time
+ */
+#define NGX_HTTP_EXPORTS_SPARE_MIN     (64 * 1024)
+#define NGX_HTTP_EXPORTS_SPARE_MAX     (4 * 1024 * 1024)
+
+
+typedef struct {
+    ngx_rbtree_t       rbtree;
+    ngx_rbtree_node_t  sentinel;
+    ngx_queue_t        queue;       /* the page that was used last first */
+    ngx_queue_t        spare;       /* the same */
+    size_t             spare_size;
+    ngx_uint_t         initialized;
+} ngx_http_exports_cache_t;
+
+
+static void ngx_http_exports_cache_init(void);
+static size_t ngx_http_exports_cache_size(ngx_http_exports_ctx_t *ctx);
+static ngx_http_exports_page_t *ngx_http_exports_cache_get(const ngx_str_t *key,
+    uint64_t hash, ngx_uint_t gzip);
+static ngx_int_t ngx_http_exports_cache_compare(
+    const ngx_http_exports_page_t *page, const ngx_str_t *key,
+    ngx_rbtree_key_t hash, ngx_uint_t gzip);
+static void ngx_http_exports_cache_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_uint_t ngx_http_exports_cache_room(size_t room, size_t size);
+static void ngx_http_exports_cache_remove(ngx_http_exports_page_t *page);
+static ngx_http_exports_page_t *ngx_http_exports_spare_get(size_t size);
+static void ngx_http_exports_spare_put(ngx_http_exports_page_t *page);
+
+
+ngx_http_exports_cache_stat_t    ngx_http_exports_cache_stat;
+
+static ngx_http_exports_cache_t  ngx_http_exports_cache;
+
+
+ngx_http_exports_page_t *
+ngx_http_exports_page_create(ngx_http_exports_ctx_t *ctx, size_t len,
+    ngx_uint_t keep, ngx_log_t *log)
+{
+    size_t                    size, key;
+    ngx_http_exports_page_t  *page;
+
+    key = keep ? ctx->key.len : 0;
+    size = sizeof(ngx_http_exports_page_t) + key + len;
+    page = NULL;
+
+    if (!keep && size >= NGX_HTTP_EXPORTS_SPARE_MIN) {
+        size = ngx_align(size, NGX_HTTP_EXPORTS_SPARE_MIN);
+        page = ngx_http_exports_spare_get(size);
+    }
+
+    if (page == NULL) {
+        page = ngx_alloc(size, log);
+
+        if (page == NULL) {
+            return NULL;
+        }
+
+        page->size = size;
+    }
+
+    page->refs = 1;
+    page->gzip = 0;
+    page->kept = 0;
+    page->counted = 0;
+    page->total = 0;
+    page->len = 0;
+
+    page->key.len = key;
+    page->key.data = (u_char *) page + sizeof(ngx_http_exports_page_t);
+    page->data = page->key.data + key;
+
+    if (keep) {
+        ngx_memcpy(page->key.data, ctx->key.data, key);
+        page->version = ctx->version;
+    }
+
+    return page;
+}
+
+
+void
+ngx_http_exports_page_release(ngx_http_exports_page_t *page)
+{
+    if (--page->refs > 0) {
+        return;
+    }
+
+    if (page->counted) {
+        ngx_http_exports_cache_stat.size -=
+                               page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
+
+    } else if (page->size >= NGX_HTTP_EXPORTS_SPARE_MIN
+               && page->key.len == 0)
+    {
+        ngx_http_exports_spare_put(page);
+        return;
+    }
+
+    ngx_free(page);
+}
+
+
+ngx_uint_t
+ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx, size_t len)
+{
+    size_t  size;
+
+    if (ctx->key.len > NGX_HTTP_EXPORTS_CACHE_KEY) {
+        return 0;
+    }
+
+    size = sizeof(ngx_http_exports_page_t) + ctx->key.len + len
+           + NGX_HTTP_EXPORTS_CACHE_BLOCK;
+
+    return size <= ngx_http_exports_cache_size(ctx)
+                   / NGX_HTTP_EXPORTS_CACHE_SHARE;
+}
+
+
+ngx_http_exports_page_t *
+ngx_http_exports_cache_find(ngx_http_exports_ctx_t *ctx, ngx_uint_t gzip)
+{
+    ngx_http_exports_page_t  *page;
+
+    if (!ngx_http_exports_cache.initialized
+        || ngx_http_exports_cache_size(ctx) == 0)
+    {
+        return NULL;
+    }
+
+    page = ngx_http_exports_cache_get(&ctx->key, ctx->hash, gzip);
+
+    if (page == NULL
+        || page->version.store != ctx->version.store
+        || page->version.revision != ctx->version.revision
+        || page->version.expires != ctx->version.expires)
+    {
+        return NULL;
+    }
+
+    return page;
+}
+
+
+void
+ngx_http_exports_cache_use(ngx_http_exports_page_t *page)
+{
+    page->refs++;
+
+    ngx_queue_remove(&page->queue);
+    ngx_queue_insert_head(&ngx_http_exports_cache.queue, &page->queue);
+
+    ngx_http_exports_cache_stat.hits++;
+}
+
+
+ngx_int_t
+ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
+    ngx_http_exports_page_t *page)
+{
+    size_t                    size;
+    ngx_http_exports_page_t  *old;
+
+    if (page->key.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_http_exports_cache.initialized) {
+        ngx_http_exports_cache_init();
+    }
+
+    old = ngx_http_exports_cache_get(&page->key, ctx->hash, page->gzip);
+
+    if (old != NULL) {
+        ngx_http_exports_cache_stat.outdated++;
+        ngx_http_exports_cache_remove(old);
+    }
+
+    size = page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
+
+    if (!ngx_http_exports_cache_room(size, ngx_http_exports_cache_size(ctx))) {
+        ngx_http_exports_cache_stat.refused++;
+        return NGX_DECLINED;
+    }
+
+    page->refs++;
+    page->kept = 1;
+    page->counted = 1;
+    page->node.key = (ngx_rbtree_key_t) ctx->hash;
+
+    ngx_rbtree_insert(&ngx_http_exports_cache.rbtree, &page->node);
+    ngx_queue_insert_head(&ngx_http_exports_cache.queue, &page->queue);
+
+    ngx_http_exports_cache_stat.size += size;
+    ngx_http_exports_cache_stat.pages++;
+    ngx_http_exports_cache_stat.misses++;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_exports_cache_log(ngx_log_t *log)
+{
+    ngx_http_exports_cache_stat_t  *stat;
+
+    if (!ngx_http_exports_cache.initialized) {
+        return;
+    }
+
+    stat = &ngx_http_exports_cache_stat;
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "exports page cache: %ui hits, %ui misses, %ui evicted, "
+                  "%ui out of date, %ui refused, %ui pages of %uz bytes",
+                  stat->hits, stat->misses, stat->evicted, stat->outdated,
+                  stat->refused, stat->pages, stat->size);
+}
+
+
+static void
+ngx_http_exports_cache_init(void)
+{
+    ngx_rbtree_init(&ngx_http_exports_cache.rbtree,
+                    &ngx_http_exports_cache.sentinel,
+                    ngx_http_exports_cache_insert);
+
+    ngx_queue_init(&ngx_http_exports_cache.queue);
+
+    ngx_http_exports_cache.initialized = 1;
+}
+
+
+static size_t
+ngx_http_exports_cache_size(ngx_http_exports_ctx_t *ctx)
+{
+    ngx_http_exports_main_conf_t  *emcf;
+
+    emcf = ngx_http_get_module_main_conf(ctx->request,
+                                         ngx_http_exports_module);
+
+    return emcf->page_cache;
+}
+
+
+static ngx_http_exports_page_t *
+ngx_http_exports_cache_get(const ngx_str_t *key, uint64_t hash,
+    ngx_uint_t gzip)
+{
+    ngx_int_t                 rc;
+    ngx_rbtree_node_t        *node, *sentinel;
+    ngx_http_exports_page_t  *page;
+
+    node = ngx_http_exports_cache.rbtree.root;
+    sentinel = ngx_http_exports_cache.rbtree.sentinel;
+
+    while (node != sentinel) {
+
+        page = ngx_rbtree_data(node, ngx_http_exports_page_t, node);
+
+        rc = ngx_http_exports_cache_compare(page, key, (ngx_rbtree_key_t) hash,
+                                            gzip);
+        if (rc == 0) {
+            return page;
+        }
+
+        node = rc < 0 ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+/*
+ * where to look for what is asked for: < 0, left of the page.  Whoever makes
+ * keys of one hash makes the tree not deeper by it
+ */
+
+static ngx_int_t
+ngx_http_exports_cache_compare(const ngx_http_exports_page_t *page,
+    const ngx_str_t *key, ngx_rbtree_key_t hash, ngx_uint_t gzip)
+{
+    if (hash != page->node.key) {
+        return hash < page->node.key ? -1 : 1;
+    }
+
+    if (gzip != page->gzip) {
+        return gzip < page->gzip ? -1 : 1;
+    }
+
+    return ngx_memn2cmp(key->data, page->key.data, key->len, page->key.len);
+}
+
+
+static void
+ngx_http_exports_cache_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t        **p;
+    ngx_http_exports_page_t   *page, *other;
+
+    page = ngx_rbtree_data(node, ngx_http_exports_page_t, node);
+
+    for ( ;; ) {
+        other = ngx_rbtree_data(temp, ngx_http_exports_page_t, node);
+
+        p = ngx_http_exports_cache_compare(other, &page->key, node->key,
+                                           page->gzip)
+            < 0 ? &temp->left : &temp->right;
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
+}
+
+
+/* what is being sent would not be free by being evicted */
+
+static ngx_uint_t
+ngx_http_exports_cache_room(size_t room, size_t size)
+{
+    ngx_uint_t                passed;
+    ngx_queue_t              *q;
+    ngx_http_exports_page_t  *page;
+
+    q = ngx_queue_last(&ngx_http_exports_cache.queue);
+    passed = 0;
+
+    while (ngx_http_exports_cache_stat.size + room > size) {
+
+        if (q == ngx_queue_sentinel(&ngx_http_exports_cache.queue)
+            || passed == NGX_HTTP_EXPORTS_CACHE_PASSED)
+        {
+            return 0;
+        }
+
+        page = ngx_queue_data(q, ngx_http_exports_page_t, queue);
+        q = ngx_queue_prev(q);
+
+        if (page->refs > 1) {
+            passed++;
+            continue;
+        }
+
+        ngx_http_exports_cache_stat.evicted++;
+        ngx_http_exports_cache_remove(page);
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_exports_cache_remove(ngx_http_exports_page_t *page)
+{
+    ngx_rbtree_delete(&ngx_http_exports_cache.rbtree, &page->node);
+    ngx_queue_remove(&page->queue);
+
+    page->kept = 0;
+    ngx_http_exports_cache_stat.pages--;
+
+    ngx_http_exports_page_release(page);
+}
+
+
+static ngx_http_exports_page_t *
+ngx_http_exports_spare_get(size_t size)
+{
+    ngx_queue_t              *q;
+    ngx_http_exports_page_t  *page;
+
+    if (ngx_http_exports_cache.spare_size == 0) {
+        return NULL;
+    }
+
+    for (q = ngx_queue_head(&ngx_http_exports_cache.spare);
+         q != ngx_queue_sentinel(&ngx_http_exports_cache.spare);
+         q = ngx_queue_next(q))
+    {
+        page = ngx_queue_data(q, ngx_http_exports_page_t, queue);
+
+        if (page->size >= size) {
+            ngx_queue_remove(q);
+            ngx_http_exports_cache.spare_size -= page->size;
+            return page;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_exports_spare_put(ngx_http_exports_page_t *page)
+{
+    ngx_queue_t  *q;
+
+    if (page->size > NGX_HTTP_EXPORTS_SPARE_MAX) {
+        ngx_free(page);
+        return;
+    }
+
+    if (ngx_http_exports_cache.spare_size == 0) {
+        ngx_queue_init(&ngx_http_exports_cache.spare);
+    }
+
+    ngx_queue_insert_head(&ngx_http_exports_cache.spare, &page->queue);
+    ngx_http_exports_cache.spare_size += page->size;
+
+    while (ngx_http_exports_cache.spare_size > NGX_HTTP_EXPORTS_SPARE_MAX) {
+        q = ngx_queue_last(&ngx_http_exports_cache.spare);
+        page = ngx_queue_data(q, ngx_http_exports_page_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_http_exports_cache.spare_size -= page->size;
+        ngx_free(page);
+    }
+}
