@@ -113,8 +113,9 @@ struct ngx_http_exports_api_s {
                                          ngx_http_exports_ctx_t *ctx,
                                          const uint8_t *lineage);
 
-    /* what makes one page another one besides status, limit and offset;
-       NULL: nothing.  The number of parts */
+    /* what makes one page another one besides status, limit and offset: the
+       number of parts; and when its links expire, to ctx->version.  NULL:
+       nothing */
     ngx_uint_t                (*parts)(ngx_http_exports_ctx_t *ctx,
                                        ngx_str_t *parts);
 
@@ -245,7 +246,7 @@ typedef enum {
 typedef struct {
     uint64_t                    store;      /* see store.c */
     uint64_t                    revision;
-    uint64_t                    expires;
+    uint64_t                    expires;    /* of links; 0: none */
 } ngx_http_exports_version_t;
 
 
@@ -268,7 +269,6 @@ struct ngx_http_exports_ctx_s {
     uint32_t                        statuses;   /* bits; 0: all */
     ngx_uint_t                      limit;
     uint64_t                        offset;
-    time_t                          expires;    /* of links; 0: none */
     void                           *args;       /* further ones, the API's */
 
     ngx_http_exports_operation_t    operation;

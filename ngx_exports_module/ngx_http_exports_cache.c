@@ -14,20 +14,11 @@
 /* what malloc() puts around a block */
 #define NGX_HTTP_EXPORTS_CACHE_BLOCK   16
 
-/*
- * memory of large pages that are not kept is not given back, but up to some
- * bytes of it used again: the system would have to map and clear it each time
- */
-#define NGX_HTTP_EXPORTS_SPARE_MIN     (64 * 1024)
-#define NGX_HTTP_EXPORTS_SPARE_MAX     (4 * 1024 * 1024)
-
 
 typedef struct {
     ngx_rbtree_t       rbtree;
     ngx_rbtree_node_t  sentinel;
     ngx_queue_t        queue;       /* the page that was used last first */
-    ngx_queue_t        spare;       /* the same */
-    size_t             spare_size;
     ngx_uint_t         initialized;
 } ngx_http_exports_cache_t;
 
@@ -43,8 +34,6 @@ static void ngx_http_exports_cache_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_uint_t ngx_http_exports_cache_room(size_t room, size_t size);
 static void ngx_http_exports_cache_remove(ngx_http_exports_page_t *page);
-static ngx_http_exports_page_t *ngx_http_exports_spare_get(size_t size);
-static void ngx_http_exports_spare_put(ngx_http_exports_page_t *page);
 
 
 ngx_http_exports_cache_stat_t    ngx_http_exports_cache_stat;
@@ -61,23 +50,13 @@ ngx_http_exports_page_create(ngx_http_exports_ctx_t *ctx, size_t len,
 
     key = keep ? ctx->key.len : 0;
     size = sizeof(ngx_http_exports_page_t) + key + len;
-    page = NULL;
 
-    if (!keep && size >= NGX_HTTP_EXPORTS_SPARE_MIN) {
-        size = ngx_align(size, NGX_HTTP_EXPORTS_SPARE_MIN);
-        page = ngx_http_exports_spare_get(size);
-    }
-
+    page = ngx_alloc(size, log);
     if (page == NULL) {
-        page = ngx_alloc(size, log);
-
-        if (page == NULL) {
-            return NULL;
-        }
-
-        page->size = size;
+        return NULL;
     }
 
+    page->size = size;
     page->refs = 1;
     page->gzip = 0;
     page->kept = 0;
@@ -108,12 +87,6 @@ ngx_http_exports_page_release(ngx_http_exports_page_t *page)
     if (page->counted) {
         ngx_http_exports_cache_stat.size -=
                                page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
-
-    } else if (page->size >= NGX_HTTP_EXPORTS_SPARE_MIN
-               && page->key.len == 0)
-    {
-        ngx_http_exports_spare_put(page);
-        return;
     }
 
     ngx_free(page);
@@ -389,59 +362,4 @@ ngx_http_exports_cache_remove(ngx_http_exports_page_t *page)
     ngx_http_exports_cache_stat.pages--;
 
     ngx_http_exports_page_release(page);
-}
-
-
-static ngx_http_exports_page_t *
-ngx_http_exports_spare_get(size_t size)
-{
-    ngx_queue_t              *q;
-    ngx_http_exports_page_t  *page;
-
-    if (ngx_http_exports_cache.spare_size == 0) {
-        return NULL;
-    }
-
-    for (q = ngx_queue_head(&ngx_http_exports_cache.spare);
-         q != ngx_queue_sentinel(&ngx_http_exports_cache.spare);
-         q = ngx_queue_next(q))
-    {
-        page = ngx_queue_data(q, ngx_http_exports_page_t, queue);
-
-        if (page->size >= size) {
-            ngx_queue_remove(q);
-            ngx_http_exports_cache.spare_size -= page->size;
-            return page;
-        }
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_http_exports_spare_put(ngx_http_exports_page_t *page)
-{
-    ngx_queue_t  *q;
-
-    if (page->size > NGX_HTTP_EXPORTS_SPARE_MAX) {
-        ngx_free(page);
-        return;
-    }
-
-    if (ngx_http_exports_cache.spare_size == 0) {
-        ngx_queue_init(&ngx_http_exports_cache.spare);
-    }
-
-    ngx_queue_insert_head(&ngx_http_exports_cache.spare, &page->queue);
-    ngx_http_exports_cache.spare_size += page->size;
-
-    while (ngx_http_exports_cache.spare_size > NGX_HTTP_EXPORTS_SPARE_MAX) {
-        q = ngx_queue_last(&ngx_http_exports_cache.spare);
-        page = ngx_queue_data(q, ngx_http_exports_page_t, queue);
-
-        ngx_queue_remove(q);
-        ngx_http_exports_cache.spare_size -= page->size;
-        ngx_free(page);
-    }
 }

@@ -49,7 +49,6 @@ ngx_http_exports_etag(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     ctx->version.store = ngx_http_exports_store_serial(ctx->conf->store);
     ctx->version.revision = ctx->found.revision;
-    ctx->version.expires = (uint64_t) ctx->expires;
 
     v.key = XXH3_128bits(ctx->key.data, ctx->key.len);
     v.revision = ctx->version.revision;

@@ -6,38 +6,60 @@
 #define NGX_HTTP_EXPORTS_CAPTURES  ((2 + 1) * 3)
 
 
+static void ngx_http_exports_route_free(void *data);
 static void ngx_http_exports_captured(ngx_str_t *dst, ngx_str_t *path,
     int *captures, ngx_int_t n, ngx_uint_t group);
 
+
+/*
+ * not by ngx_regex_compile(): what that compiles takes its memory from nginx
+ * while nginx compiles, and cannot be given to the JIT compiler from here
+ */
 
 ngx_regex_t *
 ngx_http_exports_route_compile(ngx_conf_t *cf,
     const ngx_http_exports_api_t *api)
 {
-    u_char               errstr[NGX_MAX_CONF_ERRSTR];
-    ngx_regex_compile_t  rc;
+    int                  n;
+    size_t               offset;
+    ngx_regex_t         *re;
+    ngx_pool_cleanup_t  *cln;
 
-    ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
-
-    rc.pattern = api->pattern;
-    rc.pool = cf->pool;
-    rc.err.len = NGX_MAX_CONF_ERRSTR;
-    rc.err.data = errstr;
-
-    if (ngx_regex_compile(&rc) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V", &rc.err);
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
         return NULL;
     }
 
-#if (NGX_PCRE2)
+    re = pcre2_compile(api->pattern.data, api->pattern.len, 0, &n, &offset,
+                       NULL);
+    if (re == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "pcre2_compile() failed: %d in \"%V\" at %uz",
+                           n, &api->pattern, offset);
+        return NULL;
+    }
+
+    cln->handler = ngx_http_exports_route_free;
+    cln->data = re;
 
     /* every request matches it; without JIT it works as well, but slower */
 
-    (void) pcre2_jit_compile(rc.regex, PCRE2_JIT_COMPLETE);
+    n = pcre2_jit_compile(re, PCRE2_JIT_COMPLETE);
 
-#endif
+    if (n != 0) {
+        ngx_conf_log_error(NGX_LOG_INFO, cf, 0,
+                           "pcre2_jit_compile() failed: %d in \"%V\"",
+                           n, &api->pattern);
+    }
 
-    return rc.regex;
+    return re;
+}
+
+
+static void
+ngx_http_exports_route_free(void *data)
+{
+    pcre2_code_free(data);
 }
 
 

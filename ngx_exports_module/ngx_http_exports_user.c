@@ -99,6 +99,8 @@ ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
 
     ua = ctx->args;
 
+    ctx->version.expires = (uint64_t) ua->expires;
+
     parts[0] = ua->url;
     parts[1] = ua->query;
     parts[2].data = (u_char *) &ua->page;

@@ -29,8 +29,8 @@ typedef struct {
     ngx_str_t                   url;    /* base and prefix, fit for JSON */
     ngx_str_t                   query;  /* filters and per_page, encoded; with
                                            an ampersand at its end */
-    ngx_str_t                   expiry; /* of links: from "/download" to its
-                                           digits */
+    time_t                      expires;        /* of links */
+    ngx_str_t                   expiry; /* from "/download" to its digits */
 
     /* why it was refused, for 400 and 422 */
     ngx_str_t                   message;

@@ -166,8 +166,8 @@ ngx_http_exports_user_expiry(ngx_http_request_t *r,
     ttl = ctx->conf->link_ttl;
 
     quarter = ttl / 4;
-    ctx->expires = (time_t) (ctx->now / 1000000) + ttl;
-    ctx->expires = (ctx->expires + quarter - 1) / quarter * quarter;
+    ua->expires = (time_t) (ctx->now / 1000000) + ttl;
+    ua->expires = (ua->expires + quarter - 1) / quarter * quarter;
 
     ua->expiry.data = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_EXPORTS_EXPIRY)
                                            + NGX_TIME_T_LEN);
@@ -176,7 +176,7 @@ ngx_http_exports_user_expiry(ngx_http_request_t *r,
     }
 
     ua->expiry.len = ngx_sprintf(ua->expiry.data, NGX_HTTP_EXPORTS_EXPIRY "%T",
-                                 ctx->expires)
+                                 ua->expires)
                      - ua->expiry.data;
 
     return NGX_OK;
