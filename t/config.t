@@ -61,6 +61,20 @@ my @bad = (
     ['immutable with a value', h =>
      'exports_store %%DIR%%/store immutable=on;', qr/"immutable=on"/],
 
+    # pages
+    (map { ["a page cache of $_", h => "exports_page_cache $_;",
+            qr/invalid size "$_" of the page cache/] }
+        qw(x 0 65535 -1 1.5m 99999999999999999999)),
+    ['a page cache without a size', h => 'exports_page_cache;',
+     qr/number of arguments/],
+    ['two page caches', h => 'exports_page_cache 1m; exports_page_cache off;',
+     qr/duplicate/],
+    ['a page cache of a server', s => 'exports_page_cache 1m;',
+     qr/not allowed here/],
+    ['exports_gzip with a level', h => 'exports_gzip 6;', qr/"6"/],
+    ['two of exports_gzip', h => 'exports_gzip on; exports_gzip on;',
+     qr/duplicate/],
+
     # fallbacks
     ['a fallback that is no name', h => 'exports_fallback /app;', qr{"/app"}],
     ['a fallback without a name', h => 'exports_fallback @;', qr/"@"/],
@@ -95,6 +109,11 @@ my @good = (
     ['all parameters', h =>
      'exports_store %%DIR%%/store immutable check=1s map_size=1g;'],
     ['a relative path', h => 'exports_store store;'],
+    (map { ["a page cache of $_", h => "exports_page_cache $_;"] }
+        qw(off 64k 65536 8m)),
+    ['exports_gzip', h => 'exports_gzip on;'],
+    ['exports_gzip in a server and location', s =>
+     'exports_gzip on; location /a/ { exports_gzip off; }'],
     ['a path that is not there', s => 'exports_store %%DIR%%/none;'
      . ' location /a/ { exports_api project; }'],
     ['a fallback', s => "$STORE exports_fallback \@app;"

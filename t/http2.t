@@ -5,6 +5,7 @@ use strict;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Uncompress::Gunzip ();
 use Test::More;
 
 use Exports::Test;
@@ -18,6 +19,7 @@ http {
     %%HTTP%%
     exports_store %%DIR%%/store;
     exports_root %%DIR%%/files;
+    exports_page_cache 1m;
     exports_redirect storage /storage/;
     exports_redirect nobody /nobody/;
     server {
@@ -25,6 +27,7 @@ http {
         listen 127.0.0.1:%%PORT_h2%% http2;
         location /projects/ { exports_api project; }
         location /deny/ { exports_api project; deny all; }
+        location /gzip/ { exports_api project; exports_gzip on; }
         location /storage/ {
             internal;
             proxy_pass http://127.0.0.1:%%PORT%%/files/;
@@ -40,7 +43,7 @@ EOC
 
 my ($exit, $said) = $t->check_conf($t->{template});
 plan skip_all => 'nginx without HTTP/2' if $said =~ /http_v2_module/;
-plan tests => 48;
+plan tests => 52;
 
 my $store = $t->store('store', map { project_line(
     project => 'demo', id => "exp_$_",
@@ -276,6 +279,15 @@ my @got = answers(@downloads);
 is join(' ', map { $_->{status} } @got), join(' ', ('200 200 404 404 200') x 6),
    'thirty downloads at once';
 is scalar(grep { $_->{body} eq $big } @got), 12, 'each with its bytes';
+
+# compressed, first made and then from the cache
+
+for my $turn ('made', 'kept') {
+    $r = ask(GET => '/gzip/demo/exports', @auth, 'accept-encoding' => 'gzip');
+    cmp_ok length $r->{body}, '<', 10_000, "compressed: $turn";
+    IO::Uncompress::Gunzip::gunzip(\$r->{body}, \my $text, Strict => 1);
+    is json($text)->{data}{total}, 300, "compressed: $turn: whole";
+}
 
 # a hundred streams at once, each with its own answer
 
