@@ -12,7 +12,7 @@ use Test::More;
 use Exports::Test;
 use Exports::User;
 
-plan tests => 163;
+plan tests => 165;
 
 my $t = Exports::Test->new;
 
@@ -33,8 +33,6 @@ http {
         listen 127.0.0.1:%%PORT%% sndbuf=16k;
         location /projects/ { exports_api project; exports_operations runs; }
         location /other/ { exports_api project; }
-        location /copy/ { exports_api project prefix=/projects;
-                          exports_store %%DIR%%/copy; }
         location /v3 { exports_api user; exports_link_ttl 365d; }
         location /soon { exports_api user; }
         location /based { exports_api user; exports_base_url $http_x_base; }
@@ -149,6 +147,7 @@ is again('/projects/busy/exports', $busy), 'MISS HIT', 'another project';
 for (1, 2) {
     my $r = $t->get($uri, @$copied, port => 'copy');
     is total($r), 2, 'the project of that name in another store';
+    is cache($r), $_ == 1 ? 'MISS' : 'HIT', 'which has a page of its own';
     is total(ask($uri, $demo)), 600, 'and in this one';
 
     is scalar(() = uuids($t->get('/v3', @$copied_user, port => 'copy'))), 1,
