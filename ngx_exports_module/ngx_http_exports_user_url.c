@@ -65,6 +65,7 @@ static ngx_int_t
 ngx_http_exports_user_base(ngx_http_request_t *r,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *base)
 {
+    u_char                    *p;
     ngx_str_t                  scheme, host;
     ngx_http_core_srv_conf_t  *cscf;
 
@@ -109,7 +110,9 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    (void) ngx_sprintf(base->data, "%V://%V", &scheme, &host);
+    p = ngx_cpymem(base->data, scheme.data, scheme.len);
+    p = ngx_http_exports_cpylit(p, "://");
+    ngx_memcpy(p, host.data, host.len);
 
     return NGX_OK;
 }
@@ -123,14 +126,21 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
 static size_t
 ngx_http_exports_user_clean(u_char *dst, const ngx_str_t *src)
 {
-    u_char         c;
-    size_t         i, len;
-    static u_char  hex[] = "0123456789ABCDEF";
+    u_char           c;
+    size_t           i, len;
+    static u_char    hex[] = "0123456789ABCDEF";
+
+    /* controls, the space, "&'<>\\^`{|}, and all from 0x7f on */
+
+    static uint32_t  encoded[] = {
+        0xffffffff, 0x500000c5, 0x50000000, 0xb8000001,
+        0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff
+    };
 
     for (len = 0, i = 0; i < src->len; i++) {
         c = src->data[i];
 
-        if (c > 0x20 && c < 0x7f && ngx_strchr("\"\\<>^`{|}&'", c) == NULL) {
+        if ((encoded[c >> 5] & (1U << (c & 0x1f))) == 0) {
 
             if (dst != NULL) {
                 dst[len] = c;
