@@ -493,6 +493,7 @@ typedef void (*ngx_http_exports_guarded_pt)(void *data);
 void ngx_http_exports_guard_init(ngx_log_t *log);
 ngx_int_t ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data);
 void ngx_http_exports_guard_hold(ngx_uint_t hold);
+void ngx_http_exports_guard_done(void);
 void ngx_http_exports_guard_assert(const char *message);
 const char *ngx_http_exports_guard_reason(void);
 

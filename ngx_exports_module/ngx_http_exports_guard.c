@@ -103,6 +103,23 @@ ngx_http_exports_guard_timer(ngx_log_t *log)
 }
 
 
+/*
+ * at the end of a process: the module is unloaded before the process is gone,
+ * and a tick would find no handler where it was
+ */
+
+void
+ngx_http_exports_guard_done(void)
+{
+    struct itimerval  itv;
+
+    ngx_memzero(&itv, sizeof(struct itimerval));
+
+    (void) setitimer(ITIMER_VIRTUAL, &itv, NULL);
+    (void) signal(SIGVTALRM, SIG_IGN);
+}
+
+
 /* NGX_ERROR: it did not come to its end */
 
 ngx_int_t

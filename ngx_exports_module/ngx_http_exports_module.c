@@ -205,6 +205,7 @@ static void
 ngx_http_exports_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_exports_cache_log(cycle->log);
+    ngx_http_exports_guard_done();
 }
 
 
