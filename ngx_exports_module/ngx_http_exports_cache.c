@@ -192,9 +192,12 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
 }
 
 
+/* at the end of a process; requests may still be under way */
+
 void
-ngx_http_exports_cache_log(ngx_log_t *log)
+ngx_http_exports_cache_done(ngx_log_t *log)
 {
+    ngx_queue_t                    *queue;
     ngx_http_exports_cache_stat_t  *stat;
 
     if (!ngx_http_exports_cache.initialized) {
@@ -208,6 +211,14 @@ ngx_http_exports_cache_log(ngx_log_t *log)
                   "%ui out of date, %ui refused, %ui pages of %uz bytes",
                   stat->hits, stat->misses, stat->evicted, stat->outdated,
                   stat->refused, stat->pages, stat->size);
+
+    queue = &ngx_http_exports_cache.queue;
+
+    while (!ngx_queue_empty(queue)) {
+        ngx_http_exports_cache_remove(ngx_queue_data(ngx_queue_head(queue),
+                                                     ngx_http_exports_page_t,
+                                                     queue));
+    }
 }
 
 

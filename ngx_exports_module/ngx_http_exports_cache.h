@@ -85,7 +85,7 @@ void ngx_http_exports_cache_use(ngx_http_exports_page_t *page);
 ngx_int_t ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     ngx_http_exports_page_t *page);
 
-void ngx_http_exports_cache_log(ngx_log_t *log);
+void ngx_http_exports_cache_done(ngx_log_t *log);
 
 
 /* gzip.c */
@@ -109,6 +109,8 @@ ngx_http_exports_page_t *ngx_http_exports_gzip(ngx_http_exports_ctx_t *ctx,
 
 u_char *ngx_http_exports_gzip_tail(const ngx_http_exports_page_t *page,
     u_char *p, u_char *last);
+
+void ngx_http_exports_gzip_done(void);
 
 
 #endif /* _NGX_HTTP_EXPORTS_CACHE_H_INCLUDED_ */

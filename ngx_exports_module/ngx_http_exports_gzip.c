@@ -28,6 +28,12 @@ static ngx_http_exports_page_t *ngx_http_exports_gzip_shrink(
 static u_char *ngx_http_exports_put_le(u_char *p, uint32_t n, ngx_uint_t len);
 
 
+/* one for all pages of a worker, made when it is first needed */
+
+static z_stream    ngx_http_exports_z;
+static ngx_uint_t  ngx_http_exports_z_made;
+
+
 static u_char  ngx_http_exports_gzip_header[NGX_HTTP_EXPORTS_GZIP_HEADER] = {
     0x1f, 0x8b, Z_DEFLATED, 0, 0, 0, 0, 0, 0, 3
 };
@@ -127,32 +133,40 @@ ngx_http_exports_gzip_tail(const ngx_http_exports_page_t *page, u_char *p,
 }
 
 
-/* one for all pages of a worker, made when it is first needed */
+void
+ngx_http_exports_gzip_done(void)
+{
+    if (ngx_http_exports_z_made) {
+        (void) deflateEnd(&ngx_http_exports_z);
+        ngx_http_exports_z_made = 0;
+    }
+}
+
 
 static z_stream *
 ngx_http_exports_gzip_stream(ngx_log_t *log)
 {
-    int                rc;
-    static z_stream    z;
-    static ngx_uint_t  made;
+    int  rc;
 
-    if (made) {
-        rc = deflateReset(&z);
+    if (ngx_http_exports_z_made) {
+        rc = deflateReset(&ngx_http_exports_z);
 
     } else {
-        rc = deflateInit2(&z, NGX_HTTP_EXPORTS_GZIP_LEVEL, Z_DEFLATED,
-                          -NGX_HTTP_EXPORTS_GZIP_WBITS,
+        rc = deflateInit2(&ngx_http_exports_z, NGX_HTTP_EXPORTS_GZIP_LEVEL,
+                          Z_DEFLATED, -NGX_HTTP_EXPORTS_GZIP_WBITS,
                           NGX_HTTP_EXPORTS_GZIP_MEM, Z_DEFAULT_STRATEGY);
-        made = (rc == Z_OK);
     }
 
     if (rc != Z_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, 0, "%s() failed: %d",
-                      made ? "deflateReset" : "deflateInit2", rc);
+                      ngx_http_exports_z_made ? "deflateReset"
+                                              : "deflateInit2", rc);
         return NULL;
     }
 
-    return &z;
+    ngx_http_exports_z_made = 1;
+
+    return &ngx_http_exports_z;
 }
 
 

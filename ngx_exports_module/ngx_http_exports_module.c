@@ -204,7 +204,8 @@ ngx_http_exports_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_exports_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_exports_cache_log(cycle->log);
+    ngx_http_exports_cache_done(cycle->log);
+    ngx_http_exports_gzip_done();
     ngx_http_exports_guard_done();
 }
 
