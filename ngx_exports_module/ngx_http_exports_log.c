@@ -4,6 +4,7 @@
 
 static u_char *ngx_http_exports_log_request(ngx_log_t *log, u_char *buf,
     size_t len);
+static ngx_str_t ngx_http_exports_log_path(const ngx_str_t *uri);
 
 
 /*
@@ -28,6 +29,7 @@ static u_char *
 ngx_http_exports_log_request(ngx_log_t *log, u_char *buf, size_t len)
 {
     u_char                    *p;
+    ngx_str_t                  path;
     ngx_http_request_t        *r;
     ngx_http_exports_ctx_t    *ctx;
     ngx_http_core_srv_conf_t  *cscf;
@@ -36,9 +38,11 @@ ngx_http_exports_log_request(ngx_log_t *log, u_char *buf, size_t len)
     ctx = ngx_http_get_module_ctx(r, ngx_http_exports_module);
     cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
 
+    path = ngx_http_exports_log_path(&r->unparsed_uri);
+
     p = ngx_snprintf(buf, len, ", client: %V, server: %V, request: \"%V %V\"",
                      &r->connection->addr_text, &cscf->server_name,
-                     &r->method_name, &r->uri);
+                     &r->method_name, &path);
 
     if (ctx != NULL) {
         p = ngx_snprintf(p, len - (p - buf), ", request ID: %*s",
@@ -47,4 +51,32 @@ ngx_http_exports_log_request(ngx_log_t *log, u_char *buf, size_t len)
     }
 
     return p;
+}
+
+
+/*
+ * as it was sent: decoded, it could end the line and forge another one.  A
+ * client that encodes all of a link has its signature in the path
+ */
+
+static ngx_str_t
+ngx_http_exports_log_path(const ngx_str_t *uri)
+{
+    u_char     *p, *last;
+    ngx_str_t   path;
+
+    last = uri->data + uri->len;
+
+    for (p = uri->data; p < last; p++) {
+        if (*p == '?' || *p == '#'
+            || (last - p > 2 && ngx_strncasecmp(p, (u_char *) "%3f", 3) == 0))
+        {
+            break;
+        }
+    }
+
+    path.data = uri->data;
+    path.len = p - uri->data;
+
+    return path;
 }
