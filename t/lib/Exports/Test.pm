@@ -85,7 +85,9 @@ sub _watch {
 
     return if $self->{watcher};
 
-    close delete $self->{alive};
+    # its own end, and those of others that are watched
+
+    close delete $_->{alive} for grep { $_->{alive} } @live;
     POSIX::setsid();
     open $_, '+<', '/dev/null' for \*STDIN, \*STDOUT, \*STDERR;
     $SIG{$_} = 'IGNORE' for qw(INT TERM HUP);

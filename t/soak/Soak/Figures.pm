@@ -1,0 +1,141 @@
+package Soak::Figures;
+
+# What nginx and the store use, second by second, and whether it grows.
+
+use warnings;
+use strict;
+
+use List::Util qw(max min sum0);
+use Time::HiRes ();
+
+use Exports::Test;
+
+
+# servers: { name => Exports::Test }, those in "steady" are never reloaded
+sub new {
+    my ($class, %o) = @_;
+    return bless { %o, samples => [], began => Time::HiRes::time() }, $class;
+}
+
+sub status {
+    my ($t, $pid, $name) = @_;
+    return ($t->read_file("/proc/$pid/status") =~ /^$name:\s+(\d+)/m)[0] // 0;
+}
+
+# the processes with a slot in lock.mdb, behind a header of two cache lines
+sub slots {
+    my ($self) = @_;
+    my $lock = $self->{steady}->read_file("$self->{store}/lock.mdb");
+    my @pids;
+
+    for (my $at = 128; $at + 64 <= length $lock; $at += 64) {
+        my $pid = unpack 'l', substr $lock, $at + 8, 4;
+        push @pids, $pid if $pid;
+    }
+
+    return @pids;
+}
+
+sub free_pages {
+    my ($self) = @_;
+    my $stat = json($self->{steady}->ctl_ok('stat', $self->{store}, '--json'));
+    return @$stat{qw(pages_used pages_free txnid)};
+}
+
+sub sample {
+    my ($self) = @_;
+    my %s = (at => Time::HiRes::time() - $self->{began});
+
+    for my $name (qw(steady reloaded)) {
+        my $t = $self->{$name};
+        my @workers = $t->workers;
+
+        $s{"anonymous memory of a $name worker, KB"} =
+            max(map { status($t, $_, 'RssAnon') } @workers) // 0;
+        $s{"descriptors of a $name worker"} =
+            max(map { scalar(() = glob "/proc/$_/fd/*") } @workers) // 0;
+        $s{"workers of the $name nginx"} = keys %{ $t->children };
+    }
+
+    $s{'anonymous memory of the reloaded master, KB'} =
+        status($self->{reloaded}, $self->{reloaded}{pid}, 'RssAnon');
+    $s{'descriptors of the reloaded master'} =
+        () = glob "/proc/$self->{reloaded}{pid}/fd/*";
+
+    my @slots = $self->slots;
+    $s{'reader slots'} = @slots;
+    $s{'of processes that are gone'} = grep { !-e "/proc/$_" } @slots;
+    $s{'data.mdb, KB'} = int((stat "$self->{store}/data.mdb")[7] / 1024);
+
+    my ($used, $free, $txnid) = $self->free_pages;
+    $s{'pages that are not free'} = $used - $free;
+    $s{'commits'} = $txnid;
+
+    push @{ $self->{samples} }, \%s;
+
+    return \%s;
+}
+
+sub names {
+    my ($self) = @_;
+    return grep { $_ ne 'at' } sort keys %{ $self->{samples}[0] };
+}
+
+# the median and the greatest of a part of the time, from 0 to 1
+sub part {
+    my ($self, $name, $from, $to) = @_;
+    my @samples = @{ $self->{samples} };
+    my $end = $samples[-1]{at};
+    my @values = sort { $a <=> $b }
+        map { $_->{$name} }
+        grep { $_->{at} >= $from * $end && $_->{at} <= $to * $end } @samples;
+
+    return (0, 0) if !@values;
+    return ($values[$#values / 2], $values[-1]);
+}
+
+# the first minute, or quarter, and the last
+sub table {
+    my ($self) = @_;
+    my $share = min(0.25, 60 / ($self->{samples}[-1]{at} || 1));
+    my $text = sprintf "%-46s %10s %10s %10s %10s\n", '', 'first', 'max',
+                       'last', 'max';
+
+    for my $name ($self->names) {
+        $text .= sprintf "%-46s %10d %10d %10d %10d\n", $name,
+                         $self->part($name, 0, $share),
+                         $self->part($name, 1 - $share, 1);
+    }
+
+    return $text;
+}
+
+# Growth from the second quarter to the last one: what is used first, buffers
+# and pages of the store, is there then.  Medians, for a moment proves nothing;
+# what may differ from one moment to the next is in the third column.
+my @BOUNDS = (
+    [qr/^anonymous memory of/, 1.10, 1024],
+    [qr/^descriptors of the reloaded master/, 1, 4],
+    [qr/^descriptors of a/, 1.5, 16],
+    [qr/^reader slots/, 1.5, 6],
+    [qr/^data\.mdb/, 1.10, 8192],
+    [qr/^pages that are not free/, 1.05, 512],
+);
+
+sub growth {
+    my ($self) = @_;
+    my @faults;
+
+    for my $name ($self->names) {
+        my ($bound) = grep { $name =~ $_->[0] } @BOUNDS or next;
+        my ($before) = $self->part($name, 0.25, 0.5);
+        my ($after) = $self->part($name, 0.75, 1);
+
+        push @faults, "$name: from $before to $after"
+            if $after > $before * $bound->[1] + $bound->[2];
+    }
+
+    return @faults;
+}
+
+1;
