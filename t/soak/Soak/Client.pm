@@ -49,17 +49,20 @@ sub new {
 }
 
 sub work {
-    my ($self, $stop) = @_;
+    my ($self, $stop) = @_;     # whether it is to stop
     my @methods;
 
     for (my @mix = @MIX; my ($name, $share) = splice @mix, 0, 2;) {
         push @methods, ($name) x $share;
     }
 
-    until ($$stop) {
+    until ($stop->()) {
         my $method = $methods[rand @methods];
 
-        eval { $self->$method; 1 } or $self->fault($method, "$@");
+        # being stopped interrupts what it waits for
+
+        eval { $self->$method; 1 } || $stop->()
+            || $self->fault($method, "$@");
     }
 
     return { count => $self->{count}, faults => $self->{faults},
