@@ -14,7 +14,8 @@ use Exports::Test;
 # servers: { name => Exports::Test }, those in "steady" are never reloaded
 sub new {
     my ($class, %o) = @_;
-    return bless { %o, samples => [], began => Time::HiRes::time() }, $class;
+    return bless { %o, samples => [], began => Time::HiRes::time(),
+                   pinned => 0 }, $class;
 }
 
 sub status {
@@ -76,6 +77,15 @@ sub sample {
     return \%s;
 }
 
+# a job that has ended: how many commits there were meanwhile, up to the sample
+# after it
+sub job {
+    my ($self, $since) = @_;
+    my $n = $self->{samples}[-1]{commits} - $since->{commits};
+
+    $self->{pinned} = max($self->{pinned}, $n);
+}
+
 sub names {
     my ($self) = @_;
     return grep { $_ ne 'at' } sort keys %{ $self->{samples}[0] };
@@ -118,13 +128,30 @@ my @BOUNDS = (
     [qr/^descriptors of the reloaded master/, 1, 4],
     [qr/^descriptors of a/, 1.5, 16],
     [qr/^reader slots/, 1.5, 6],
-    [qr/^data\.mdb/, 1.10, 8192],
     [qr/^pages that are not free/, 1.05, 512],
 );
 
+# What a commit frees can be used again when no snapshot from before it is read
+# any more; so the file may have, beyond what is in it, the pages of as many
+# commits as the longest of the jobs has seen go by. KB.
+my $PAGES = 40;             # of a commit, at the most
+my $PAGE_KB = 4;
+
+sub store_bound {
+    my ($self) = @_;
+    my ($live) = $self->part('pages that are not free', 0.75, 1);
+
+    return $PAGE_KB * ($live + 1.25 * $PAGES * $self->{pinned}) + 4096;
+}
+
 sub growth {
     my ($self) = @_;
+    my ($size) = $self->part('data.mdb, KB', 0.75, 1);
+    my $bound = $self->store_bound;
     my @faults;
+
+    push @faults, "data.mdb: $size KB, $bound would be explained"
+        if $size > $bound;
 
     for my $name ($self->names) {
         my ($bound) = grep { $name =~ $_->[0] } @BOUNDS or next;
