@@ -18,6 +18,7 @@ static ngx_int_t ngx_http_exports_read_keys(ngx_conf_t *cf, ngx_str_t *path,
     u_char *buf, size_t *len);
 static char *ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
     ngx_http_exports_keys_t *keys, u_char *p, u_char *last);
+static ngx_uint_t ngx_http_exports_lines(u_char *p, u_char *last);
 static void ngx_http_exports_forget_keys(void *data);
 static void ngx_http_exports_signature(const exports_hmac_t *key,
     const u_char *text, size_t len, u_char *signature);
@@ -48,32 +49,30 @@ ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     elcf->keys = ngx_palloc(cf->pool, sizeof(ngx_http_exports_keys_t));
-    if (elcf->keys == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_array_init(&elcf->keys->keys, cf->pool, 2, sizeof(exports_hmac_t))
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    cln->handler = ngx_http_exports_forget_keys;
-    cln->data = &elcf->keys->keys;
-
     buf = ngx_palloc(cf->temp_pool, NGX_HTTP_EXPORTS_KEY_FILE_MAX + 1);
-    if (buf == NULL) {
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (elcf->keys == NULL || buf == NULL || cln == NULL) {
         return NGX_CONF_ERROR;
     }
 
     if (ngx_http_exports_read_keys(cf, &path, buf, &len) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
+
+    /* room for all: an array that moves leaves its keys behind */
+
+    if (ngx_array_init(&elcf->keys->keys, cf->pool,
+                       ngx_http_exports_lines(buf, buf + len),
+                       sizeof(exports_hmac_t))
+        != NGX_OK)
+    {
+        ngx_explicit_memzero(buf, len);
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_exports_forget_keys;
+    cln->data = &elcf->keys->keys;
 
     rv = ngx_http_exports_add_keys(cf, &path, elcf->keys, buf, buf + len);
 
@@ -276,6 +275,21 @@ ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* the last one need not end; at least one */
+
+static ngx_uint_t
+ngx_http_exports_lines(u_char *p, u_char *last)
+{
+    ngx_uint_t  n;
+
+    for (n = 1; p < last; p++) {
+        n += (*p == '\n');
+    }
+
+    return n;
 }
 
 
