@@ -68,17 +68,11 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     w.tie = UINT64_MAX;
     w.nheap = 0;
 
-    if (!reader->borrowed) {
-        return read_page(&w);
+    rc = read_page(&w);
+
+    if (reader->borrowed) {
+        exports_reader_close_cursors(reader);
     }
-
-    rc = exports_reader_cursor(reader, DB_MANIFESTS, &reader->manifests);
-
-    if (rc == EXPORTS_OK) {
-        rc = read_page(&w);
-    }
-
-    exports_reader_close_cursors(reader);
 
     return rc;
 }
@@ -108,7 +102,11 @@ read_page(walk_t *w)
         want = (unsigned) (page->total - query->offset);
     }
 
-    rc = heap_build(w);
+    rc = exports_reader_cursor(w->reader, DB_MANIFESTS, &w->reader->manifests);
+
+    if (rc == EXPORTS_OK) {
+        rc = heap_build(w);
+    }
 
     if (rc == EXPORTS_OK && query->offset > 0) {
         rc = heap_skip(w, query->offset);

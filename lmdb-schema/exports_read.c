@@ -60,12 +60,6 @@ exports_reader_renew(exports_reader_t *reader)
 
     erc = reader->txn == NULL ? begin(reader) : renew(reader);
 
-    /* a cursor of the snapshot before would lead into pages of that */
-
-    if (erc == EXPORTS_OK) {
-        erc = exports_reader_cursor(reader, DB_MANIFESTS, &reader->manifests);
-    }
-
     if (erc != EXPORTS_OK) {
         drop(reader);
         return erc;
