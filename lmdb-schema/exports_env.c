@@ -62,6 +62,8 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     exports_rc_t    rc;
     exports_env_t  *env;
 
+    *envp = NULL;
+
     rc = exports_files_mkdir(options, error);
     if (rc != EXPORTS_OK) {
         return rc;
@@ -103,6 +105,8 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
 
     env->path = path;
     env->flags = options->flags;
+    env->on_assert = options->on_assert;
+    *envp = env;
     is_short = 0;
 
     rc = exports_files_create(options, data_file, lock_file, error);
@@ -136,11 +140,10 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     }
 
     if (rc != EXPORTS_OK) {
+        *envp = NULL;
         exports_env_close(env);
         return rc;
     }
-
-    *envp = env;
 
     return EXPORTS_OK;
 }
@@ -245,12 +248,10 @@ exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
 }
 
 
-void
-exports_env_on_assert(exports_env_t *env, void (*handler)(const char *message))
+const volatile uint64_t *
+exports_env_steps(const exports_env_t *env)
 {
-    env->on_assert = handler;
-    (void) mdb_env_set_userctx(env->mdb, env);
-    (void) mdb_env_set_assert(env->mdb, assert_failed);
+    return &env->steps;
 }
 
 
@@ -345,6 +346,11 @@ open_mdb(exports_env_t *env, const exports_env_options_t *options,
     rc = mdb_env_create(&env->mdb);
     if (rc != 0) {
         return exports_error(error, EXPORTS_NOMEM, "%s", mdb_strerror(rc));
+    }
+
+    if (env->on_assert != NULL) {
+        (void) mdb_env_set_userctx(env->mdb, env);
+        (void) mdb_env_set_assert(env->mdb, assert_failed);
     }
 
     (void) mdb_env_set_maxdbs(env->mdb, EXPORTS_DB_COUNT);
@@ -692,8 +698,5 @@ assert_failed(MDB_env *mdb, const char *message)
     exports_env_t  *env;
 
     env = mdb_env_get_userctx(mdb);
-
-    if (env != NULL && env->on_assert != NULL) {
-        env->on_assert(message);
-    }
+    env->on_assert(message);
 }

@@ -38,6 +38,10 @@ typedef struct {
     const uint8_t  *lineage;    /* CREATE: EXPORTS_LINEAGE_LEN bytes; NULL:
                                    a random one */
     gid_t           group;      /* CREATE: of the files; (gid_t) -1: default */
+
+    /* instead of abort() where an assertion of LMDB fails, which happens with
+       damaged files; must not return */
+    void          (*on_assert)(const char *message);
 } exports_env_options_t;
 
 
@@ -75,6 +79,10 @@ int exports_identity_equal(const exports_identity_t *a,
  * EXPORTS_CONFLICT  CREATE, and there is a store of another lineage
  * EXPORTS_BUSY      all EXPORTS_READERS_MAX reader slots are in use
  * EXPORTS_NOMEM, EXPORTS_FAILED
+ *
+ * *env is set as soon as there is something to close, and NULL again after a
+ * failure: what leaves by longjmp(), from on_assert or a signal handler, can
+ * close it.
  */
 exports_rc_t exports_env_open(exports_env_t **env,
     const exports_env_options_t *options, exports_error_t *error);
@@ -122,11 +130,12 @@ exports_rc_t exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
     exports_error_t *error);
 
 /*
- * LMDB's assertions, instead of abort(): called with a message, must not
- * return.  For the whole process, to be set before an environment is used.
+ * The number of steps that walks, writers and repairs have made: as long as it
+ * rises, LMDB comes back from its calls, which it may not with damaged files.
+ * For a watchdog; good until the environment is closed, also in a signal
+ * handler.
  */
-void exports_env_on_assert(exports_env_t *env,
-    void (*handler)(const char *message));
+const volatile uint64_t *exports_env_steps(const exports_env_t *env);
 
 
 #endif /* EXPORTS_ENV_H */

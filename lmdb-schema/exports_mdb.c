@@ -83,6 +83,19 @@ exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
 }
 
 
+int
+exports_mdb_before(const MDB_val *key, const void *from, size_t from_len)
+{
+    int     order;
+    size_t  len;
+
+    len = key->mv_size < from_len ? key->mv_size : from_len;
+    order = len != 0 ? memcmp(key->mv_data, from, len) : 0;
+
+    return order < 0 || (order == 0 && key->mv_size < from_len);
+}
+
+
 exports_rc_t
 exports_meta_get(MDB_txn *txn, const exports_env_t *env, const char *name,
     const uint8_t **value, size_t *len)

@@ -38,6 +38,7 @@ struct exports_env_s {
     unsigned             flags;
     uint8_t              lineage[EXPORTS_LINEAGE_LEN];
     void               (*on_assert)(const char *message);
+    volatile uint64_t    steps;
     char                *path;
 };
 
@@ -215,6 +216,10 @@ exports_rc_t exports_env_fill(exports_env_t *env, exports_error_t *error);
 /* get of a value with MDB codes translated */
 exports_rc_t exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key,
     size_t key_len, MDB_val *value);
+
+/* Whether a key comes before another: one that LMDB finds from a key on does
+   so where pages are damaged, and a search that went on there might not end. */
+int exports_mdb_before(const MDB_val *key, const void *from, size_t from_len);
 
 /* a value of meta, its checksum verified and cut off */
 exports_rc_t exports_meta_get(MDB_txn *txn, const exports_env_t *env,

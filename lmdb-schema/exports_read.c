@@ -13,6 +13,7 @@ static exports_rc_t settle(exports_reader_t *reader, exports_db_t db);
 static exports_rc_t walk(exports_reader_t *reader, exports_db_t db,
     const uint8_t *from, size_t from_len, size_t prefix_len,
     exports_visit_pt visit, void *data);
+static uint64_t most_entries(const exports_env_t *env);
 
 
 exports_rc_t
@@ -433,6 +434,7 @@ walk(exports_reader_t *reader, exports_db_t db, const uint8_t *from,
 {
     int            rc;
     MDB_val        k, v;
+    uint64_t       left;
     MDB_cursor    *cursor;
     exports_rc_t   erc;
     MDB_cursor_op  op;
@@ -450,10 +452,16 @@ walk(exports_reader_t *reader, exports_db_t db, const uint8_t *from,
     k.mv_data = (void *) from;
     k.mv_size = from_len;
     op = from_len != 0 ? MDB_SET_RANGE : MDB_FIRST;
+    left = most_entries(reader->env);
 
     for (erc = EXPORTS_OK; erc == EXPORTS_OK; op = MDB_NEXT) {
 
-        rc = mdb_cursor_get(cursor, &k, &v, op);
+        rc = left-- > 0 ? mdb_cursor_get(cursor, &k, &v, op) : MDB_CORRUPTED;
+        reader->env->steps++;
+
+        if (rc == 0 && exports_mdb_before(&k, from, from_len)) {
+            rc = MDB_CORRUPTED;
+        }
 
         if (rc == MDB_NOTFOUND
             || (rc == 0 && prefix_len != 0
@@ -470,4 +478,22 @@ walk(exports_reader_t *reader, exports_db_t db, const uint8_t *from,
     mdb_cursor_close(cursor);
 
     return erc;
+}
+
+
+/*
+ * of any tree, going by the least that LMDB needs for one.  Where damaged
+ * pages lead back to others it comes by the same ones again and again
+ */
+
+static uint64_t
+most_entries(const exports_env_t *env)
+{
+    MDB_stat     st;
+    MDB_envinfo  info;
+
+    (void) mdb_env_stat(env->mdb, &st);
+    (void) mdb_env_info(env->mdb, &info);
+
+    return (uint64_t) st.ms_psize * (info.me_last_pgno + 1) / 8;
 }

@@ -5,6 +5,8 @@
  * else; only where it holds more is each entry traced back to its record.
  */
 
+#define _GNU_SOURCE             /* qsort_r() */
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +98,7 @@ static const char *entry_fault(check_t *c, const uint8_t *key,
 static exports_rc_t rank_fault(void *data, const uint8_t *key, size_t len,
     int list, const char *text);
 static known_scope_t *find_scope(const check_t *c, uint64_t id);
+static int sort_scopes(const void *a, const void *b, void *data);
 static int compare_scopes(const void *a, const void *b);
 static exports_rc_t report(check_t *c, fix_type_t fix, const uint8_t *key,
     size_t len, const uint8_t *entry, const char *fmt, ...)
@@ -326,7 +329,7 @@ check_scopes_unique(check_t *c)
         return EXPORTS_OK;
     }
 
-    qsort(c->scopes, c->nscopes, sizeof(known_scope_t), compare_scopes);
+    qsort_r(c->scopes, c->nscopes, sizeof(known_scope_t), sort_scopes, c);
 
     for (rc = EXPORTS_OK, i = 1; i < c->nscopes && rc == EXPORTS_OK; i++) {
         if (c->scopes[i].id == c->scopes[i - 1].id) {
@@ -665,6 +668,17 @@ find_scope(const check_t *c, uint64_t id)
 
     return bsearch(&wanted, c->scopes, c->nscopes, sizeof(known_scope_t),
                    compare_scopes);
+}
+
+
+static int
+sort_scopes(const void *a, const void *b, void *data)
+{
+    check_t *c = data;
+
+    c->reader->env->steps++;
+
+    return compare_scopes(a, b);
 }
 
 

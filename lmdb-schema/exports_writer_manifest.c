@@ -406,6 +406,10 @@ search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
 
         rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 
+        if (rc == 0 && exports_mdb_before(&k, facet, len)) {
+            rc = MDB_CORRUPTED;
+        }
+
         if (rc != 0 || k.mv_size < 8 || k.mv_size > EXPORTS_FACET_KEY_MAX
             || memcmp(k.mv_data, key, 8) != 0)
         {

@@ -262,6 +262,9 @@ int ctl_parser_error(const ctl_parser_t *parser);       /* CTL_FAILED */
 void ctl_guard(void);
 void ctl_on_assert(const char *message);
 
+/* what goes on while LMDB does: a counter, and a file that is being written */
+void ctl_watch(const volatile uint64_t *steps, int fd);
+
 /*
  * From now on SIGINT, SIGTERM and SIGHUP end the program with a message:
  * at once, or while held when they are released.

@@ -208,11 +208,15 @@ copy_data(backup_t *b, ctl_store_t *store, const char *path)
 
     rc = give_group(b, fd, path);
 
+    ctl_watch(NULL, fd);
+
     if (rc == CTL_OK
         && exports_env_copy(store->env, fd, &error) != EXPORTS_OK)
     {
         rc = ctl_error("%s", error.text);
     }
+
+    ctl_watch(exports_env_steps(store->env), -1);
 
     if (rc == CTL_OK
         && (fchmod(fd, DATA_MODE) == -1 || fsync(fd) == -1

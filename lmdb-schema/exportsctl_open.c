@@ -18,17 +18,17 @@ ctl_store_open(ctl_store_t *store, const ctl_args_t *args, unsigned flags)
     options.flags = flags;
     options.lineage = args->lineage;
     options.group = args->group;
+    options.on_assert = ctl_on_assert;
 
     if (args->nometasync) {
         options.flags |= EXPORTS_ENV_NOMETASYNC;
     }
 
     if (exports_env_open(&store->env, &options, &error) != EXPORTS_OK) {
-        store->env = NULL;
         return ctl_error("%s", error.text);
     }
 
-    exports_env_on_assert(store->env, ctl_on_assert);
+    ctl_watch(exports_env_steps(store->env), -1);
 
     return CTL_OK;
 }
@@ -123,6 +123,7 @@ ctl_store_close(ctl_store_t *store)
     }
 
     if (store->env != NULL) {
+        ctl_watch(NULL, -1);
         exports_env_close(store->env);
         store->env = NULL;
     }

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "exportsctl.h"
@@ -9,9 +10,15 @@
 
 #define PATH_SIZE  4096
 
+/* seconds of processor time in which LMDB does not get on */
+#define PATIENCE   5
+
 
 static void install(int signo, void (*handler)(int signo), int flags);
+static void start_clock(void);
 static void damaged(int signo);
+static void tick(int signo);
+static uint64_t steps_made(void);
 static void interrupted(int signo);
 static void die(const char *text) __attribute__((noreturn));
 static void say(const char *text);
@@ -27,6 +34,12 @@ static char                   doomed_data[PATH_SIZE];
 static char                   doomed_lock[PATH_SIZE];
 static char                   doomed_directory[PATH_SIZE];
 static volatile sig_atomic_t  doomed;
+
+static const volatile uint64_t *volatile  watched;
+
+static volatile sig_atomic_t  watched_file = -1;
+static uint64_t               steps_seen;
+static unsigned               idle;
 
 static volatile sig_atomic_t  held;
 static volatile sig_atomic_t  caught;
@@ -51,6 +64,19 @@ ctl_guard(void)
     install(SIGSEGV, damaged, SA_RESETHAND);
     install(SIGFPE, damaged, SA_RESETHAND);
     install(SIGABRT, damaged, SA_RESETHAND);
+
+    /* an endless loop: a page that says it has fewer than no entries */
+
+    install(SIGVTALRM, tick, SA_RESTART);
+    start_clock();
+}
+
+
+void
+ctl_watch(const volatile uint64_t *steps, int fd)
+{
+    watched = steps;
+    watched_file = fd;
 }
 
 
@@ -158,6 +184,67 @@ install(int signo, void (*handler)(int signo), int flags)
     (void) sigemptyset(&sa.sa_mask);
 
     (void) sigaction(signo, &sa, NULL);
+}
+
+
+/* of this thread, which is the one that has to do with the store */
+
+static void
+start_clock(void)
+{
+    timer_t            timer;
+    struct sigevent    event;
+    struct itimerspec  interval;
+
+    memset(&event, 0, sizeof(struct sigevent));
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGVTALRM;
+
+    memset(&interval, 0, sizeof(struct itimerspec));
+    interval.it_interval.tv_sec = 1;
+    interval.it_value = interval.it_interval;
+
+    if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) == 0) {
+        (void) timer_settime(timer, 0, &interval, NULL);
+    }
+}
+
+
+static void
+tick(int signo)
+{
+    uint64_t  made;
+
+    (void) signo;
+
+    made = steps_made();
+
+    if (made != steps_seen) {
+        steps_seen = made;
+        idle = 0;
+        return;
+    }
+
+    if (++idle == PATIENCE) {
+        die(damaged_text);
+    }
+}
+
+
+static uint64_t
+steps_made(void)
+{
+    off_t     offset;
+    uint64_t  n;
+
+    n = watched != NULL ? *watched : 0;
+
+    if (watched_file != -1) {
+        offset = lseek(watched_file, 0, SEEK_CUR);
+        n += offset > 0 ? (uint64_t) offset : 0;
+    }
+
+    return n;
 }
 
 

@@ -571,14 +571,13 @@ ngx_http_exports_env_open(void *data)
     options.path = (char *) guarded->store->path.data;
     options.map_size = guarded->store->map_size;
     options.flags = guarded->store->immutable ? EXPORTS_ENV_IMMUTABLE : 0;
+    options.on_assert = ngx_http_exports_guard_assert;
 
     guarded->rc = exports_env_open(&env->env, &options, guarded->error);
 
     if (guarded->rc != EXPORTS_OK) {
         return;
     }
-
-    exports_env_on_assert(env->env, ngx_http_exports_guard_assert);
 
     guarded->rc = exports_reader_open(&env->reader, env->env, guarded->error);
 

@@ -1568,18 +1568,29 @@ visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
 static int
 assert_in_child(const char *path)
 {
-    int                fd;
-    char               id[32];
-    spec_t             spec;
-    uint16_t           flags;
-    unsigned           i;
-    visited_t          v;
-    exports_rc_t       rc;
-    exports_env_t     *env;
-    exports_writer_t  *w;
-    exports_reader_t  *reader;
+    int                     fd;
+    char                    id[32];
+    spec_t                  spec;
+    uint16_t                flags;
+    uint64_t                steps;
+    unsigned                i;
+    visited_t               v;
+    exports_rc_t            rc;
+    exports_env_t          *env;
+    exports_writer_t       *w;
+    exports_reader_t       *reader;
+    exports_env_options_t   options;
 
-    env = new_store(path);
+    memset(&options, 0, sizeof(options));
+    options.path = path;
+    options.map_size = TEST_MAP_SIZE;
+    options.flags = EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE;
+    options.group = (gid_t) -1;
+    options.on_assert = on_assert;
+
+    rc = exports_env_open(&env, &options, &error);
+    must(rc == EXPORTS_OK, "opening \"%s\": %s", path, error.text);
+
     w = begin_writer(env);
 
     for (i = 0; i < 200; i++) {
@@ -1592,15 +1603,16 @@ assert_in_child(const char *path)
 
     commit_writer(w);
 
-    exports_env_on_assert(env, on_assert);
-
     reader = open_reader(env);
     renew_reader(reader);
 
     memset(&v, 0, sizeof(v));
+    steps = *exports_env_steps(env);
+    must(steps >= 200, "%llu steps of writing", (unsigned long long) steps);
     rc = exports_walk_manifests(reader, 0, visit, &v);
     must(rc == EXPORTS_OK && v.n == 200 && v.page > 1, "walking: %s",
          rc_name(rc));
+    must(*exports_env_steps(env) - steps >= 200, "steps of walking");
 
     /* make it neither a branch nor a leaf */
 
