@@ -34,7 +34,7 @@ typedef struct {
     exports_reader_t            *reader;
     ngx_uint_t                   immutable;
     ngx_uint_t                   reaped;    /* slots freed */
-    unsigned                     broken:1;  /* never to be touched again */
+    unsigned                     broken:1;  /* not to be read again */
 } ngx_http_exports_env_t;
 
 
@@ -92,6 +92,7 @@ static void ngx_http_exports_store_release(ngx_http_exports_store_t *store);
 
 static ngx_http_exports_env_t *ngx_http_exports_env_find(
     exports_identity_t *identity);
+static void ngx_http_exports_env_leave(ngx_http_exports_env_t *env);
 static void ngx_http_exports_env_open(void *data);
 static void ngx_http_exports_env_read(void *data);
 static void ngx_http_exports_env_reset(void *data);
@@ -399,6 +400,7 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
                                  store->path.data,
                                  ngx_http_exports_guard_reason());
 
+            ngx_http_exports_env_leave(env);
             ngx_http_exports_store_shun(store, identity);
             ngx_http_exports_store_failed(store, &error, log);
             return;
@@ -463,9 +465,9 @@ ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
 
 
 /*
- * after a read that was interrupted: LMDB's state is unknown, so that the
- * environment can only be left alone.  Its reader slot is given back, which
- * touches the lock file only; kept, it would pin the pages of its snapshot
+ * after a read that was interrupted: nothing of the environment is to be read
+ * again.  Its reader slot is given back, which touches the lock file only;
+ * kept, it would pin the pages of its snapshot
  */
 
 static void
@@ -489,13 +491,13 @@ ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
     env->broken = 1;
     ngx_queue_remove(&env->queue);
 
-    store->env = NULL;
+    ngx_http_exports_store_release(store);
 
     ngx_http_exports_store_failed(store, &error, log);
 }
 
 
-/* each attempt leaks a map: rarer and rarer, until the files are others */
+/* each attempt may take a while: rarer and rarer, until the files are others */
 
 static void
 ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
@@ -523,15 +525,15 @@ ngx_http_exports_store_release(ngx_http_exports_store_t *store)
     env = store->env;
     store->env = NULL;
 
-    if (env == NULL || --env->refs > 0 || env->broken) {
+    if (env == NULL || --env->refs > 0) {
         return;
     }
 
-    ngx_queue_remove(&env->queue);
-
-    if (ngx_http_exports_guard(ngx_http_exports_env_close, env) == NGX_OK) {
-        ngx_free(env);
+    if (!env->broken) {
+        ngx_queue_remove(&env->queue);
     }
+
+    ngx_http_exports_env_leave(env);
 }
 
 
@@ -553,6 +555,21 @@ ngx_http_exports_env_find(exports_identity_t *identity)
     }
 
     return NULL;
+}
+
+
+/*
+ * Closing does not look at the data file, so that it is safe whatever is in
+ * it and wherever a read was interrupted.  It writes to the lock file, which
+ * may have been cut short: what is not closed then is leaked
+ */
+
+static void
+ngx_http_exports_env_leave(ngx_http_exports_env_t *env)
+{
+    if (ngx_http_exports_guard(ngx_http_exports_env_close, env) == NGX_OK) {
+        ngx_free(env);
+    }
 }
 
 
@@ -583,6 +600,7 @@ ngx_http_exports_env_open(void *data)
 
     if (guarded->rc != EXPORTS_OK) {
         exports_env_close(env->env);
+        env->env = NULL;
     }
 }
 
@@ -623,13 +641,16 @@ ngx_http_exports_env_reap(void *data)
 }
 
 
-/* writes to the lock file, which may have been cut short */
-
 static void
 ngx_http_exports_env_close(void *data)
 {
     ngx_http_exports_env_t *env = data;
 
-    exports_reader_close(env->reader);
-    exports_env_close(env->env);
+    if (env->reader != NULL) {
+        exports_reader_close(env->reader);
+    }
+
+    if (env->env != NULL) {
+        exports_env_close(env->env);
+    }
 }
