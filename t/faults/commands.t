@@ -1,0 +1,144 @@
+# exportsctl with damaged stores: every command ends by itself, with a message,
+# within seconds of processor time, and leaves no write lock behind.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+
+use Exports::Faults;
+use Exports::Test;
+
+my $N = strength(25, 400);
+my $seed = $ENV{CORRUPT_SEED} // 100;
+
+# s of processor time: a loop is left after 5
+my $LIMIT = 9;
+
+my $t = Exports::Test->new;
+
+my $line = project_line(project => 'demo1', id => 'exp_new');
+
+my @commands = (
+    ['stat', 'S'], ['verify', 'S'], ['export', 'S', '--tokens'],
+    ['list', 'S', '--project', 'demo1'],
+    ['get', 'S', '--project', 'demo1', 'exp_4'], ['token', 'list', 'S'],
+    ['backup', 'S', 'copy'], ['init', 'S'], ['put', 'S', '-'],
+    ['delete', 'S', '--project', 'demo2', 'exp_5'], ['import', 'S', '-'],
+    ['token', 'create', 'S', '--project', 'demo0'],
+    ['sweep', 'S', '--root', $t->dir], ['verify', '--repair', 'S'],
+);
+
+# that all go on forever in a loop costs seconds each
+
+my @looping = @commands[0 .. strength(0, $#commands)];
+
+plan tests => @looping + 8;
+
+my $good = $t->store('good', map { project_line(
+    project => 'demo' . $_ % 3, id => "exp_$_", download_name => 'x' x (1 + $_ % 89),
+    created_at => stamp(1_700_000_000_000_000 + $_ % 400)) } 1 .. 900);
+$t->token($good, project => "demo$_") for 0 .. 2;
+$t->ctl_ok('backup', $good, $t->path('compact'));
+
+my $data = $t->read_file('compact/data.mdb');
+my $bad = $t->path('bad');
+my $copy = $t->path('copy');
+
+sub clear {
+    unlink glob "$_/*" for $bad, $copy;
+    rmdir $_ for $bad, $copy;
+}
+
+# Runs a command with a store that is made of the text of a data file.
+sub try {
+    my ($text, @command) = @_;
+    mkdir $bad;
+    $t->write_file("$bad/data.mdb", $text) if defined $text;
+
+    my @args = map { $_ eq 'S' ? $bad : $_ eq 'copy' ? $copy : $_ } @command;
+
+    return $t->_exec({ stdin => "$line\n" }, 'sh', '-c',
+                     "ulimit -t $LIMIT; exec \"\$0\" \"\$@\"", $t->{ctl}, @args);
+}
+
+# by a signal, or silent, or neither 0 nor 1
+sub faults_of {
+    my ($exit, $out, $err) = @_;
+
+    return "died of signal ${\-$exit}: $err" if $exit < 0;
+    return "exit $exit: $err" if $exit > 1;
+    return 'silent' if $exit == 1 && $err !~ /^exportsctl: \S/m && $out eq '';
+    return;
+}
+
+
+# ---- crafted ---------------------------------------------------------------
+
+for my $command (@looping) {
+    my ($exit, undef, $err) = try(endless($data), @$command);
+    like "$exit: $err", qr/^1: exportsctl: [^\n]*the store is damaged/,
+         "an endless loop: @$command";
+    clear();
+}
+
+my @asserted = grep { my ($exit, undef, $err) = try(one_key($data), @$_);
+                      clear();
+                      $exit != 1 || $err !~ /the store is damaged/ } @commands;
+ok !@asserted, 'an assertion while opening' or diag map { "@$_\n" } @asserted;
+
+
+# ---- random ----------------------------------------------------------------
+
+my (@faults, %exit, @left);
+
+for my $n (1 .. $N) {
+    srand $seed + $n - 1;
+    my ($kind, $text) = damaged($data);
+    my $round = 'CORRUPT_SEED=' . ($seed + $n - 1) . ", $kind";
+
+    for my $command (@commands) {
+        my @result = try($text, @$command);
+        my $fault = faults_of(@result);
+
+        push @faults, "$round: @$command: $fault" if defined $fault;
+        push @left, "$round: @$command" if $result[0] != 0 && -e $copy;
+        $exit{ $result[0] }++;
+        clear();
+    }
+}
+
+note explain \%exit;
+ok !@faults, "$N damaged stores: each command ends in order"
+    or diag map { "$_\n" } @faults[0 .. ($#faults < 9 ? $#faults : 9)];
+ok !@left, 'no copy is left behind' or diag map { "$_\n" } @left;
+ok $exit{0} && $exit{1}, 'some succeed, some fail';
+
+
+# ---- the write lock --------------------------------------------------------
+
+# a writer that leaves in the middle of its transaction, and the next one,
+# while somebody else has the store open and so keeps the locks
+
+mkdir $bad or die "mkdir: $!";
+$t->write_file("$bad/data.mdb", $data);
+my $witness = $t->start_ctl('import', $bad, '-');
+wait_for { $t->read_file("/proc/$witness->{pid}/maps") =~ m{/bad/data\.mdb} };
+
+my ($exit, undef, $err) = try(endless($data, 'manifests'), 'put', 'S', '-');
+like "$exit: $err", qr/^1: exportsctl: put: the store is damaged/,
+     'a writer leaves a loop';
+ok wait_for(sub {
+    my $owner = unpack 'l', substr $t->read_file("$bad/lock.mdb"), 64 + 8, 4;
+    return $owner && !-e "/proc/$owner";
+}), 'it had the write lock';
+($exit, undef, $err) = try($data, 'put', 'S', '-');
+is $exit, 0, 'the next writer goes on' or diag $err;
+($exit, undef, $err) = $t->finish($witness);
+is $exit, 0, 'the witness ends' or diag $err;
+
+# nothing is left running, or in the log: there is no nginx here
+
+$t->_cleanup;
