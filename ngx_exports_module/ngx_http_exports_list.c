@@ -8,6 +8,7 @@ typedef struct {
     ngx_http_request_t       *request;
     ngx_http_exports_ctx_t   *ctx;
     ngx_http_exports_page_t  *found;    /* in the cache */
+    ngx_uint_t                logged;   /* why it cannot be read */
 } ngx_http_exports_list_t;
 
 
@@ -15,8 +16,8 @@ static ngx_int_t ngx_http_exports_list_anonymous(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 static exports_rc_t ngx_http_exports_list_read(exports_reader_t *reader,
     void *data);
-static exports_rc_t ngx_http_exports_list_page(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, exports_reader_t *reader);
+static exports_rc_t ngx_http_exports_list_page(ngx_http_exports_list_t *list,
+    exports_reader_t *reader);
 static exports_rc_t ngx_http_exports_list_render(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
 static void ngx_http_exports_list_use(ngx_http_request_t *r,
@@ -53,6 +54,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     list.request = r;
     list.ctx = ctx;
     list.found = NULL;
+    list.logged = 0;
 
     rc = ngx_http_exports_store_read(ctx->conf->store, ngx_http_exports_log(r),
                                      ngx_http_exports_list_read, &list, &erc);
@@ -67,9 +69,11 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     if (erc != EXPORTS_OK) {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
 
-        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
-                      "exports of \"%V\" cannot be read: %s", &ctx->scope,
-                      exports_strerror(erc));
+        if (!list.logged) {
+            ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
+                          "exports of \"%V\" cannot be read: %s",
+                          &ctx->scope, exports_strerror(erc));
+        }
     }
 
     if (ctx->error != NULL) {
@@ -179,23 +183,27 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
         return EXPORTS_OK;
     }
 
-    return ngx_http_exports_list_page(r, ctx, reader);
+    return ngx_http_exports_list_page(list, reader);
 }
 
 
 static exports_rc_t
-ngx_http_exports_list_page(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
+ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     exports_reader_t *reader)
 {
     exports_rc_t                   rc;
     exports_facet_t                lists[EXPORTS_LISTS_MAX];
+    ngx_http_request_t            *r;
     exports_page_query_t           query;
+    ngx_http_exports_ctx_t        *ctx;
     const ngx_http_exports_api_t  *api;
 
     /* 16 KB that are used between here and the end of this function only */
 
     static exports_page_t          page;
 
+    r = list->request;
+    ctx = list->ctx;
     api = ctx->conf->api;
 
     query.scope = ctx->found.id;
@@ -211,6 +219,7 @@ ngx_http_exports_list_page(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     if (rc != EXPORTS_OK) {
         if (rc == EXPORTS_CORRUPT) {
             ngx_http_exports_log_unreadable(r, ctx, &page);
+            list->logged = 1;
         }
 
         return rc;

@@ -1,0 +1,87 @@
+# One record is damaged: what needs it is answered 500, everything else as
+# before, and the log has one line for each such request.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Test::More;
+
+use Exports::Faults;
+use Exports::Test;
+
+plan tests => 10;
+
+my $t = Exports::Test->new;
+
+$t->conf(<<'EOC');
+%%MAIN%%
+events { }
+http {
+    %%HTTP%%
+    keepalive_requests 100000;
+    exports_store %%DIR%%/store;
+    exports_root %%DIR%%;
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /projects/ { exports_api project; }
+        location /other/ { return 200 other; }
+    }
+}
+EOC
+
+my $store = $t->store('store', map { project_line(
+    project => 'demo', id => "exp_$_", table => "findme_$_", storage_key => 'x',
+    created_at => stamp(1_700_000_000_000_000 + $_)) } 10 .. 39);
+my @auth = (Authorization => 'Bearer ' . $t->token($store, project => 'demo'));
+my $uri = '/projects/demo/exports';
+
+$t->write_file('x', 'content');
+$t->run;
+
+my @right = map { masked($t->get("$uri?limit=10&offset=$_", @auth)->body) }
+            0, 10, 20;
+
+my $load = Exports::Faults->load($t, 1, sub {
+    my ($client) = @_;
+    my $i = (0, 2)[$client->{answers} % 2];
+    my $r = $client->ask("$uri?limit=10&offset=${i}0", @auth);
+
+    $client->fault('another page: ' . $r->raw)
+        if $r && ($r->status != 200 || masked($r->body) ne $right[$i]);
+
+    $r = $client->ask('/other/');
+    $client->fault('another location: ' . $r->raw)
+        if $r && ($r->status != 200 || $r->body ne 'other');
+});
+
+my $data = $t->read_file("$store/data.mdb");
+open my $fh, '+<:raw', "$store/data.mdb" or die "open: $!";
+while ($data =~ /findme_25/g) {
+    seek $fh, $-[0], 0;
+    print $fh 'findme_52';
+}
+close $fh or die "close: $!";
+
+$t->allow_log(qr/damaged record/);
+
+sub lines { scalar(() = $t->error_log =~ /\[crit\]/g) }
+
+is_error $t->get("$uri?limit=10&offset=10", @auth), 500, 'internal_error',
+         'the page that it is on';
+is lines(), 1, 'one line in the log';
+is_error $t->get("$uri?limit=1&offset=14", @auth), 500, 'internal_error',
+         'by itself';
+is lines(), 2, 'one more';
+is $t->get("$uri?limit=4&offset=10", @auth)->status, 200, 'up to it';
+is_error $t->get('/projects/demo/export/download/exp_25', @auth), 500,
+         'internal_error', 'its file';
+is lines(), 3, 'one more';
+is $t->get('/projects/demo/export/download/exp_24', @auth)->body, 'content',
+   'another file';
+
+$load->rounds(2);
+no_faults($load->stop, 'the pages before and after');
+
+$t->done;
