@@ -286,7 +286,9 @@ ngx_http_exports_store_timer(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_current_msec - store->checked >= store->check) {
+    if (ngx_current_msec - store->checked >= store->check
+        || store->env == NULL || store->env->broken)
+    {
         ngx_http_exports_store_look(store, ev->log);
     }
 
@@ -380,6 +382,13 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
     ngx_http_exports_guarded_t   guarded;
 
     env = ngx_http_exports_env_find(identity);
+
+    /* other stores have yet to let go of it; to open the files before they are
+       closed would be to lose the locks then */
+
+    if (env != NULL && env->broken) {
+        return;
+    }
 
     if (env == NULL) {
 
@@ -489,7 +498,6 @@ ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
     ngx_http_exports_store_shun(store, exports_env_identity(env->env));
 
     env->broken = 1;
-    ngx_queue_remove(&env->queue);
 
     ngx_http_exports_store_release(store);
 
@@ -529,9 +537,7 @@ ngx_http_exports_store_release(ngx_http_exports_store_t *store)
         return;
     }
 
-    if (!env->broken) {
-        ngx_queue_remove(&env->queue);
-    }
+    ngx_queue_remove(&env->queue);
 
     ngx_http_exports_env_leave(env);
 }
