@@ -224,6 +224,8 @@ exports_read_manifest(exports_reader_t *reader, exports_kind_t kind,
 
     rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_IDS], id_key,
                          id_key_len, &v);
+    reader->env->steps++;
+
     if (rc != EXPORTS_OK) {
         return rc;
     }
