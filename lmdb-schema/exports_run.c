@@ -13,6 +13,9 @@ exports_run_from(exports_run_t *run, MDB_cursor *cursor, const uint8_t *key,
 
     run->cursor = cursor;
     run->size = size;
+    run->values = NULL;
+    run->n = 0;
+    run->at = 0;
 
     k.mv_data = (void *) key;
     k.mv_size = key_len;

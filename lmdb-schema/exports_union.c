@@ -9,6 +9,8 @@
  * times the lists cover.  The last few entries are passed one by one.
  */
 
+#include <string.h>
+
 #include "exports_private.h"
 
 
@@ -63,8 +65,9 @@ exports_union_seek(exports_list_t **lists, unsigned n, uint64_t offset,
     u.lot = offset;
     halved = 1;
 
+    memset(u.windows, 0, sizeof(u.windows));
+
     for (i = 0; i < n; i++) {
-        u.windows[i].low = 0;
         u.windows[i].high = lists[i]->count;
         u.high += lists[i]->count;
     }

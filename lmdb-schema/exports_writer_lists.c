@@ -24,8 +24,8 @@
 /* with as many the changes are made before the commit */
 #define CHANGES_MAX   (1U << 18)
 
-#define CHANGES_SIZE  64        /* at first */
-#define LISTS_SIZE    32
+/* of both arrays, a power of two */
+#define FIRST_SIZE    32
 
 
 /* a list that is changed */
@@ -165,9 +165,6 @@ make_pending(void)
         return NULL;
     }
 
-    p->size = CHANGES_SIZE / 2;
-    p->lists_size = LISTS_SIZE / 2;
-
     if (grow((void **) &p->pending, &p->size, sizeof(pending_t)) != 0
         || grow_lists(p) != 0)
     {
@@ -264,16 +261,19 @@ enter(exports_pending_t *p, uint32_t list)
 static int
 grow(void **array, size_t *size, size_t element)
 {
-    void  *larger;
+    void    *larger;
+    size_t   n;
 
-    larger = realloc(*array, 2 * *size * element);
+    n = *size == 0 ? FIRST_SIZE : 2 * *size;
+
+    larger = realloc(*array, n * element);
 
     if (larger == NULL) {
         return -1;
     }
 
     *array = larger;
-    *size *= 2;
+    *size = n;
 
     return 0;
 }
