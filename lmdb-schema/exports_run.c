@@ -124,7 +124,7 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
 
     rc = exports_run_from(&run, facets, key, len, NULL, EXPORTS_ENTRY_LEN);
 
-    while (rc == EXPORTS_OK) {
+    while (rc == EXPORTS_OK && run.at < run.n) {
         entry = run.values + run.at * EXPORTS_ENTRY_LEN;
         height = exports_rank_height(entry);
         count++;
