@@ -13,7 +13,7 @@
 #define NEAR_LEAVES   1
 #define LEVEL_BITS    2
 
-#include "exports_list.c"
+#include "exports_list.c"       /* NOLINT(bugprone-suspicious-include) */
 
 #include "exports_writer_private.h"
 
@@ -586,8 +586,8 @@ damage(void)
     noticed = 0;
 
     for (n = 0; n < rounds(400, 100); n++) {
-        len = nth_block(env, below((unsigned) (chance(50) ? blocks / 8
-                                                          : blocks)),
+        len = nth_block(env, below(1 + (unsigned) (chance(50) ? blocks / 8
+                                                              : blocks - 1)),
                         key, block);
         memcpy(wrong, block, sizeof(block));
         how = below(4);
