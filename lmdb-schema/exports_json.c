@@ -46,6 +46,7 @@ exports_json_bad(exports_error_t *error, const char *key,
     const char *reason, json_t *value)
 {
     char          *shown;
+    json_free_t    release;
     exports_rc_t   rc;
 
     if (value == NULL) {
@@ -66,7 +67,10 @@ exports_json_bad(exports_error_t *error, const char *key,
                        SHOWN_MAX, shown,
                        strlen(shown) > SHOWN_MAX ? "..." : "");
 
-    free(shown);
+    /* the program may have given jansson an allocator of its own */
+
+    json_get_alloc_funcs(NULL, &release);
+    release(shown);
 
     return rc;
 }

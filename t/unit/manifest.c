@@ -252,6 +252,87 @@ samples(void)
 }
 
 
+/* items are printed as jansson prints, which stores of other versions hold */
+
+static void
+as_jansson(const char *sample, const char *key, json_t *value)
+{
+    char              *text;
+    json_t            *root;
+    exports_rc_t       rc;
+    exports_record_t   record;
+
+    root = json_loads(sample, 0, NULL);
+    must(root != NULL && value != NULL
+         && json_object_set_new(root, key, value) == 0, "a sample");
+
+    rc = parse_object(root);
+
+    if (!check(rc == EXPORTS_OK, "%s", error.text)) {
+        return;
+    }
+
+    decode(&record);
+
+    root = json_loadb(record.item.json, record.item.json_len, 0, NULL);
+    text = root != NULL ? json_dumps(root, JSON_COMPACT) : NULL;
+    must(text != NULL, "an item");
+
+    check(strlen(text) == record.item.json_len
+          && memcmp(text, record.item.json, record.item.json_len) == 0,
+          "%.*s, not %s", (int) record.item.json_len, record.item.json, text);
+
+    free(text);
+    json_decref(root);
+}
+
+
+static void
+printing(void)
+{
+    char               text[16];
+    size_t             i;
+    unsigned           c;
+    static const char  *const  others[] = {
+        "\u00e9", "\u20ac\ud7ff", "\U0001f600 \x7f", "/", "</script>"
+    };
+    static const json_int_t    counts[] = {
+        0, 1, 9, 10, 99, 100, 4294967296, INT64_MAX
+    };
+    static const json_int_t    ids[] = {
+        0, -1, -10, 7, INT64_MAX, INT64_MIN
+    };
+
+    for (c = 1; c < 0x80; c++) {
+        (void) snprintf(text, sizeof(text), "%cx%c%cy%c", c, c, c, c);
+        as_jansson(project_sample, "format", json_string(text));
+
+        (void) snprintf(text, sizeof(text), "%c", c);
+        as_jansson(user_sample, "filename", json_string(text));
+        as_jansson(user_sample, "subject",
+                   json_pack("{s:s, s:i, s:s}", "type", text, "id", 1, "label",
+                             text));
+    }
+
+    for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        as_jansson(project_sample, "table", json_string(others[i]));
+    }
+
+    checked("characters");
+
+    for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        as_jansson(project_sample, "row_count", json_integer(counts[i]));
+    }
+
+    for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        as_jansson(user_sample, "subject",
+                   json_pack("{s:s, s:I}", "type", "x", "id", ids[i]));
+    }
+
+    checked("integers");
+}
+
+
 /* the values of one key: accepted, or refused with the key's name */
 
 typedef struct {
@@ -1378,6 +1459,7 @@ main(void)
     random_seed();
 
     samples();
+    printing();
     obey(project_sample, project_rules, "project");
     obey(user_sample, user_rules, "user");
     malformed();
