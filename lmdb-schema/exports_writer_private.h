@@ -10,6 +10,14 @@
 #include "exports_writer.h"
 
 
+/* where a manifest is listed: a key for each facet, of length 0 for none */
+
+typedef struct {
+    uint8_t          entry[EXPORTS_ENTRY_LEN];
+    exports_facet_t  keys[EXPORTS_FACET_MASK + 1];
+} exports_listing_t;
+
+
 /* a scope that the transaction has met */
 
 typedef struct {
@@ -52,6 +60,30 @@ exports_rc_t exports_writer_find_scope(exports_writer_t *w,
 exports_rc_t exports_writer_make_scope(exports_writer_t *w,
     exports_kind_t kind, const char *name, size_t len,
     exports_met_scope_t **met, exports_error_t *error);
+
+/* The key in manifests that an entry of ids leads to; read: of one found. */
+exports_rc_t exports_writer_find_id(exports_writer_t *w,
+    const uint8_t *id_key, size_t len, uint8_t *key, exports_error_t *error);
+exports_rc_t exports_writer_read_id(const uint8_t *id_key, size_t len,
+    const MDB_val *value, uint8_t *key, exports_error_t *error);
+
+void exports_listing_fill(exports_listing_t *listing, const uint8_t *key,
+    const exports_facets_t *facets);
+
+/*
+ * The lists that a stored manifest is in.  When its record cannot be read, it
+ * is taken out of all lists of its scope here, and the listing is empty.
+ */
+exports_rc_t exports_writer_read_listing(exports_writer_t *w,
+    const uint8_t *key, exports_listing_t *listing, exports_error_t *error);
+
+/* Out of the lists of one, but for those of the other; and into them. */
+exports_rc_t exports_writer_unlist(exports_writer_t *w,
+    const exports_listing_t *old, const exports_listing_t *kept,
+    exports_error_t *error);
+exports_rc_t exports_writer_enlist(exports_writer_t *w,
+    const exports_listing_t *listing, const exports_listing_t *had,
+    exports_error_t *error);
 
 /* value: NULL deletes the key with all its values */
 exports_rc_t exports_writer_store(exports_writer_t *w, exports_db_t db,
