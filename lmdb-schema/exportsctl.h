@@ -201,7 +201,7 @@ int ctl_lines_open(ctl_lines_t *lines, const char *path);
 void ctl_lines_close(ctl_lines_t *lines);
 
 /*
- * Reads the next batch: up to max lines, less when their text exceeds 16 MiB,
+ * Reads the next batch: up to max lines, less when their text exceeds 64 MiB,
  * and no further than a line that is longer than any may be.  The one before
  * must have been handed out.  At the end of the input the batch is empty.
  * CTL_FAILED, silent: the input cannot be read.
@@ -220,8 +220,16 @@ int ctl_lines_next(ctl_lines_t *lines, const char **text, size_t *len);
 /* all of the batch at once */
 void ctl_lines_rest(ctl_lines_t *lines, const char **text, size_t *len);
 
+/*
+ * A part of a batch in memory of its own, to be handed out beside others: the
+ * next lines, up to max, and about 64 KiB.  Of a line that is longer than any
+ * may be only so much is copied that this can be seen.
+ */
+int ctl_lines_part(ctl_lines_t *part);      /* CTL_FAILED, silent: no memory */
+void ctl_lines_take(ctl_lines_t *lines, ctl_lines_t *part, unsigned max);
 
-/* exportsctl_parser.c: lines that a thread of its own reads and parses */
+
+/* exportsctl_parser.c: lines that threads of their own read and parse */
 
 typedef enum {
     CTL_PARSED_LINE = 1,
@@ -232,12 +240,13 @@ typedef enum {
 } ctl_parsed_type_t;
 
 typedef struct {
-    ctl_parsed_type_t     type;
-    uint64_t              number;       /* of the line, or of the last one */
-    uint64_t              bytes;        /* of the input up to it */
-    exports_line_type_t   line_type;
-    exports_error_t       error;
-    exports_line_t        line;
+    ctl_parsed_type_t       type;
+    exports_line_type_t     line_type;
+    uint64_t                number;     /* of the line, or of the last one */
+    uint64_t                bytes;      /* of the input up to it */
+    size_t                  size;       /* up to the next */
+    const exports_error_t  *error;
+    exports_line_t          line;       /* not whole: only what is set in it */
 } ctl_parsed_t;
 
 typedef struct ctl_parser_s  ctl_parser_t;
@@ -254,6 +263,15 @@ void ctl_parser_stop(ctl_parser_t *parser);
 
 uint64_t ctl_parser_size(const ctl_parser_t *parser);   /* 0: not known */
 int ctl_parser_error(const ctl_parser_t *parser);       /* CTL_FAILED */
+
+
+/*
+ * exportsctl_arena.c: memory for jansson.  What a thread lets it allocate
+ * between begin and end must be freed by then: the next begin takes the same.
+ */
+void ctl_arena_init(void);      /* before anything is allocated */
+void ctl_arena_begin(void);
+void ctl_arena_end(void);
 
 
 /* exportsctl_signal.c */
@@ -303,6 +321,21 @@ void ctl_store_abort(ctl_store_t *store);
 
 /* aborts what was begun; harmless when nothing was opened */
 void ctl_store_close(ctl_store_t *store);
+
+
+/* exportsctl_each.c */
+
+/* Changes what an ID names; the error's text begins with it. */
+typedef exports_rc_t (*ctl_change_pt)(ctl_store_t *store,
+    const ctl_args_t *args, const char *id, exports_error_t *error);
+
+/*
+ * Does it with each operand, in the transaction that was begun, and commits.
+ * One that is not found does not keep the others; it fails all the same.
+ * done, what: for the summary, such as "deleted" and "manifest".
+ */
+int ctl_change_each(ctl_store_t *store, const ctl_args_t *args,
+    ctl_change_pt change, const char *done, const char *what);
 
 
 /* exportsctl_scope.c */

@@ -124,7 +124,7 @@ import(import_t *im)
             break;
 
         case CTL_PARSED_REFUSED:
-            rc = refuse(im, parsed, &parsed->error);
+            rc = refuse(im, parsed, parsed->error);
             break;
 
         default:

@@ -9,13 +9,16 @@
 #include "exportsctl.h"
 
 
-#define BATCH_TEXT   ((size_t) 16 << 20)
+#define BATCH_TEXT   ((size_t) 64 << 20)
 #define READ_SIZE    ((size_t) 1 << 20)
 
 /* longer than this, "\r\n" included, no line is looked at */
 #define LONGEST    ((size_t) EXPORTS_JSON_MAX + 2)
 
 #define BUFFER_SIZE  (BATCH_TEXT + LONGEST + READ_SIZE)
+
+#define PART_TEXT    ((size_t) 64 << 10)
+#define PART_SIZE    (PART_TEXT + LONGEST + 1)
 
 
 static int read_more(ctl_lines_t *lines);
@@ -157,6 +160,47 @@ ctl_lines_rest(ctl_lines_t *lines, const char **text, size_t *len)
     *len = lines->stop - lines->start;
 
     lines->start = lines->stop;
+}
+
+
+int
+ctl_lines_part(ctl_lines_t *part)
+{
+    memset(part, 0, sizeof(ctl_lines_t));
+
+    part->fd = -1;
+    part->buf = malloc(PART_SIZE);
+
+    return part->buf != NULL ? CTL_OK : CTL_FAILED;
+}
+
+
+void
+ctl_lines_take(ctl_lines_t *lines, ctl_lines_t *part, unsigned max)
+{
+    size_t       start, len;
+    unsigned     n;
+    const char  *text;
+
+    part->start = 0;
+    part->number = lines->number;
+    part->bytes = lines->bytes;
+
+    start = lines->start;
+
+    for (n = 0; n < max && lines->start - start < PART_TEXT; n++) {
+        if (!ctl_lines_next(lines, &text, &len)) {
+            break;
+        }
+    }
+
+    part->stop = lines->start - start;
+
+    if (part->stop > PART_SIZE) {
+        part->stop = PART_SIZE;
+    }
+
+    memcpy(part->buf, lines->buf + start, part->stop);
 }
 
 

@@ -15,7 +15,7 @@
 #include "exportsctl.h"
 
 
-#define BATCH_DEFAULT  10000
+#define BATCH_DEFAULT  100000
 
 #define SCOPED   (CTL_GET|CTL_LIST|CTL_DELETE|CTL_EXPORT|CTL_TOKEN_CREATE     \
                   |CTL_TOKEN_LIST)
@@ -81,7 +81,7 @@ static const option_t  table[] = {
       "one transaction: all lines, or nothing" },
 
     { "batch", "N", CTL_IMPORT, set_number, offsetof(ctl_args_t, batch),
-      "commit after every N lines (default 10000)" },
+      "commit after every N lines (default 100000)" },
 
     { "durability", "MODE", CTL_IMPORT, set_durability, 0,
       "full (default); nometasync risks one commit" },

@@ -1,11 +1,16 @@
 
 /*
- * Parsing JSON takes as long as writing what it says; so a thread reads and
- * parses ahead, into a ring of slots.  Both sides move some slots at a time:
- * to wake the other for each would cost more than is won.
+ * Parsing a line takes longer than writing what it says; so some threads read
+ * and parse ahead.  One reads a batch, all take turns at a group of its lines:
+ * a group is parsed by one thread, and what it gave is handed out in the order
+ * of turns, which is that of the lines.
  */
 
+#define _GNU_SOURCE             /* sched_getaffinity() */
+
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +18,38 @@
 #include "exportsctl.h"
 
 
-#define SLOTS  64
-#define GROUP  16
+/* a thread that writes keeps no more of them busy */
+#define THREADS_MAX  4
+
+/* of a group; the groups hold what is parsed while a commit lasts */
+#define LINES        64
+#define GROUPS       256
+#define GROUP_SIZE   (3 * sizeof(ctl_parsed_t))
+
+#define ALIGNED(n)   (((n) + sizeof(max_align_t) - 1)                         \
+                      & ~(sizeof(max_align_t) - 1))
+
+
+typedef struct group_s  group_t;
+
+struct group_s {
+    group_t          *next;         /* that is free */
+    int               ready;
+    int               more;         /* its thread goes on when it is empty */
+    exports_error_t   error;        /* of a line that is refused */
+    size_t            used;
+    max_align_t       buf[GROUP_SIZE / sizeof(max_align_t)];
+};
+
+
+/* one of the threads */
+
+typedef struct {
+    ctl_parser_t       *parser;
+    group_t            *group;
+    ctl_lines_t         lines;
+    ctl_parsed_type_t   end;        /* what follows them; 0: other lines */
+} worker_t;
 
 
 struct ctl_parser_s {
@@ -23,38 +58,48 @@ struct ctl_parser_s {
     int               tokens_only;
 
     pthread_mutex_t   mutex;
-    pthread_cond_t    filled;
-    pthread_cond_t    freed;
+    pthread_cond_t    parsed;       /* for the one who writes */
+    pthread_cond_t    changed;      /* for those who parse */
     pthread_cond_t    halted;
 
-    unsigned          count;        /* slots that are filled */
+    int               filling;      /* one reads the next batch */
+    int               ended;        /* no more lines are to be parsed */
     int               stop;
-    int               at_rest;      /* nothing is touched but the input */
+    unsigned          busy;         /* workers that touch more than lines */
 
-    /* of the one who takes */
-    unsigned          head;
-    unsigned          taken;
-    unsigned          used;
+    group_t          *free;
+    group_t          *turns[GROUPS];
+    uint64_t          next;         /* turn to be taken */
+    uint64_t          head;         /* turn to be written */
 
-    /* of the one who fills */
-    unsigned          tail;
-    unsigned          room;
-    unsigned          pending;      /* filled, not yet counted */
+    /* of the one who writes */
+    group_t          *group;
+    size_t            pos;
 
-    ctl_parsed_t      slots[SLOTS];
+    worker_t          workers[THREADS_MAX];
+    group_t           groups[GROUPS];
 };
 
 
-static int start_thread(ctl_parser_t *p);
+static int start_threads(ctl_parser_t *p);
+static unsigned count_threads(void);
 static void *run(void *data);
-static int fill(ctl_parser_t *p);
-static int parse_batch(ctl_parser_t *p);
-static int parse_line(ctl_parser_t *p, const char *text, size_t len);
+static void take_turn(ctl_parser_t *p, worker_t *worker);
+static ctl_parsed_type_t fill(ctl_parser_t *p);
+static void parse_lines(ctl_parser_t *p, worker_t *worker);
+static int parse_line(ctl_parser_t *p, worker_t *worker, const char *text,
+    size_t len);
 static int is_blank(const char *text, size_t len);
-static ctl_parsed_t *next_slot(ctl_parser_t *p);
-static void post(ctl_parser_t *p, ctl_parsed_type_t type);
-static void publish(ctl_parser_t *p);
-static void halt(ctl_parser_t *p) __attribute__((noreturn));
+static size_t line_size(const ctl_parsed_t *parsed);
+static ctl_parsed_t *at(group_t *group, size_t pos);
+static void add(worker_t *worker, ctl_parsed_type_t type, size_t size);
+static void drain(ctl_parser_t *p, group_t *group);
+static void publish(ctl_parser_t *p, worker_t *worker);
+static void hand_out(ctl_parser_t *p, group_t *group);
+static void next_group(ctl_parser_t *p);
+static void give_back(ctl_parser_t *p);
+static void wait_change(ctl_parser_t *p);
+static void halt_if_stopped(ctl_parser_t *p);
 
 
 int
@@ -62,6 +107,7 @@ ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
     int tokens_only)
 {
     int            rc;
+    unsigned       i;
     ctl_parser_t  *p;
 
     p = calloc(1, sizeof(ctl_parser_t));
@@ -71,12 +117,16 @@ ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
 
     p->batch = batch;
     p->tokens_only = tokens_only;
-    p->room = SLOTS;
+
+    for (i = 0; i < GROUPS; i++) {
+        p->groups[i].next = p->free;
+        p->free = &p->groups[i];
+    }
 
     rc = ctl_lines_open(&p->lines, path);
 
     if (rc == CTL_OK) {
-        rc = start_thread(p);
+        rc = start_threads(p);
     }
 
     if (rc != CTL_OK) {
@@ -94,29 +144,23 @@ ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
 const ctl_parsed_t *
 ctl_parser_next(ctl_parser_t *p)
 {
-    if (p->used == p->taken) {
-        (void) pthread_mutex_lock(&p->mutex);
+    const ctl_parsed_t  *parsed;
 
-        p->head = (p->head + p->taken) % SLOTS;
-        p->count -= p->taken;
-        (void) pthread_cond_signal(&p->freed);
+    /* lines that are all blank leave a group empty */
 
-        while (p->count == 0) {
-            (void) pthread_cond_wait(&p->filled, &p->mutex);
-        }
-
-        p->taken = p->count < GROUP ? p->count : GROUP;
-        p->used = 0;
-
-        (void) pthread_mutex_unlock(&p->mutex);
+    while (p->group == NULL || p->pos == p->group->used) {
+        next_group(p);
     }
 
-    return &p->slots[(p->head + p->used++) % SLOTS];
+    parsed = at(p->group, p->pos);
+    p->pos += parsed->size;
+
+    return parsed;
 }
 
 
 /*
- * The thread may be waiting for input that never comes, so it is not ended,
+ * A thread may be waiting for input that never comes, so they are not ended,
  * but kept from doing anything more: the program is about to exit.
  */
 
@@ -126,9 +170,8 @@ ctl_parser_stop(ctl_parser_t *p)
     (void) pthread_mutex_lock(&p->mutex);
 
     p->stop = 1;
-    (void) pthread_cond_signal(&p->freed);
 
-    while (!p->at_rest) {
+    while (p->busy > 0) {
         (void) pthread_cond_wait(&p->halted, &p->mutex);
     }
 
@@ -151,128 +194,206 @@ ctl_parser_error(const ctl_parser_t *p)
 
 
 static int
-start_thread(ctl_parser_t *p)
+start_threads(ctl_parser_t *p)
 {
     int        rc;
+    unsigned   i, n;
     sigset_t   all, old;
     pthread_t  thread;
 
     (void) pthread_mutex_init(&p->mutex, NULL);
-    (void) pthread_cond_init(&p->filled, NULL);
-    (void) pthread_cond_init(&p->freed, NULL);
+    (void) pthread_cond_init(&p->parsed, NULL);
+    (void) pthread_cond_init(&p->changed, NULL);
     (void) pthread_cond_init(&p->halted, NULL);
+
+    ctl_arena_init();
+
+    n = count_threads();
+    rc = 0;
 
     /* signals are for the thread that writes */
 
     (void) sigfillset(&all);
     (void) pthread_sigmask(SIG_BLOCK, &all, &old);
 
-    rc = pthread_create(&thread, NULL, run, p);
+    for (i = 0; i < n; i++) {
+        p->workers[i].parser = p;
+
+        rc = ctl_lines_part(&p->workers[i].lines) == CTL_OK
+                 ? pthread_create(&thread, NULL, run, &p->workers[i])
+                 : ENOMEM;
+
+        if (rc != 0) {
+            break;
+        }
+
+        (void) pthread_detach(thread);
+    }
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
 
-    if (rc != 0) {
+    /* one will do */
+
+    if (i == 0) {
+        ctl_lines_close(&p->workers[0].lines);
         return ctl_error("a thread cannot be started: %s", strerror(rc));
     }
 
-    (void) pthread_detach(thread);
-
     return CTL_OK;
+}
+
+
+/* the one that writes is not counted: where it has more to do than those that
+   parse, they wait */
+
+static unsigned
+count_threads(void)
+{
+    int        n;
+    cpu_set_t  set;
+
+    n = sched_getaffinity(0, sizeof(cpu_set_t), &set) == 0 ? CPU_COUNT(&set)
+                                                           : 1;
+
+    return n > THREADS_MAX ? THREADS_MAX : (unsigned) n;
 }
 
 
 static void *
 run(void *data)
 {
-    ctl_parser_t  *p = data;
+    worker_t      *worker = data;
+    ctl_parser_t  *p = worker->parser;
 
     for ( ;; ) {
-
-        if (fill(p) != CTL_OK) {
-            post(p, CTL_PARSED_FAILED);
-            break;
-        }
-
-        if (p->lines.start == p->lines.stop) {
-            post(p, CTL_PARSED_END);
-            break;
-        }
-
-        if (parse_batch(p) != CTL_OK) {
-            post(p, CTL_PARSED_REFUSED);
-            break;
-        }
-
-        post(p, CTL_PARSED_BATCH);
+        take_turn(p, worker);
+        parse_lines(p, worker);
+        publish(p, worker);
     }
 
-    halt(p);
+    return NULL;
 }
 
 
-static int
+static void
+take_turn(ctl_parser_t *p, worker_t *worker)
+{
+    (void) pthread_mutex_lock(&p->mutex);
+
+    halt_if_stopped(p);
+
+    while (p->ended || p->filling || p->free == NULL) {
+        wait_change(p);
+    }
+
+    worker->end = p->lines.start == p->lines.stop ? fill(p) : 0;
+
+    ctl_lines_take(&p->lines, &worker->lines, LINES);
+
+    if (worker->end == 0 && p->lines.start == p->lines.stop) {
+        worker->end = CTL_PARSED_BATCH;
+    }
+
+    worker->group = p->free;
+    p->free = p->free->next;
+
+    worker->group->used = 0;
+    p->turns[p->next++ % GROUPS] = worker->group;
+    p->busy++;
+
+    (void) pthread_mutex_unlock(&p->mutex);
+}
+
+
+/* this may wait for input for ever */
+
+static ctl_parsed_type_t
 fill(ctl_parser_t *p)
 {
-    int  rc, stop;
+    int  rc;
 
-    (void) pthread_mutex_lock(&p->mutex);
-    p->at_rest = 1;
-    (void) pthread_cond_signal(&p->halted);
+    p->filling = 1;
     (void) pthread_mutex_unlock(&p->mutex);
 
     rc = ctl_lines_fill(&p->lines, p->batch);
 
     (void) pthread_mutex_lock(&p->mutex);
-    p->at_rest = 0;
-    stop = p->stop;
-    (void) pthread_mutex_unlock(&p->mutex);
+    p->filling = 0;
 
-    if (stop) {
-        halt(p);
+    halt_if_stopped(p);
+
+    (void) pthread_cond_broadcast(&p->changed);
+
+    if (rc == CTL_OK && p->lines.start != p->lines.stop) {
+        return 0;
     }
 
-    return rc;
+    p->ended = 1;
+
+    return rc == CTL_OK ? CTL_PARSED_END : CTL_PARSED_FAILED;
 }
 
 
-static int
-parse_batch(ctl_parser_t *p)
+static void
+parse_lines(ctl_parser_t *p, worker_t *worker)
 {
     size_t       len;
+    group_t     *group;
     const char  *text;
 
-    while (ctl_lines_next(&p->lines, &text, &len)) {
+    group = worker->group;
+
+    while (ctl_lines_next(&worker->lines, &text, &len)) {
 
         if (is_blank(text, len)) {
             continue;
         }
 
-        if (parse_line(p, text, len) != CTL_OK) {
-            return CTL_FAILED;
+        /* a line, and what may follow it */
+
+        if (sizeof(group->buf) - group->used < 2 * sizeof(ctl_parsed_t)) {
+            drain(p, group);
         }
 
-        post(p, CTL_PARSED_LINE);
+        if (parse_line(p, worker, text, len) != CTL_OK) {
+            worker->end = CTL_PARSED_REFUSED;
+            break;
+        }
     }
 
-    return CTL_OK;
+    if (worker->end != 0) {
+        add(worker, worker->end, offsetof(ctl_parsed_t, line));
+    }
 }
 
 
 static int
-parse_line(ctl_parser_t *p, const char *text, size_t len)
+parse_line(ctl_parser_t *p, worker_t *worker, const char *text, size_t len)
 {
+    group_t       *group;
     exports_rc_t   rc;
-    ctl_parsed_t  *slot;
+    ctl_parsed_t  *parsed;
 
-    slot = next_slot(p);
-    slot->line_type = EXPORTS_LINE_TOKEN;
+    group = worker->group;
+    parsed = at(group, group->used);
+    parsed->line_type = EXPORTS_LINE_TOKEN;
+
+    ctl_arena_begin();
 
     rc = p->tokens_only
-             ? exports_token_parse(&slot->line.token, text, len, &slot->error)
-             : exports_line_parse(&slot->line, &slot->line_type, text, len,
-                                  &slot->error);
+             ? exports_token_parse(&parsed->line.token, text, len,
+                                   &group->error)
+             : exports_line_parse(&parsed->line, &parsed->line_type, text,
+                                  len, &group->error);
+    ctl_arena_end();
 
-    return rc == EXPORTS_OK ? CTL_OK : CTL_FAILED;
+    if (rc != EXPORTS_OK) {
+        return CTL_FAILED;
+    }
+
+    add(worker, CTL_PARSED_LINE, line_size(parsed));
+
+    return CTL_OK;
 }
 
 
@@ -295,82 +416,175 @@ is_blank(const char *text, size_t len)
 }
 
 
+/* as far as something is set: the next one follows */
+
+static size_t
+line_size(const ctl_parsed_t *parsed)
+{
+    const char             *end;
+    const exports_str_t    *last;
+    const exports_token_t  *token;
+
+    if (parsed->line_type == EXPORTS_LINE_MANIFEST) {
+        end = (const char *) parsed->line.manifest.record
+              + parsed->line.manifest.record_len;
+
+        return (size_t) (end - (const char *) parsed);
+    }
+
+    end = parsed->line.token.text;
+    token = &parsed->line.token.token;
+
+    if (token->ntables > 0) {
+        last = &token->tables[token->ntables - 1];
+        end = last->data + last->len;
+    }
+
+    return (size_t) (end - (const char *) parsed);
+}
+
+
 static ctl_parsed_t *
-next_slot(ctl_parser_t *p)
+at(group_t *group, size_t pos)
 {
-    if (p->room == 0) {
-        publish(p);
-
-        (void) pthread_mutex_lock(&p->mutex);
-
-        while (p->count == SLOTS && !p->stop) {
-            (void) pthread_cond_wait(&p->freed, &p->mutex);
-        }
-
-        p->room = SLOTS - p->count;
-
-        (void) pthread_mutex_unlock(&p->mutex);
-
-        if (p->room == 0) {
-            halt(p);
-        }
-    }
-
-    return &p->slots[p->tail];
-}
-
-
-/* the slot that next_slot() has given, or gives now */
-
-static void
-post(ctl_parser_t *p, ctl_parsed_type_t type)
-{
-    ctl_parsed_t  *slot;
-
-    slot = next_slot(p);
-    slot->type = type;
-    slot->number = p->lines.number;
-    slot->bytes = p->lines.bytes;
-
-    p->tail = (p->tail + 1) % SLOTS;
-    p->room--;
-    p->pending++;
-
-    if (p->pending == GROUP || type != CTL_PARSED_LINE) {
-        publish(p);
-    }
+    return (ctl_parsed_t *) ((char *) group->buf + pos);
 }
 
 
 static void
-publish(ctl_parser_t *p)
+add(worker_t *worker, ctl_parsed_type_t type, size_t size)
 {
-    int  stop;
+    group_t       *group;
+    ctl_parsed_t  *parsed;
 
+    group = worker->group;
+
+    parsed = at(group, group->used);
+    parsed->type = type;
+    parsed->number = worker->lines.number;
+    parsed->bytes = worker->lines.bytes;
+    parsed->size = ALIGNED(size);
+    parsed->error = &group->error;
+
+    group->used += parsed->size;
+}
+
+
+/* no room is left for a line that may be long: what is there goes first */
+
+static void
+drain(ctl_parser_t *p, group_t *group)
+{
     (void) pthread_mutex_lock(&p->mutex);
 
-    p->count += p->pending;
-    p->pending = 0;
-    stop = p->stop;
-    (void) pthread_cond_signal(&p->filled);
+    group->more = 1;
+    hand_out(p, group);
+
+    do {
+        wait_change(p);
+    } while (group->more);
+
+    p->busy++;
 
     (void) pthread_mutex_unlock(&p->mutex);
+}
 
-    if (stop) {
-        halt(p);
+
+static void
+publish(ctl_parser_t *p, worker_t *worker)
+{
+    (void) pthread_mutex_lock(&p->mutex);
+
+    if (worker->end == CTL_PARSED_REFUSED) {
+        p->ended = 1;
+    }
+
+    hand_out(p, worker->group);
+
+    (void) pthread_mutex_unlock(&p->mutex);
+}
+
+
+static void
+hand_out(ctl_parser_t *p, group_t *group)
+{
+    group->ready = 1;
+
+    if (group == p->turns[p->head % GROUPS]) {
+        (void) pthread_cond_signal(&p->parsed);
+    }
+
+    p->busy--;
+
+    if (p->stop) {
+        (void) pthread_cond_signal(&p->halted);
     }
 }
 
 
 static void
-halt(ctl_parser_t *p)
+next_group(ctl_parser_t *p)
 {
+    group_t  *group;
+
     (void) pthread_mutex_lock(&p->mutex);
 
-    p->at_rest = 1;
-    (void) pthread_cond_signal(&p->halted);
+    if (p->group != NULL) {
+        give_back(p);
+    }
 
     for ( ;; ) {
-        (void) pthread_cond_wait(&p->freed, &p->mutex);
+        group = p->turns[p->head % GROUPS];
+
+        if (group != NULL && group->ready) {
+            break;
+        }
+
+        (void) pthread_cond_wait(&p->parsed, &p->mutex);
+    }
+
+    p->group = group;
+    p->pos = 0;
+
+    (void) pthread_mutex_unlock(&p->mutex);
+}
+
+
+static void
+give_back(ctl_parser_t *p)
+{
+    group_t  *group;
+
+    group = p->group;
+    group->ready = 0;
+
+    if (group->more) {
+        group->more = 0;
+        group->used = 0;
+
+    } else {
+        p->turns[p->head++ % GROUPS] = NULL;
+        group->next = p->free;
+        p->free = group;
+    }
+
+    (void) pthread_cond_broadcast(&p->changed);
+}
+
+
+static void
+wait_change(ctl_parser_t *p)
+{
+    (void) pthread_cond_wait(&p->changed, &p->mutex);
+
+    halt_if_stopped(p);
+}
+
+
+static void
+halt_if_stopped(ctl_parser_t *p)
+{
+    while (p->stop) {
+        (void) pthread_cond_wait(&p->changed, &p->mutex);
     }
 }
