@@ -11,8 +11,8 @@ static int print_put(const ctl_args_t *args,
     const exports_manifest_t *manifest, int replaced);
 static int get_one(ctl_store_t *store, const ctl_args_t *args,
     const exports_scope_t *scope, const char *id);
-static int delete_all(ctl_store_t *store, const ctl_args_t *args,
-    json_int_t *deleted, json_t *missing);
+static exports_rc_t delete_one(ctl_store_t *store, const ctl_args_t *args,
+    const char *id, exports_error_t *error);
 
 
 int
@@ -179,13 +179,8 @@ int
 ctl_delete(const ctl_args_t *args)
 {
     int              rc;
-    json_t          *missing;
-    json_int_t       deleted;
     ctl_store_t      store;
     exports_scope_t  scope;
-
-    missing = json_array();
-    deleted = 0;
 
     rc = ctl_store_write(&store, args);
 
@@ -195,74 +190,28 @@ ctl_delete(const ctl_args_t *args)
     }
 
     if (rc == CTL_OK) {
-        rc = delete_all(&store, args, &deleted, missing);
-    }
-
-    if (rc == CTL_OK && deleted > 0) {
-        rc = ctl_store_commit(&store);
+        rc = ctl_change_each(&store, args, delete_one, "deleted", "manifest");
     }
 
     ctl_store_close(&store);
-
-    if (rc != CTL_OK) {
-        json_decref(missing);
-        return rc;
-    }
-
-    rc = json_array_size(missing) > 0 ? CTL_FAILED : CTL_OK;
-
-    if (args->json) {
-        return rc | ctl_print_json(json_pack("{s:I, s:o}",
-                                             "deleted", deleted,
-                                             "missing", missing));
-    }
-
-    json_decref(missing);
-
-    (void) printf("deleted %lld manifest%s\n", (long long) deleted,
-                  CTL_S(deleted));
 
     return rc;
 }
 
 
-/* one that is missing does not keep the others */
-
-static int
-delete_all(ctl_store_t *store, const ctl_args_t *args, json_int_t *deleted,
-    json_t *missing)
+static exports_rc_t
+delete_one(ctl_store_t *store, const ctl_args_t *args, const char *id,
+    exports_error_t *error)
 {
-    int              i;
-    const char      *id;
     exports_rc_t     rc;
-    exports_error_t  error;
+    exports_error_t  why;
 
-    for (i = 0; i < args->noperands; i++) {
-        id = args->operands[i];
+    rc = exports_writer_delete(store->writer, args->kind, args->scope,
+                               args->scope_len, id, strlen(id), &why);
 
-        rc = exports_writer_delete(store->writer, args->kind, args->scope,
-                                   args->scope_len, id, strlen(id), &error);
-
-        switch (rc) {
-
-        case EXPORTS_OK:
-            (*deleted)++;
-            break;
-
-        case EXPORTS_NOT_FOUND:
-        case EXPORTS_INVALID:
-        case EXPORTS_CONFLICT:
-            ctl_message("%s: %s", id, rc == EXPORTS_NOT_FOUND
-                                          ? exports_strerror(rc)
-                                          : error.text);
-
-            (void) json_array_append_new(missing, ctl_json_text(id));
-            break;
-
-        default:
-            return ctl_error("%s: %s", id, error.text);
-        }
-    }
-
-    return CTL_OK;
+    return rc == EXPORTS_OK
+               ? rc
+               : exports_error(error, rc, "%s: %s", id,
+                               rc == EXPORTS_NOT_FOUND ? exports_strerror(rc)
+                                                       : why.text);
 }

@@ -41,8 +41,8 @@ static exports_rc_t list_row(list_t *list, const uint8_t *key,
 static const char *token_state(const exports_token_t *token, uint64_t now);
 static void describe_rights(char *text, size_t size,
     const exports_token_t *token);
-static int revoke_all(ctl_store_t *store, const ctl_args_t *args,
-    json_int_t *revoked, json_t *missing);
+static exports_rc_t revoke_one(ctl_store_t *store, const ctl_args_t *args,
+    const char *id, exports_error_t *error);
 
 
 int
@@ -457,79 +457,26 @@ describe_rights(char *text, size_t size, const exports_token_t *token)
 int
 ctl_token_revoke(const ctl_args_t *args)
 {
-    int           rc;
-    json_t       *missing;
-    json_int_t    revoked;
-    ctl_store_t   store;
-
-    missing = json_array();
-    revoked = 0;
+    int          rc;
+    ctl_store_t  store;
 
     rc = ctl_store_write(&store, args);
 
     if (rc == CTL_OK) {
-        rc = revoke_all(&store, args, &revoked, missing);
-    }
-
-    if (rc == CTL_OK && revoked > 0) {
-        rc = ctl_store_commit(&store);
+        rc = ctl_change_each(&store, args, revoke_one, "revoked", "token");
     }
 
     ctl_store_close(&store);
-
-    if (rc != CTL_OK) {
-        json_decref(missing);
-        return rc;
-    }
-
-    rc = json_array_size(missing) > 0 ? CTL_FAILED : CTL_OK;
-
-    if (args->json) {
-        return rc | ctl_print_json(json_pack("{s:I, s:o}",
-                                             "revoked", revoked,
-                                             "missing", missing));
-    }
-
-    json_decref(missing);
-
-    (void) printf("revoked %lld token%s\n", (long long) revoked,
-                  CTL_S(revoked));
 
     return rc;
 }
 
 
-static int
-revoke_all(ctl_store_t *store, const ctl_args_t *args, json_int_t *revoked,
-    json_t *missing)
+static exports_rc_t
+revoke_one(ctl_store_t *store, const ctl_args_t *args, const char *id,
+    exports_error_t *error)
 {
-    int              i;
-    const char      *id;
-    exports_rc_t     rc;
-    exports_error_t  error;
+    (void) args;
 
-    for (i = 0; i < args->noperands; i++) {
-        id = args->operands[i];
-
-        rc = exports_writer_revoke_token(store->writer, id, strlen(id),
-                                         &error);
-        switch (rc) {
-
-        case EXPORTS_OK:
-            (*revoked)++;
-            break;
-
-        case EXPORTS_NOT_FOUND:
-        case EXPORTS_INVALID:
-        case EXPORTS_CONFLICT:
-            ctl_message("%s", error.text);
-            (void) json_array_append_new(missing, ctl_json_text(id));
-            break;
-
-        default:
-            return ctl_error("%s", error.text);
-        }
-    }
-
-    return CTL_OK;
+    return exports_writer_revoke_token(store->writer, id, strlen(id), error);
 }
