@@ -1285,7 +1285,7 @@ gap(const char *name, unsigned facet, int entry)
     exports_facets_t   values;
     exports_reader_t  *reader;
 
-    env = new_store(in_dir(name));
+    env = new_store(in_dir("%s", name));
     put_some(env, EXPORTS_PROJECT, "a", 100);
 
     scope = stored_scope(env, EXPORTS_PROJECT, "a").id;
