@@ -13,7 +13,8 @@ use Exports::Test;
 
 my $t = Exports::Test->new;
 
-plan skip_all => 'there is no readelf' if system('command -v readelf >/dev/null');
+plan skip_all => 'there is no readelf'
+    if system('command -v readelf >/dev/null');
 
 my %file = (command => $t->{ctl});
 $file{module} = $t->{module} if $t->{module} ne '';

@@ -143,7 +143,7 @@ is listed(get('b', '/exports', port => 'bad')), 'b-1',
 is get(undef, '/exports', port => 'bad')->status, 401, 'ignoring it: nobody';
 
 
-# ---- the host, which a client may choose -------------------------------------
+# ---- the host, which a client may choose -----------------------------------
 
 sub links {
     my ($who, $host, $uri) = @_;
@@ -169,7 +169,7 @@ like get('a', '/twin', port => 'back')->body, qr{localhost/twin/a-1/},
      'and of another one';
 
 
-# ---- pages that could be taken for each other ---------------------------------
+# ---- pages that could be taken for each other ------------------------------
 
 # names that begin alike, arguments that say the same or almost, two stores
 
@@ -241,7 +241,7 @@ is get('two', '/projects/one/exports', port => 'back',
        'If-None-Match' => '*')->status, 401, "another project's token, and *";
 
 
-# ---- a token that was good -----------------------------------------------------
+# ---- a token that was good -------------------------------------------------
 
 SKIP: {
     skip 'there is no exports_page_cache', 3 if !$pages;

@@ -30,7 +30,7 @@ EOC
 sub mode { sprintf '%04o', (stat $_[0])[2] & 07777 }
 
 
-# ---- modes, whatever the umask ------------------------------------------------
+# ---- modes, whatever the umask ---------------------------------------------
 
 for my $umask (0, 022, 027, 077, 0777) {
     my $name = sprintf 'umask %03o', $umask;
@@ -48,7 +48,7 @@ for my $umask (0, 022, 027, 077, 0777) {
 }
 
 
-# ---- tokens --------------------------------------------------------------------
+# ---- tokens ----------------------------------------------------------------
 
 my $store = $t->store('store', project_line(project => 'demo'));
 my $token = json($t->ctl_ok('token', 'create', $store, '--project', 'demo',
@@ -74,7 +74,7 @@ for (['token', 'list', $store], ['token', 'list', $store, '--json'],
 }
 
 
-# ---- what the workers' group can be denied --------------------------------------
+# ---- what the workers' group can be denied ---------------------------------
 
 # once the files are there the directory need not be writable by the group: a
 # worker that is not itself any more cannot put other files in their place

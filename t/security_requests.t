@@ -70,7 +70,7 @@ my %route = (
 $t->run;
 
 
-# ---- bodies on GET: the next request is where it ought to be -----------------
+# ---- bodies on GET: the next request is where it ought to be ---------------
 
 my $next = Exports::Test::request_text(
     'GET', '/projects/demo/exports?limit=1&offset=3',
@@ -155,7 +155,7 @@ for my $name ('a project list', 'a user list', 'a signed link') {
 }
 
 
-# ---- headers and arguments without end --------------------------------------
+# ---- headers and arguments without end -------------------------------------
 
 my $r = $t->get('/projects/demo/exports?limit=1',
                 Authorization => "Bearer $token",
@@ -204,7 +204,7 @@ is scalar(() = ask('filter[status]=' . ',' x 7000)->body =~ /"filter\.status/g),
    64, '64 bad values are named, of 7001';
 
 
-# ---- numbers at their edges --------------------------------------------------
+# ---- numbers at their edges ------------------------------------------------
 
 my $max = '9223372036854775807';
 
@@ -261,7 +261,7 @@ is $t->get("$path?expires=$_&signature=" . signature($path, $_))->status, 403,
     for '9223372036854775808', '18446744073709551617', '1', '0', '';
 
 
-# ---- slow clients ------------------------------------------------------------
+# ---- slow clients ----------------------------------------------------------
 
 # who sends no more of its headers is disconnected; others do not wait for it
 

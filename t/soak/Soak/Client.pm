@@ -120,7 +120,8 @@ sub check_json {
 
     $self->fault($what, 'not JSON', $r) if $r->body !~ $JSON;
     $self->fault($what, 'no request ID', $r)
-        if ($r->header('X-Request-Id') // '') !~ /^$Exports::Test::REQUEST_ID\z/;
+        if ($r->header('X-Request-Id') // '')
+           !~ /^$Exports::Test::REQUEST_ID\z/;
     $self->fault($what, 'may be kept by a cache', $r)
         if $r->status != 304 && ($r->header('Cache-Control') // '')
            ne ($r->status == 200 ? 'private, no-cache' : 'no-store');
@@ -160,10 +161,12 @@ sub check_project_list {
     return if $r->status != 200;
 
     my ($items, $total, $got_limit, $got_offset) = $body =~
-        /^\{"ok":true,"data":\{"exports":\[(.*)\],"total":(\d+),"limit":(\d+),"offset":(\d+)\},"error":null,/
+        /^\{"ok":true,"data":\{"exports":\[(.*)\],"total":(\d+),
+          "limit":(\d+),"offset":(\d+)\},"error":null,/x
         or return $self->fault('project list', 'envelope', $r);
 
-    my @items = $items =~ /(\{"id":"(?:[^"\\]|\\.)*"(?:[^{}"]|"(?:[^"\\]|\\.)*")*\})/g;
+    my @items = $items =~
+        /(\{"id":(?:[^{}"]|"(?:[^"\\]|\\.)*")*\})/g;
     my $n = $total - $offset;
     $n = $n < 0 ? 0 : $n > $limit ? $limit : $n;
 
@@ -182,7 +185,8 @@ sub check_project_list {
         push @faults, "not $status: $_"
             if $status =~ /^(?:ready|not_found)$/ && !/,"status":"$status",/;
         push @faults, "link: $_"
-            if !m{^\{"id":"([^"]+)".*,"download_url":"/projects/\Q$name\E/export/download/\1",};
+            if !m{^\{"id":"([^"]+)".*,"download_url":
+                  "/projects/\Q$name\E/export/download/\1",}x;
     }
 
     $self->fault('project list', $faults[0], $r) if @faults;
@@ -247,7 +251,8 @@ sub user_list {
             if $type ne '' && !(grep { index($items, qq("type":"$_")) >= 0 }
                                      split /,/, $type);
         push @faults, "link: $_"
-            if (/"status":"ready"/ xor m{"download_url":"http://[^"]+/download\?});
+            if (/"status":"ready"/
+                xor m{"download_url":"http://[^"]+/download\?});
     }
 
     $self->fault('user list', $faults[0], $r) if @faults;
