@@ -6,6 +6,7 @@ package Soak::Client;
 use warnings;
 use strict;
 
+use IO::Uncompress::Gunzip ();
 use Time::HiRes ();
 
 use Exports::Test;
@@ -88,6 +89,8 @@ sub ask {
     my $port = $self->{world}{ports}[rand @{ $self->{world}{ports} }];
     my $r;
 
+    push @headers, 'Accept-Encoding', 'gzip' if rand() < 0.3;
+
     for my $attempt (1, 2) {
         my $c = $self->{connections}{$port};
         my $fresh = !$c;
@@ -106,6 +109,9 @@ sub ask {
     delete $self->{connections}{$port}
         if ($r->header('Connection') // '') eq 'close';
 
+    $self->unzip($what, $r)
+        if ($r->header('Content-Encoding') // '') eq 'gzip';
+
     $self->{count}{"$what " . $r->status}++;
     $self->fault($what, "$uri: status", $r)
         if !grep { $_ == $r->status } @$allowed;
@@ -113,6 +119,17 @@ sub ask {
         if ($r->header('Content-Type') // '') eq 'application/json';
 
     return $r;
+}
+
+sub unzip {
+    my ($self, $what, $r) = @_;
+    my $plain;
+
+    $self->{count}{'of them compressed'}++;
+    IO::Uncompress::Gunzip::gunzip(\$r->{body}, \$plain)
+        or return $self->fault($what, 'not gzip', $r);
+
+    $r->{body} = $plain;
 }
 
 sub check_json {
