@@ -148,8 +148,16 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
 
     ctx->authorized = (ctx->error == NULL);
 
-    if (ctx->conf->api->account(r, ctx, lineage) != NGX_OK) {
-        return EXPORTS_NOMEM;
+    /* it takes locks of zones, which nobody else could take again */
+
+    ngx_http_exports_guard_hold(1);
+
+    rc = ctx->conf->api->account(r, ctx, lineage) == NGX_OK ? EXPORTS_OK
+                                                            : EXPORTS_NOMEM;
+    ngx_http_exports_guard_hold(0);
+
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
     if (ctx->error != NULL) {
