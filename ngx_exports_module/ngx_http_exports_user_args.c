@@ -9,9 +9,6 @@
 
 #define NGX_HTTP_EXPORTS_STATUSES      5
 
-/* bad fields that are named; a query has room for thousands */
-#define NGX_HTTP_EXPORTS_FAULTS_MAX    64
-
 
 typedef enum {
     NGX_HTTP_EXPORTS_FILTER_STATUS = 0,
@@ -521,10 +518,6 @@ ngx_http_exports_user_fault(ngx_http_exports_user_parse_t *up,
     u_char     *p;
     size_t      len;
     ngx_str_t  *error, name;
-
-    if (up->errors.nelts == NGX_HTTP_EXPORTS_FAULTS_MAX) {
-        return NGX_OK;
-    }
 
     error = ngx_array_push(&up->errors);
     if (error == NULL) {

@@ -195,13 +195,13 @@ for (['values that are bad', 'filter[status]=' . ',' x ($room - 20), 422],
 
     $r = ask($query);
     is $r->status, $status, "$name: $status" or diag substr $r->raw, 0, 500;
-    cmp_ok length $r->body, '<', 16384, "$name: a short answer";
+    cmp_ok length $r->body, '<', 160 * $room, "$name: an answer with a bound";
 
     is ask($query, 'pat_none')->status, 401, "$name: 401 goes first";
 }
 
 is scalar(() = ask('filter[status]=' . ',' x 7000)->body =~ /"filter\.status/g),
-   64, '64 bad values are named, of 7001';
+   7001, 'all 7001 bad values are named';
 
 
 # ---- numbers at their edges ------------------------------------------------

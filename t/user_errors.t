@@ -244,7 +244,7 @@ my @bad = (
     ['filter[status][9]=x', 'filter.status.0'],
     ['filter[status][a]=x', 'filter.status.0'],
     ['filter[status]=' . join(',', ('ready') x 100, 'x'), 'filter.status.100'],
-    ['filter[status]=' . ',' x 3000, numbered('filter.status', 0 .. 63)],
+    ['filter[status]=' . ',' x 3000, numbered('filter.status', 0 .. 3000)],
 
     (map { ["filter[type]=$_", 'filter.type.0'] } '', @bytes),
     ['filter[type]', 'filter.type.0'],
