@@ -68,13 +68,12 @@ open_beneath(int root, const char *key, int flags)
     how.flags = (unsigned) flags;
     how.resolve = RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS;
 
-    for (i = 0; i < ATTEMPTS; i++) {
-        fd = (int) syscall(SYS_openat2, root, key, &how, sizeof(how));
+    i = 0;
 
-        if (fd != -1 || (errno != EAGAIN && errno != EINTR)) {
-            break;
-        }
-    }
+    do {
+        fd = (int) syscall(SYS_openat2, root, key, &how, sizeof(how));
+    } while (fd == -1 && (errno == EAGAIN || errno == EINTR)
+             && ++i < ATTEMPTS);
 
     return fd;
 }

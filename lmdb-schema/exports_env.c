@@ -281,6 +281,7 @@ exports_env_fill(exports_env_t *env, exports_error_t *error)
     /* others may write at the same time; the transaction pins what is read */
 
     erc = EXPORTS_STALE;
+    have = need = 0;
 
     for (attempt = 0; attempt < OPEN_ATTEMPTS && erc == EXPORTS_STALE;
          attempt++)
