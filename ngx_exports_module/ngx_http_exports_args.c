@@ -48,7 +48,8 @@ ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
         }
 
         arg->bad = 0;
-        ngx_str_null(&arg->value);
+        arg->value.len = 0;
+        arg->value.data = dst;
 
         value = ngx_strlchr(p, end, '=');
 

@@ -112,7 +112,6 @@ ngx_http_exports_verify_link(ngx_http_request_t *r,
     exports_hmac_t  *key;
 
     p = r->args.data;
-    last = p + r->args.len;
 
     if (r->args.len < sizeof("expires=") - 1
         || ngx_memcmp(p, "expires=", sizeof("expires=") - 1) != 0)
@@ -120,6 +119,7 @@ ngx_http_exports_verify_link(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    last = p + r->args.len;
     p += sizeof("expires=") - 1;
     expires.data = p;
 
