@@ -473,12 +473,12 @@ is ask('projects', 'k', 'old'), 'accepted_provided_run k old',
 
 # the newest active run, behind newer idle ones
 
+$last = Time::HiRes::time();
 ask('short', 'mixed', $_) for 'steady', map { "brief$_" } 1 .. 50;
 
 my $steady = 0;
 $end = Time::HiRes::time() + 1.5;
 $gap = 0;
-$last = Time::HiRes::time();
 
 wait_for {
     ask('short', 'mixed', 'steady');
