@@ -9,6 +9,10 @@ package Exports::Test;
 #   EXPORTSCTL          the command; default: build/exportsctl
 #   TEST_NGINX_BINARY   default: /usr/sbin/nginx
 #   TEST_NGINX_LEAVE    set: keep the directory
+#   EXPORTS_VARIANT     how each nginx runs: single (no master), workers (four),
+#                       aio (threads read files), http2 or tls (get and request
+#                       by curl, what is said on a connection as ever),
+#                       valgrind (in it, and single)
 
 use warnings;
 use strict;
@@ -55,13 +59,15 @@ sub new {
                   // "$TOP/build/ngx_http_exports_module.so",
         ctl => $ENV{EXPORTSCTL} || "$TOP/build/exportsctl",
         level => $o{level} || 'info',
+        variant => $ENV{EXPORTS_VARIANT} // '',
+        single => ($ENV{EXPORTS_VARIANT} // '') =~ /^(?:single|valgrind)\z/,
         allowed => [], faults => [], ports => {}, ntokens => 0, nfiles => 0,
     }, $class;
 
     # workers run as somebody else, so that permissions are real: what is
     # made below the directory belongs to their group
 
-    if ($> == 0) {
+    if ($> == 0 && !$self->{single}) {
         ($self->{user}) = grep { getpwnam($_) } qw(www-data nginx nobody);
         $self->{gid} = (getpwnam($self->{user}))[3];
         chown -1, $self->{gid}, $self->{dir} or die "chown: $!";
@@ -70,6 +76,7 @@ sub new {
     chmod 02755, $self->{dir} or die "chmod: $!";
     push @live, $self;
     $self->_watch;
+    $self->_certificate if $self->{variant} eq 'tls';
 
     return $self;
 }
@@ -189,12 +196,67 @@ sub _expand {
         'client_body_temp_path ' . "$dir/client_body;",
         map { "${_}_temp_path $dir/$_;" } qw(proxy fastcgi uwsgi scgi);
 
+    $main .= $self->_variant_main($text);
+    $http .= $self->_variant_http($text);
+    $text = $self->_variant_listeners($text);
+
     $text =~ s/%%MAIN%%/$main/g;
     $text =~ s/%%HTTP%%/$http/g;
     $text =~ s/%%DIR%%/$dir/g;
     $text =~ s/%%PORT(?:_(\w+))?%%/$self->port($1 \/\/ '')/ge;
 
     return $text;
+}
+
+sub _variant_main {
+    my ($self, $text) = @_;
+
+    return ' master_process off;'
+        if $self->{single} && $text !~ /\bmaster_process\b/;
+    return ' worker_processes 4;'
+        if $self->{variant} eq 'workers' && $text !~ /\bworker_processes\b/;
+    return '';
+}
+
+sub _variant_http {
+    my ($self, $text) = @_;
+
+    return ' aio threads;' if $self->{variant} eq 'aio' && $text !~ /\baio\b/;
+    return " ssl_certificate $self->{dir}/tls.pem;"
+           . " ssl_certificate_key $self->{dir}/tls.pem;"
+        if $self->{variant} eq 'tls' && $text !~ /\bssl_certificate\b/;
+    return '';
+}
+
+# beside each plain listener one for curl
+sub _variant_listeners {
+    my ($self, $text) = @_;
+    my $how = { http2 => 'http2', tls => 'ssl' }->{ $self->{variant} };
+
+    return $text if !$how;
+
+    return $text =~ s{(listen[ ]127\.0\.0\.1:)%%PORT(?:_(\w+))?%%([^;]*);}
+                     {$self->_beside($1, $2 // '', $3, $how)}ger;
+}
+
+sub _beside {
+    my ($self, $listen, $name, $rest, $how) = @_;
+    my $plain = $listen . $self->port($name) . "$rest;";
+
+    return $plain if $rest =~ /\b(?:ssl|http2|proxy_protocol)\b/;
+    return "$plain $listen" . $self->port("by_curl_$name") . "$rest $how;";
+}
+
+sub _certificate {
+    my ($self) = @_;
+    my ($exit, undef, $err) = $self->_exec({}, qw(openssl req -x509 -nodes
+        -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 2 -subj
+        /CN=localhost -keyout), $self->path('tls.pem'), '-out',
+        $self->path('tls.crt'));
+
+    die "openssl: $err" if $exit != 0;
+    $self->write_file('tls.pem', $self->read_file('tls.pem')
+                                 . $self->read_file('tls.crt'));
 }
 
 sub run {
@@ -261,8 +323,11 @@ sub _start {
 sub _command {
     my ($self) = @_;
     my $dir = $self->{dir};
+    my @under = $self->{variant} ne 'valgrind' ? ()
+        : ('valgrind', '-q', '--error-exitcode=99',
+           "--suppressions=$TOP/t/sanitize/valgrind.supp");
 
-    return ($self->{nginx}, '-p', "$dir/", '-c', "$dir/nginx.conf",
+    return (@under, $self->{nginx}, '-p', "$dir/", '-c', "$dir/nginx.conf",
             '-e', "$dir/error.log");
 }
 
@@ -297,7 +362,8 @@ sub workers {
     my ($self) = @_;
     my $children = $self->children;
 
-    return $self->{pid} if $self->{template} =~ /^\s*master_process\s+off/m;
+    return $self->{pid} if $self->{template} =~ /^\s*master_process\s+off/m
+                           || $self->{single};
 
     my @workers = sort { $a <=> $b }
         grep { $children->{$_} eq 'worker process' } keys %$children;
@@ -373,7 +439,7 @@ sub log_faults {
 
     LINE: for (split /\n/, $self->error_log . $self->read_file('stderr.log')) {
         next unless /\[(?:alert|crit|emerg)\]|Sanitizer|runtime\ error
-                    |exited\ on\ signal/x
+                    |exited\ on\ signal|^==\d+==/x
                  || (/signal/ && !/\[(?:notice|info|debug)\]/);
 
         for my $pattern (@{ $self->{allowed} }) {
@@ -690,6 +756,9 @@ sub request {
         else { push @rest, $name, $value }
     }
 
+    return $self->_curl($method, $uri, $port, $body, @rest)
+        if $self->_for_curl($method, $uri, $port, @rest);
+
     push @rest, 'Content-Length', length $body if defined $body;
 
     my $c = $self->connect($port);
@@ -697,6 +766,49 @@ sub request {
              $body // '');
 
     return $c->response($method);
+}
+
+# whether there is a listener for curl, and it would send this as it is
+sub _for_curl {
+    my ($self, $method, $uri, $port, @headers) = @_;
+
+    return $self->{ports}{'by_curl_' . ($port // '')}
+           && $method !~ /^(?:CONNECT|TRACE)$/ && $uri =~ m{^/[\x21-\x7e]*$}
+           && !(grep { !defined || /[^\x20-\x7e]|^(?: |$)| $/ } @headers)
+           && !grep { /^(?:Transfer-Encoding|Content-Length|Expect|Host
+                        |Connection)$/xi } @headers;
+}
+
+sub _curl {
+    my ($self, $method, $uri, $port, $body, @headers) = @_;
+    my $n = $self->{nfiles}++;
+    my ($head, $out) = map { $self->path("curl.$$.$n.$_") } qw(head out);
+    my @command = (qw(curl -q -sS -g --max-time), $BOUND, '-D', $head, '-o',
+                   $out, '--request-target', $uri);
+
+    push @command, $self->{variant} eq 'http2' ? '--http2-prior-knowledge'
+                                               : qw(-k --http1.1);
+    push @command, $method eq 'HEAD' ? '-I' : ('-X', $method);
+    push @command, '--data-binary', '@-', '-H', 'Content-Type:'
+        if defined $body;
+
+    while (my ($name, $value) = splice @headers, 0, 2) {
+        push @command, '-H', "$name: $value";
+    }
+
+    my ($exit, undef, $err) = $self->_exec({ stdin => $body // '' }, @command,
+        '-H', 'Host: localhost', map({ ('-H', "$_:") } qw(Accept User-Agent
+                                                          Expect)),
+        ($self->{variant} eq 'tls' ? 'https' : 'http') . '://127.0.0.1:'
+        . $self->port('by_curl_' . ($port // '')) . '/');
+    my ($raw, $bytes) = map { $self->read_file($_) } $head, $out;
+    unlink $head, $out;
+
+    die "curl $method $uri: exit $exit\n$err" if $exit != 0;
+
+    $bytes = '' if $method eq 'HEAD';
+
+    return Exports::Test::Response->of($raw, $bytes);
 }
 
 # The bytes of the answer until the server closes.
@@ -992,6 +1104,22 @@ package Exports::Test::Response;
 
 use warnings;
 use strict;
+
+# of the bytes of its head, the last one if there are several, and its body
+sub of {
+    my ($class, $raw, $body) = @_;
+    my ($head) = $raw =~ m{((?:[^\r\n]+\r\n)+)\r\n\z}
+        or die "not an answer: $raw\n";
+    my ($line, @lines) = split /\r\n/, $head;
+    my ($version, $status) = $line =~ m{^HTTP/([0-9.]+) (\d{3}) }
+        or die "not a status line: $line\n";
+
+    return bless {
+        version => $version, status => $status, body => $body,
+        raw => "$head\r\n$body",
+        headers => [map { /^([^:]+):\s*(.*?)\s*$/ ? [lc $1, $2] : () } @lines],
+    }, $class;
+}
 
 sub status { $_[0]{status} }
 sub body { $_[0]{body} }
