@@ -60,7 +60,8 @@ sub new {
         ctl => $ENV{EXPORTSCTL} || "$TOP/build/exportsctl",
         level => $o{level} || 'info',
         variant => $ENV{EXPORTS_VARIANT} // '',
-        single => ($ENV{EXPORTS_VARIANT} // '') =~ /^(?:single|valgrind)\z/,
+        single => scalar(($ENV{EXPORTS_VARIANT} // '')
+                         =~ /^(?:single|valgrind)\z/),
         allowed => [], faults => [], ports => {}, ntokens => 0, nfiles => 0,
     }, $class;
 
