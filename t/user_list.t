@@ -422,6 +422,14 @@ my %hostile = (
     long => ['x' x 3000, 'x' x 3000],
 );
 
+# a later nginx refuses such hosts, wherever they are sent
+
+my $refuses = sub {
+    my ($host) = @_;
+    return $t->http("GET /nowhere HTTP/1.0\r\nHost: $host\r\n\r\n")
+           =~ m{^HTTP/1\.1 400 };
+};
+
 for (sort keys %hostile) {
     my ($sent, $shown) = @{ $hostile{$_} };
 
@@ -429,10 +437,14 @@ for (sort keys %hostile) {
                     'X-Base' => "http://$sent"),
             "http://$shown/header", "X-Base: $_";
 
-    my $c = $t->connect;
-    $c->send("GET /api/v3/exports HTTP/1.1\r\nHost: $sent\r\n"
-             . "Authorization: $auth[1]\r\n\r\n");
-    base_is $c->response, "http://$shown/api/v3/exports", "Host: $_";
+    SKIP: {
+        skip 'nginx refuses such a host', 1 if $refuses->($sent);
+
+        my $c = $t->connect;
+        $c->send("GET /api/v3/exports HTTP/1.1\r\nHost: $sent\r\n"
+                 . "Authorization: $auth[1]\r\n\r\n");
+        base_is $c->response, "http://$shown/api/v3/exports", "Host: $_";
+    }
 }
 
 base_is $t->get('/header', @auth, port => 'base', 'X-Base' => "a\tb c"),
@@ -448,7 +460,7 @@ sub http10 {
 
 base_is http10(''), 'http://exports.example.com/api/v3/exports',
         'HTTP/1.0 without a host: the server\'s name';
-base_is http10("Host: a\"b\r\n"), 'http://a%22b/api/v3/exports',
+base_is http10("Host: a&b\r\n"), 'http://a%26b/api/v3/exports',
         'HTTP/1.0 with a host';
 
 my $absolute = $t->connect;
