@@ -199,7 +199,7 @@ sub _expand {
 
     $main .= $self->_variant_main($text);
     $http .= $self->_variant_http($text);
-    $text = $self->_variant_listeners($text);
+    $text = $self->_variant_text($text);
 
     $text =~ s/%%MAIN%%/$main/g;
     $text =~ s/%%HTTP%%/$http/g;
@@ -219,6 +219,13 @@ sub _variant_main {
     return '';
 }
 
+# how many there have to be at the least
+sub _variant_workers {
+    my ($self) = @_;
+    return $self->_variant_main($self->{template}) =~ /worker_processes (\d+)/
+        ? $1 : 1;
+}
+
 sub _variant_http {
     my ($self, $text) = @_;
 
@@ -230,9 +237,14 @@ sub _variant_http {
 }
 
 # beside each plain listener one for curl
-sub _variant_listeners {
+sub _variant_text {
     my ($self, $text) = @_;
     my $how = { http2 => 'http2', tls => 'ssl' }->{ $self->{variant} };
+
+    # valgrind has no room for the usual 64g
+
+    $text =~ s/\b(exports_store (?!off;)[^;]+);/$1 map_size=1g;/g
+        if $self->{variant} eq 'valgrind' && $text !~ /\bmap_size=/;
 
     return $text if !$how;
 
@@ -307,7 +319,8 @@ sub _start {
         }
 
         return $self->read_file('nginx.pid') eq "$self->{pid}\n"
-            && $self->workers && IO::Socket::INET->new(
+            && $self->workers >= $self->_variant_workers
+            && IO::Socket::INET->new(
                    PeerAddr => '127.0.0.1', PeerPort => $self->port);
     };
 
