@@ -128,7 +128,7 @@ sub is_refused { is_message(shift, 403, 'Invalid signature.', shift) }
 
 my $list = $t->get('/api/v3/exports', @auth);
 my %link = map { $_->{uuid} => $_->{download_url} } @{ $list->json->{data} };
-my ($link) = $link{'uuid-local'} =~ m{^http://localhost(/.*)};
+my ($link) = $link{'uuid-local'} =~ m{^https?://localhost(/.*)};
 
 my $r = $t->get($link);
 is_bytes $r, "local bytes\n", 'a link of the list';

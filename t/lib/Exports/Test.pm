@@ -338,8 +338,7 @@ sub _command {
     my ($self) = @_;
     my $dir = $self->{dir};
     my @under = $self->{variant} ne 'valgrind' ? ()
-        : ('valgrind', '-q', '--error-exitcode=99',
-           "--suppressions=$TOP/t/sanitize/valgrind.supp");
+        : ('valgrind', '-q', '--error-exitcode=99');
 
     return (@under, $self->{nginx}, '-p', "$dir/", '-c', "$dir/nginx.conf",
             '-e', "$dir/error.log");
