@@ -139,10 +139,10 @@ sub one { $_[rand @_] }
 sub often { rand() < $_[0] }
 sub bytes { join '', map { chr rand 256 } 1 .. rand $_[0] }
 
-my @odd = ("\r", "\n", "\0", "\t", ' ', "\x7f", "\xff", '%', '%00', '%0a', '%2e',
-           '%2F', '..', '/', '//', '?', '&', '=', '#', '+', ';', ',', ':', '"',
-           '\\', '[', ']', '*', '-', '9' x 30, "\r\n", "\r\n\r\n", "\r\n ",
-           'HTTP/1.1', ' HTTP/1.0', "\xc3\xa9", "\xed\xa0\x80");
+my @odd = ("\r", "\n", "\0", "\t", ' ', "\x7f", "\xff", '%', '%00', '%0a',
+           '%2e', '%2F', '..', '/', '//', '?', '&', '=', '#', '+', ';', ',',
+           ':', '"', '\\', '[', ']', '*', '-', '9' x 30, "\r\n", "\r\n ",
+           "\r\n\r\n", 'HTTP/1.1', ' HTTP/1.0', "\xc3\xa9", "\xed\xa0\x80");
 
 sub number {
     return one(0, 1, 2, 25, 50, 100, 500, 501, -1, '', '007', '1e3', '0x10',
@@ -166,8 +166,9 @@ sub project_target {
            . (often(.9) ? 'exp_' . int rand 33 : word())
         if often(.4);
 
-    my @args = map { one('status', 'limit', 'offset', word()) . one('=', '=', '')
-                     . one(number(), number(), qw(ready not_found all), word()) }
+    my @args = map { one(qw(status limit offset), word()) . one('=', '=', '')
+                     . one(number(), number(), 'ready', 'not_found', 'all',
+                           word()) }
                1 .. rand 4;
 
     return "$prefix$project/exports" . (@args ? '?' . join '&', @args : '');
@@ -199,8 +200,8 @@ sub target {
     my $target = often(.55) ? project_target() : user_target();
 
     $target = escaped($target) if often(.1);
-    $target = one('http://localhost', 'https://x:1', 'HTTP://[::1]:99', 'ftp://a')
-              . $target if often(.08);
+    $target = one('http://localhost', 'https://x:1', 'HTTP://[::1]:99',
+                  'ftp://a') . $target if often(.08);
     $target = one('*', '/', 'localhost:80', '/storage/one', '/other', bytes(20))
         if often(.05);
     $target .= one('#x', '?', '&', '/', '/../', '/.', '%00', 'a' x rand 9000)
@@ -235,8 +236,8 @@ my %headers = (
     Range => sub { 'bytes=' . join ',', map { one('0-1', '5-', '-3', number()
                                                   . '-' . number()) }
                                         0 .. rand 3 },
-    'Accept-Encoding' => sub { one('gzip', 'gzip;q=0', '*', 'gzip, br', 'gzip;q='
-                                   . number(), word()) },
+    'Accept-Encoding' => sub { one('gzip', 'gzip;q=0', '*', 'gzip, br',
+                                   'gzip;q=' . number(), word()) },
     Accept => sub { one('*/*', 'text/html', word()) },
     Connection => sub { one('close', 'keep-alive', 'Upgrade', word()) },
     Upgrade => sub { one('h2c', 'websocket', word()) },
@@ -274,9 +275,10 @@ sub conditional {
         ['/projects/demo/export/download/exp_' . one(3, 6, 9, 12), $tokens[1]],
         ['/api/v3/exports', $tokens[5]], [one(@links), 'none']) };
 
-    return "GET $uri HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $token"
-           . "\r\n" . one('Range: bytes=1-2', 'Range: bytes=9999999-',
-                          'If-Match: "x"', 'If-None-Match: *') . "\r\n\r\n";
+    return "GET $uri HTTP/1.1\r\nHost: localhost\r\n"
+           . "Authorization: Bearer $token\r\n"
+           . one('Range: bytes=1-2', 'Range: bytes=9999999-', 'If-Match: "x"',
+                 'If-None-Match: *') . "\r\n\r\n";
 }
 
 sub request {
@@ -362,6 +364,13 @@ my %OURS = map { $_ => 1 } qw(200 206 304 400 401 403 404 405 412 413 416 422
 
 # without a location: what nginx finds wrong before it has one
 my %NGINX = map { $_ => 1 } qw(400 405 413 414 501 505);
+
+my %SHAPE = (
+    project => { list => qr/^\{"ok":true,"data":\{.*\}\}\z/,
+                 error => qr/^\{"ok":false,"data":null,"error":\{"code":"/ },
+    user => { list => qr/^\{"data":\[.*"meta":\{[^}]*\}\}\z/,
+              error => qr/^\{"message":"[^"]/ },
+);
 
 my $END = qr{^(?:HTTP/1\.1 \d|\z)};
 
@@ -481,11 +490,9 @@ sub json_of {
     my $decoded = $r->{status} < 400 && $answers % 20
                   || eval { $JSON->decode($r->{body}) };
 
-    return $decoded && ($r->{status} < 400
-        ? $r->{body} =~ ($whose eq 'user' ? qr/^\{"data":\[.*"meta":\{[^}]*\}\}\z/
-                                          : qr/^\{"ok":true,"data":\{.*\}\}\z/)
-        : $r->{body} =~ ($whose eq 'user' ? qr/^\{"message":"[^"]/
-                                : qr/^\{"ok":false,"data":null,"error":\{"code":/));
+    return $decoded
+           && $r->{body} =~ $SHAPE{$whose}{ $r->{status} < 400 ? 'list'
+                                                              : 'error' };
 }
 
 # HTTP/0.9: a body that nothing announces

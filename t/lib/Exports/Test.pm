@@ -808,8 +808,8 @@ sub _curl {
         push @command, '-H', "$name: $value";
     }
 
-    my ($exit, undef, $err) = $self->_exec({}, @command, '-H', 'Host: localhost',
-        '-H', 'Accept:', '-H', 'User-Agent:',
+    my ($exit, undef, $err) = $self->_exec({}, @command,
+        '-H', 'Host: localhost', '-H', 'Accept:', '-H', 'User-Agent:',
         ($self->{variant} eq 'tls' ? 'https' : 'http') . '://127.0.0.1:'
         . $self->port('by_curl_' . ($port // '')) . '/');
     my ($raw, $bytes) = map { $self->read_file($_) } $head, $out;
