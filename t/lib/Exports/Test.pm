@@ -229,7 +229,10 @@ sub _variant_workers {
 sub _variant_http {
     my ($self, $text) = @_;
 
-    return ' aio threads;' if $self->{variant} eq 'aio' && $text !~ /\baio\b/;
+    # nginx that has reloaded without a master dies of threads when it ends
+
+    return ' aio threads;'
+        if $self->{variant} eq 'aio' && $text !~ /\b(?:aio|master_process)\b/;
     return " ssl_certificate $self->{dir}/tls.pem;"
            . " ssl_certificate_key $self->{dir}/tls.pem;"
         if $self->{variant} eq 'tls' && $text !~ /\bssl_certificate\b/;
