@@ -10,7 +10,7 @@ use Test::More;
 use Exports::Test;
 
 # those that need nothing of nginx are always there
-my %store = map { $_ => 1 } qw(codec manifest time);
+my %store = map { $_ => 1 } qw(codec manifest probe time);
 
 my $t = Exports::Test->new;
 my $fuzz = $t->top . '/t/fuzz';
