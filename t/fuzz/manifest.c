@@ -209,6 +209,8 @@ check_value(const char *key, json_t *value, json_t *source)
 
     if (strcmp(key, "subject") != 0) {
         must(json_equal(value, source), "%s is another value", key);
+        must(!json_is_integer(value) || json_integer_value(value) >= 0
+             || strcmp(key, "id") == 0, "%s is negative", key);
         return;
     }
 

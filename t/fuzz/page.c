@@ -25,6 +25,7 @@ static void read_store(void *data);
 static void read_points(exports_reader_t *reader, uint64_t scopes[2]);
 static void read_page(exports_reader_t *reader, exports_kind_t kind,
     uint64_t scope, unsigned list, uint64_t offset);
+static void read_stranger(exports_reader_t *reader, uint64_t scope);
 static void check_page(const exports_page_query_t *query,
     const exports_page_t *page);
 static void whole(const exports_page_t *page, unsigned want);
@@ -142,6 +143,8 @@ read_store(void *data)
         read_page(rd->reader, EXPORTS_USER, scopes[1], list, 7);
     }
 
+    read_stranger(rd->reader, scopes[0]);
+
     exports_reader_reset(rd->reader);
 }
 
@@ -235,6 +238,30 @@ read_page(exports_reader_t *reader, exports_kind_t kind, uint64_t scope,
 
     if (expect_whole && list == 0) {
         whole(&page, (unsigned) (BASE_MANIFESTS - offset));
+    }
+}
+
+
+/* a project's records are no user's, whatever leads to them */
+
+static void
+read_stranger(exports_reader_t *reader, uint64_t scope)
+{
+    exports_facet_t         list;
+    exports_page_query_t    query;
+    static exports_page_t   page;
+
+    exports_facet_key(&list, scope, EXPORTS_FACET_ALL, NULL);
+
+    query.scope = scope;
+    query.kind = EXPORTS_USER;
+    query.lists = &list;
+    query.nlists = 1;
+    query.offset = 0;
+    query.limit = 1;
+
+    if (exports_page_read(reader, &query, &page) == EXPORTS_OK) {
+        check_page(&query, &page);
     }
 }
 

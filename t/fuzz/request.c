@@ -35,6 +35,7 @@ fuzz_nginx(void)
     ngx_cacheline_size = 64;
     ngx_time_init();
 
+    ngx_use_stderr = 0;
     request_log.log_level = NGX_LOG_DEBUG_ALL;
     request_log.writer = keep_message;
 
