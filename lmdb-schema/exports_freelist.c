@@ -187,12 +187,19 @@ read_overflow(free_list_t *list, uint64_t pgno, uint64_t len)
 {
     int        rc;
     uint8_t   *numbers;
+    uint64_t   pages;
 
-    if (pgno < 2 || pgno >= list->end
-        || PAGE_HEADER + len > (list->end - pgno) * list->page_size)
+    pages = (PAGE_HEADER + len + list->page_size - 1) / list->page_size;
+
+    /* nodes of a sound list share no pages, those of a damaged one may */
+
+    if (pgno < 2 || pgno >= list->end || pages > list->end - pgno
+        || pages > list->budget)
     {
         return -1;
     }
+
+    list->budget -= pages;
 
     numbers = malloc(len);
     if (numbers == NULL) {

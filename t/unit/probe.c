@@ -5,6 +5,8 @@
 
 #include "fixture.h"
 
+#include "exports_mdb_layout.h"
+
 
 #define META_SIZE  152          /* of each meta page, what is not padding */
 
@@ -640,6 +642,61 @@ free_lists(void)
 }
 
 
+/* lists on the same pages: to read each of them takes as long as one likes */
+
+static void
+shared_lists(unsigned nlists, unsigned pages, exports_rc_t want)
+{
+    int             fd;
+    uint8_t         data[6 * PAGE_SIZE_MIN];
+    uint16_t        at;
+    uint64_t        have, need, list[2], first = 3;
+    unsigned        i;
+    meta_page_t     meta;
+    page_header_t   leaf;
+    node_header_t   node;
+
+    memset(data, 0, sizeof(data));
+    memset(&meta, 0, sizeof(meta));
+    memset(&leaf, 0, sizeof(leaf));
+    memset(&node, 0, sizeof(node));
+
+    meta.magic = META_MAGIC;
+    meta.trees[0].pad = PAGE_SIZE_MIN;
+    meta.trees[0].root = 2;
+    meta.last_page = 5 + nlists;
+    meta.txnid = 1;
+    memcpy(data, &meta, sizeof(meta));
+
+    leaf.pgno = 2;
+    leaf.flags = LEAF_FLAG;
+    leaf.lower = (uint16_t) (PAGE_HEADER + 2 * nlists);
+    memcpy(data + 2 * PAGE_SIZE_MIN, &leaf, PAGE_HEADER);
+
+    node.low = (uint16_t) (pages * PAGE_SIZE_MIN - PAGE_HEADER);
+    node.flags = OVERFLOW_FLAG;
+    at = 400;
+    memcpy(data + 2 * PAGE_SIZE_MIN + at, &node, NODE_HEADER);
+    memcpy(data + 2 * PAGE_SIZE_MIN + at + NODE_HEADER, &first, 8);
+
+    for (i = 0; i < nlists; i++) {
+        memcpy(data + 2 * PAGE_SIZE_MIN + PAGE_HEADER + 2 * i, &at, 2);
+    }
+
+    list[0] = 1;
+    list[1] = 6;
+    memcpy(data + 3 * PAGE_SIZE_MIN + PAGE_HEADER, list, sizeof(list));
+
+    write_file(data, sizeof(data));
+
+    fd = open(file, O_RDONLY);
+    must(fd != -1, "open");
+    is_int(exports_probe_short(fd, 1, &have, &need), want,
+           "%u lists on the same %u pages", nlists, pages);
+    (void) close(fd);
+}
+
+
 int
 main(void)
 {
@@ -652,6 +709,9 @@ main(void)
     flips();
     free_list();
     free_lists();
+    shared_lists(1, 3, EXPORTS_OK);
+    shared_lists(2, 3, EXPORTS_CORRUPT);
+    shared_lists(60, 1, EXPORTS_CORRUPT);
 
     return done_testing();
 }
