@@ -195,10 +195,13 @@ read_arg(model_t *m, const ngx_http_exports_arg_t *arg)
     (void) snprintf(name, sizeof(name), "%.*s", (int) (close - 7),
                     arg->name.data + 7);
 
-    if (close - 7 != strlen(name)) {
-        m->unknown = 1;
+    /* what is longer, or has a zero in it, is none of them */
 
-    } else if (strcmp(name, "status") == 0) {
+    if (close - 7 != strlen(name)) {
+        name[0] = '\0';
+    }
+
+    if (strcmp(name, "status") == 0) {
         read_values(m, arg, 1);
 
     } else if (strcmp(name, "type") == 0) {
