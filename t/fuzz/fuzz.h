@@ -107,7 +107,7 @@ fuzz_copy(const void *data, size_t len)
 {
     void  *p;
 
-    p = malloc(len > 0 ? len : 1);
+    p = calloc(1, len > 0 ? len : 1);
     must(p != NULL, "out of memory");
 
     if (len > 0) {
