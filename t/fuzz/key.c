@@ -154,9 +154,8 @@ signs(ngx_http_request_t *r, const uint8_t *key, size_t len, int first)
     exports_hex(hex, mac, n);
 
     if (first) {
-        must(ngx_http_exports_sign(ctx->conf, (u_char *) path, strlen(path),
-                                   own) == NGX_OK
-             && memcmp(own, hex, HEX_LEN) == 0, "another signature");
+        ngx_http_exports_sign(ctx->conf, (u_char *) path, strlen(path), own);
+        must(memcmp(own, hex, HEX_LEN) == 0, "another signature");
     }
 
     (void) snprintf(query, sizeof(query), "expires=9000000000&signature=%.*s",

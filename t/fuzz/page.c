@@ -80,6 +80,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (rc != NGX_OK || rd.rc != EXPORTS_OK) {
         must(!expect_whole, "%s", rd.error.text);
+
+        if (rc != NGX_OK && rd.env != NULL) {
+            exports_env_close(rd.env);
+        }
+
         return 0;
     }
 
@@ -112,12 +117,9 @@ open_store(void *data)
     options.map_size = 1 << 20;
     options.flags = EXPORTS_ENV_IMMUTABLE;
     options.group = (gid_t) -1;
+    options.on_assert = ngx_http_exports_guard_assert;
 
     rd->rc = exports_env_open(&rd->env, &options, &rd->error);
-
-    if (rd->rc == EXPORTS_OK) {
-        exports_env_on_assert(rd->env, ngx_http_exports_guard_assert);
-    }
 }
 
 
