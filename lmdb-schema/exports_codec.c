@@ -11,6 +11,10 @@
 #define CHECKSUM_POS    8
 #define CHECKED_POS     16
 
+/* of a scope's value: where the counts begin, and end with what is checked */
+#define COUNTS_POS      16
+#define SCOPE_CHECKED   (EXPORTS_SCOPE_VALUE_LEN - 8)
+
 
 /* a bounded cursor: once something does not fit, nothing more is done */
 
@@ -174,9 +178,17 @@ void
 exports_scope_encode(uint8_t *value, const exports_scope_t *scope,
     const uint8_t *key, size_t key_len)
 {
+    unsigned  i;
+
     exports_put64(value, scope->id);
     exports_put64(value + 8, scope->revision);
-    exports_put64(value + 16, exports_checksum(key, key_len, value, 16));
+
+    for (i = 0; i < EXPORTS_STATUSES; i++) {
+        exports_put64(value + COUNTS_POS + 8 * i, scope->counts[i]);
+    }
+
+    exports_put64(value + SCOPE_CHECKED,
+                  exports_checksum(key, key_len, value, SCOPE_CHECKED));
 }
 
 
@@ -184,16 +196,22 @@ exports_rc_t
 exports_scope_decode(exports_scope_t *scope, const uint8_t *key,
     size_t key_len, const void *value, size_t len)
 {
+    unsigned        i;
     const uint8_t  *p = value;
 
     if (len != EXPORTS_SCOPE_VALUE_LEN
-        || exports_get64(p + 16) != exports_checksum(key, key_len, p, 16))
+        || exports_get64(p + SCOPE_CHECKED)
+           != exports_checksum(key, key_len, p, SCOPE_CHECKED))
     {
         return EXPORTS_CORRUPT;
     }
 
     scope->id = exports_get64(p);
     scope->revision = exports_get64(p + 8);
+
+    for (i = 0; i < EXPORTS_STATUSES; i++) {
+        scope->counts[i] = exports_get64(p + COUNTS_POS + 8 * i);
+    }
 
     return EXPORTS_OK;
 }

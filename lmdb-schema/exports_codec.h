@@ -36,12 +36,13 @@ typedef struct {
 #define EXPORTS_FACET_KEY_MAX     (8 + 1 + 1 + 2 * EXPORTS_HASH_LEN + 8)
 #define EXPORTS_RANK_KEY_MAX      (EXPORTS_FACET_KEY_MAX + 1)
 #define EXPORTS_RANK_LEN          (EXPORTS_ENTRY_LEN + 8)     /* count 8 */
-#define EXPORTS_SCOPE_VALUE_LEN   24
+#define EXPORTS_SCOPE_VALUE_LEN   (8 + 8 + 8 * EXPORTS_STATUSES + 8)
 #define EXPORTS_ID_VALUE_LEN      32
 
 typedef struct {
     uint64_t  id;
     uint64_t  revision;
+    uint64_t  counts[EXPORTS_STATUSES];     /* its manifests, by status - 1 */
 } exports_scope_t;
 
 typedef struct {

@@ -4,8 +4,9 @@
  * pages, so that one range read backward serves the list of all, and a list by
  * status as long as most records pass ("scan").  Otherwise the lists in facets
  * are merged and each record is read by its key ("merge").  Offsets are taken
- * from the lists.  A scan is held against them: a damaged tree that lacks some
- * records would look like a sound one.
+ * from the lists.  A scan is held against them, and their length against the
+ * counts of the scope: a damaged tree that lacks some records, or lists, would
+ * look like a sound one.
  */
 
 #include <string.h>
@@ -34,6 +35,8 @@ typedef struct {
 
 static exports_rc_t read_page(walk_t *w);
 static exports_rc_t count_lists(walk_t *w);
+static exports_rc_t check_total(walk_t *w);
+static uint64_t count_of(const uint64_t *counts, unsigned statuses);
 static unsigned scan_statuses(const exports_page_query_t *query);
 static exports_rc_t scan(walk_t *w, unsigned want);
 static exports_rc_t scanned(walk_t *w, const uint8_t *found);
@@ -149,7 +152,71 @@ count_lists(walk_t *w)
         w->page->total += w->lists[i].count;
     }
 
-    return EXPORTS_OK;
+    return w->query->counts != NULL ? check_total(w) : EXPORTS_OK;
+}
+
+
+/*
+ * Lists that fix more than the status have no length that is known.  Where they
+ * are empty, the list of all tells whether lists can be found at all.
+ */
+
+static exports_rc_t
+check_total(walk_t *w)
+{
+    uint64_t                     most, total;
+    unsigned                     i, statuses;
+    exports_rc_t                 rc;
+    const uint8_t               *key;
+    exports_facet_t              all;
+    const exports_page_query_t  *query;
+
+    query = w->query;
+    total = w->page->total;
+
+    for (statuses = 0, i = 0; i < query->nlists; i++) {
+        key = query->lists[i].bytes;
+        statuses |= (key[8] & EXPORTS_FACET_STATUS) ? 1U << key[9]
+                                                    : ALL_STATUSES;
+    }
+
+    most = count_of(query->counts, statuses);
+
+    if (total > most || (total < most && scan_statuses(query) != 0)) {
+        return EXPORTS_CORRUPT;
+    }
+
+    if (total > 0 || most == 0) {
+        return EXPORTS_OK;
+    }
+
+    exports_facet_key(&all, query->scope, EXPORTS_FACET_ALL, NULL);
+
+    rc = exports_list_open(&w->lists[0], w->reader, 0, &all);
+
+    if (rc == EXPORTS_OK
+        && w->lists[0].count != count_of(query->counts, ALL_STATUSES))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    return rc;
+}
+
+
+static uint64_t
+count_of(const uint64_t *counts, unsigned statuses)
+{
+    unsigned  i;
+    uint64_t  sum;
+
+    for (sum = 0, i = 0; i < EXPORTS_STATUSES; i++) {
+        if (statuses & (1U << (i + 1))) {
+            sum += counts[i];
+        }
+    }
+
+    return sum;
 }
 
 

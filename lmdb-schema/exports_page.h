@@ -21,6 +21,10 @@ typedef struct {
     unsigned                nlists;     /* 1 to EXPORTS_LISTS_MAX */
     uint64_t                offset;     /* items to skip */
     unsigned                limit;      /* items wanted, to EXPORTS_PAGE_MAX */
+
+    /* the scope's, of the same snapshot, to hold the lists against, or NULL;
+       those of one that a writer has changed are stored at its commit */
+    const uint64_t         *counts;
 } exports_page_query_t;
 
 
@@ -37,7 +41,8 @@ typedef struct {
  * Reads a page in the snapshot of the reader, which must be renewed.  The same
  * order everywhere: created descending, then tie descending.
  *
- * EXPORTS_CORRUPT  a record or an entry contradicts the rest; page->bad_key
+ * EXPORTS_CORRUPT  a record or an entry contradicts the rest; page->bad_key,
+ *                  zeros when it is the length of a list
  * EXPORTS_STALE, EXPORTS_FAILED, EXPORTS_NOMEM  as LMDB reports
  */
 exports_rc_t exports_page_read(exports_reader_t *reader,

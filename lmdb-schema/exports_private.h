@@ -52,8 +52,8 @@ struct exports_reader_s {
     unsigned             active;        /* bits: between renew and reset */
     exports_writer_t    *borrowed;      /* the transaction is this writer's */
 
-    /* stores what that writer holds back of its lists */
-    exports_rc_t       (*settle)(exports_writer_t *writer);
+    /* stores what that writer holds back */
+    exports_rc_t       (*settle)(exports_writer_t *writer, exports_db_t db);
 };
 
 
@@ -231,7 +231,7 @@ exports_rc_t exports_meta_put(MDB_txn *txn, const exports_env_t *env,
 /* a reader over a transaction that somebody else began and will end */
 void exports_reader_borrow(exports_reader_t *reader, exports_env_t *env,
     MDB_txn *txn, exports_writer_t *writer,
-    exports_rc_t (*settle)(exports_writer_t *writer));
+    exports_rc_t (*settle)(exports_writer_t *writer, exports_db_t db));
 void exports_reader_return(exports_reader_t *reader);
 
 /* Opens a cursor of the reader, or renews it: before its first use in each

@@ -99,7 +99,7 @@ exports_reader_txnid(const exports_reader_t *reader)
 void
 exports_reader_borrow(exports_reader_t *reader, exports_env_t *env,
     MDB_txn *txn, exports_writer_t *writer,
-    exports_rc_t (*settle)(exports_writer_t *writer))
+    exports_rc_t (*settle)(exports_writer_t *writer, exports_db_t db))
 {
     memset(reader, 0, sizeof(exports_reader_t));
 
@@ -417,13 +417,14 @@ drop(exports_reader_t *reader)
 }
 
 
-/* a writer holds changes of lists back */
+/* a writer holds changes of lists and scopes back */
 
 static exports_rc_t
 settle(exports_reader_t *reader, exports_db_t db)
 {
-    return reader->borrowed && (db == DB_FACETS || db == DB_RANKS)
-               ? reader->settle(reader->borrowed)
+    return reader->borrowed
+           && (db == DB_FACETS || db == DB_RANKS || db == DB_SCOPES)
+               ? reader->settle(reader->borrowed, db)
                : EXPORTS_OK;
 }
 

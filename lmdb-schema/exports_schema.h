@@ -76,6 +76,8 @@ typedef enum {
     EXPORTS_STATUS_CANCELLED = 6
 } exports_status_t;
 
+#define EXPORTS_STATUSES            6       /* numbered from 1 on */
+
 
 typedef enum {
     EXPORTS_TABLE_EXPORT = 1,

@@ -30,7 +30,8 @@ typedef enum {
     FIX_DROP_TOKEN,
     FIX_DROP_ENTRY,
     FIX_DROP_RANKS,
-    FIX_RERANK
+    FIX_RERANK,
+    FIX_RECOUNT
 } fix_type_t;
 
 typedef struct {
@@ -42,6 +43,8 @@ typedef struct {
 
 typedef struct {
     uint64_t           id;
+    uint64_t           left[EXPORTS_STATUSES];  /* of its counts, no record */
+    uint64_t           unread;      /* records whose status is not known */
     uint8_t            changed;     /* by a repair */
     uint8_t            key_len;
     uint8_t            key[EXPORTS_SCOPE_KEY_MAX];
@@ -82,6 +85,10 @@ static exports_rc_t check_token(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static exports_rc_t check_manifest(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
+static void count_manifest(check_t *c, const uint8_t *key, size_t key_len,
+    const exports_record_t *record);
+static exports_rc_t check_counts(check_t *c);
+static int counts_agree(const known_scope_t *scope);
 static const char *manifest_fault(check_t *c, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len,
     exports_record_t *record);
@@ -215,6 +222,10 @@ check_all(check_t *c)
         mdb_cursor_close(c->facets);
     }
 
+    if (rc == EXPORTS_OK) {
+        rc = check_counts(c);
+    }
+
     if (rc != EXPORTS_OK) {
         return rc;
     }
@@ -311,6 +322,8 @@ check_scope(void *data, const uint8_t *key, size_t key_len,
 
     known = &c->scopes[c->nscopes++];
     known->id = scope.id;
+    memcpy(known->left, scope.counts, sizeof(known->left));
+    known->unread = 0;
     known->changed = 0;
     known->key_len = (uint8_t) key_len;
     memcpy(known->key, key, key_len);
@@ -397,11 +410,89 @@ check_manifest(void *data, const uint8_t *key, size_t key_len,
         return check_indexes(c, key, &record);
     }
 
+    count_manifest(c, key, key_len, NULL);
+
     /* whose scope is damaged may be all right itself */
 
     return report(c, fault == orphaned && c->scopes_lost ? 0
                                                          : FIX_DROP_MANIFEST,
                   key, key_len, NULL, "manifests: a record %s", fault);
+}
+
+
+/* record: NULL when it cannot be read, and will be dropped */
+
+static void
+count_manifest(check_t *c, const uint8_t *key, size_t key_len,
+    const exports_record_t *record)
+{
+    known_scope_t  *scope;
+
+    scope = key_len == EXPORTS_MANIFEST_KEY_LEN
+                ? find_scope(c, exports_get64(key)) : NULL;
+
+    if (scope == NULL) {
+        return;
+    }
+
+    if (record != NULL) {
+        scope->left[record->item.status - 1]--;
+
+    } else {
+        scope->unread++;
+    }
+}
+
+
+static exports_rc_t
+check_counts(check_t *c)
+{
+    size_t          i;
+    uint8_t         id[8];
+    exports_rc_t    rc;
+    known_scope_t  *scope;
+
+    for (rc = EXPORTS_OK, i = 0; i < c->nscopes && rc == EXPORTS_OK; i++) {
+        scope = &c->scopes[i];
+
+        /* records are one scope's: of two with one ID neither can be checked */
+
+        if (counts_agree(scope)
+            || (i > 0 && scope[-1].id == scope->id)
+            || (i + 1 < c->nscopes && scope[1].id == scope->id))
+        {
+            continue;
+        }
+
+        exports_put64(id, scope->id);
+
+        rc = report(c, FIX_RECOUNT, id, 8, NULL,
+                    "scopes: %s \"%.*s\": counts other manifests than it has",
+                    exports_kind_name(scope->key[0]), scope->key_len - 1,
+                    (char *) scope->key + 1);
+    }
+
+    return rc;
+}
+
+
+/* which of the records that cannot be read are counted, and where, is unknown */
+
+static int
+counts_agree(const known_scope_t *scope)
+{
+    unsigned  i;
+    uint64_t  sum;
+
+    for (sum = 0, i = 0; i < EXPORTS_STATUSES; i++) {
+        if (scope->left[i] > scope->unread) {
+            return 0;
+        }
+
+        sum += scope->left[i];
+    }
+
+    return sum <= scope->unread;
 }
 
 
@@ -490,6 +581,7 @@ check_indexes(check_t *c, const uint8_t *key, const exports_record_t *record)
     }
 
     c->records++;
+    count_manifest(c, key, EXPORTS_MANIFEST_KEY_LEN, record);
 
     if (exports_record_facets(&facets, record) != 0) {
         return EXPORTS_NOMEM;
@@ -839,6 +931,9 @@ apply(check_t *c, exports_writer_t *writer, const fix_t *fix,
 
     case FIX_RERANK:
         return exports_writer_rerank(writer, fix->key, fix->len, error);
+
+    case FIX_RECOUNT:
+        return EXPORTS_OK;
 
     case FIX_INDEX:
         break;

@@ -5,7 +5,7 @@
  * Every record against its checksum, its key and its scope; that each is
  * found by its id and in each list it belongs to; and the other way, that
  * every id and every entry of a list leads to such a record.  The blocks of
- * each list are counted again.
+ * each list are counted again, and the manifests of each scope.
  */
 
 #ifndef EXPORTS_VERIFY_H
@@ -38,8 +38,8 @@ exports_rc_t exports_verify(exports_reader_t *reader,
 
 /*
  * The same, and mends, in one transaction which the caller commits: index
- * entries that lead nowhere go, missing ones are made, the blocks of lists are
- * counted, and a manifest that cannot be read goes, with every entry that led
+ * entries that lead nowhere go, missing ones are made, the blocks of lists and
+ * the manifests of scopes are counted, and a manifest that cannot be read goes, with every entry that led
  * to it, as does a token.
  */
 exports_rc_t exports_repair(exports_writer_t *writer,

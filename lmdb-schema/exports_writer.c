@@ -11,8 +11,10 @@
 
 
 static exports_rc_t check_files(exports_writer_t *w, exports_error_t *error);
-static exports_rc_t settle(exports_writer_t *w);
+static exports_rc_t settle(exports_writer_t *w, exports_db_t db);
+static exports_rc_t flush_scopes(exports_writer_t *w);
 static void flush_scope(const void *node, VISIT which, void *data);
+static exports_rc_t recount(exports_writer_t *w, exports_scope_t *scope);
 static int compare_scopes(const void *a, const void *b);
 static exports_rc_t keep_scope(exports_writer_t *w,
     const exports_met_scope_t *found, exports_met_scope_t **met,
@@ -79,11 +81,7 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
         return erc;
     }
 
-    w->flushed = EXPORTS_OK;
-
-    twalk_r(w->scopes, flush_scope, w);
-
-    erc = w->flushed;
+    erc = flush_scopes(w);
 
     if (erc != EXPORTS_OK) {
         exports_writer_abort(w);
@@ -202,6 +200,7 @@ exports_writer_touch(exports_writer_t *w, exports_kind_t kind,
 
     if (rc == EXPORTS_OK) {
         met->changed = 1;
+        met->recount = 1;
     }
 
     return rc;
@@ -266,6 +265,7 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
     wanted.stored = wanted.scope.revision;
     wanted.changed = 0;
     wanted.given = 0;
+    wanted.recount = 0;
 
     return keep_scope(w, &wanted, met, error);
 }
@@ -294,8 +294,9 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
     made.kind = kind;
     made.changed = 1;
     made.given = 0;
+    made.recount = 0;
+    memset(&made.scope, 0, sizeof(exports_scope_t));
     made.scope.id = exports_get64(value);
-    made.scope.revision = 0;
     made.stored = 0;
 
     exports_put64(next, made.scope.id + 1);
@@ -386,19 +387,36 @@ check_files(exports_writer_t *w, exports_error_t *error)
 
 
 static exports_rc_t
-settle(exports_writer_t *w)
+settle(exports_writer_t *w, exports_db_t db)
 {
-    return exports_writer_flush(w, NULL);
+    exports_rc_t  rc;
+
+    rc = exports_writer_flush(w, NULL);
+
+    return rc == EXPORTS_OK && db == DB_SCOPES ? flush_scopes(w) : rc;
+}
+
+
+/* may be done again: what is stored depends on what was there at first */
+
+static exports_rc_t
+flush_scopes(exports_writer_t *w)
+{
+    w->flushed = EXPORTS_OK;
+
+    twalk_r(w->scopes, flush_scope, w);
+
+    return w->flushed;
 }
 
 
 static void
 flush_scope(const void *node, VISIT which, void *data)
 {
-    uint8_t            value[EXPORTS_SCOPE_VALUE_LEN];
-    exports_met_scope_t       *met;
-    exports_scope_t   *scope;
-    exports_writer_t  *w;
+    uint8_t               value[EXPORTS_SCOPE_VALUE_LEN];
+    exports_scope_t      *scope;
+    exports_writer_t     *w;
+    exports_met_scope_t  *met;
 
     w = data;
     met = *(exports_met_scope_t *const *) node;
@@ -414,14 +432,50 @@ flush_scope(const void *node, VISIT which, void *data)
     scope = &met->scope;
 
     if (!met->given) {
-        scope->revision = scope->revision + 1 > w->now ? scope->revision + 1
-                                                       : w->now;
+        scope->revision = met->stored + 1 > w->now ? met->stored + 1 : w->now;
+    }
+
+    if (met->recount) {
+        w->flushed = recount(w, scope);
+
+        if (w->flushed != EXPORTS_OK) {
+            return;
+        }
     }
 
     exports_scope_encode(value, scope, met->key, met->key_len);
 
     w->flushed = exports_writer_store(w, DB_SCOPES, met->key, met->key_len,
                                       value, EXPORTS_SCOPE_VALUE_LEN, NULL);
+}
+
+
+/* the lists have been flushed */
+
+static exports_rc_t
+recount(exports_writer_t *w, exports_scope_t *scope)
+{
+    exports_rc_t      rc;
+    exports_list_t    list;
+    exports_facet_t   key;
+    exports_facets_t  values;
+
+    for (rc = EXPORTS_OK, values.status = 1;
+         values.status <= EXPORTS_STATUSES && rc == EXPORTS_OK;
+         values.status++)
+    {
+        exports_facet_key(&key, scope->id, EXPORTS_FACET_STATUS, &values);
+
+        rc = exports_list_open(&list, &w->reader, 0, &key);
+
+        if (rc == EXPORTS_OK) {
+            scope->counts[values.status - 1] = list.count;
+        }
+
+        exports_reader_close_cursors(&w->reader);
+    }
+
+    return rc;
 }
 
 

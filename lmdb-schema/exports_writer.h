@@ -92,7 +92,8 @@ exports_rc_t exports_writer_set_revision(exports_writer_t *writer,
 
 /*
  * Lets the revision of a scope go up, for a change that no other function
- * knows of.  EXPORTS_NOT_FOUND: no such scope.
+ * knows of, and takes the counts of its manifests from its lists.
+ * EXPORTS_NOT_FOUND: no such scope.
  */
 exports_rc_t exports_writer_touch(exports_writer_t *writer,
     exports_kind_t kind, const char *scope, size_t len,
@@ -110,6 +111,7 @@ exports_rc_t exports_writer_checkpoint(exports_writer_t *writer,
 /*
  * Repairs, for exports_verify().  Remove what is stored under a key, and put
  * what ought to be; a key that is not there, or is already, is no error.
+ * Manifests that they remove, or list, are counted by exports_writer_touch().
  */
 exports_rc_t exports_writer_drop_manifest(exports_writer_t *writer,
     const uint8_t *key, size_t len, exports_error_t *error);

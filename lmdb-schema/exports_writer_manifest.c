@@ -10,7 +10,7 @@ static exports_rc_t search_listing(exports_writer_t *w, const uint8_t *key,
 static int listed(const exports_listing_t *listing,
     const exports_listing_t *other, unsigned facet);
 static exports_rc_t remove_manifest(exports_writer_t *w, const uint8_t *key,
-    exports_error_t *error);
+    unsigned *status, exports_error_t *error);
 
 
 exports_rc_t
@@ -18,10 +18,12 @@ exports_writer_delete(exports_writer_t *w, exports_kind_t kind,
     const char *scope, size_t scope_len, const char *id, size_t id_len,
     exports_error_t *error)
 {
-    size_t         len;
-    uint8_t        id_key[EXPORTS_ID_KEY_MAX], key[EXPORTS_MANIFEST_KEY_LEN];
-    exports_met_scope_t   *met;
-    exports_rc_t   rc;
+    size_t                len;
+    uint8_t               id_key[EXPORTS_ID_KEY_MAX];
+    uint8_t               key[EXPORTS_MANIFEST_KEY_LEN];
+    unsigned              status;
+    exports_rc_t          rc;
+    exports_met_scope_t  *met;
 
     if (!exports_scope_name_valid(kind, scope, scope_len)) {
         return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
@@ -49,10 +51,11 @@ exports_writer_delete(exports_writer_t *w, exports_kind_t kind,
 
     if (rc == EXPORTS_OK) {
         met->changed = 1;
-        rc = remove_manifest(w, key, error);
+        rc = remove_manifest(w, key, &status, error);
     }
 
     if (rc == EXPORTS_OK) {
+        exports_writer_uncount(met, status);
         rc = exports_writer_del(w, DB_IDS, id_key, len, NULL, 0, error);
     }
 
@@ -64,8 +67,10 @@ exports_rc_t
 exports_writer_drop_manifest(exports_writer_t *w, const uint8_t *key,
     size_t len, exports_error_t *error)
 {
+    unsigned  status;
+
     return len == EXPORTS_MANIFEST_KEY_LEN
-               ? remove_manifest(w, key, error)
+               ? remove_manifest(w, key, &status, error)
                : exports_writer_del(w, DB_MANIFESTS, key, len, NULL, 0, error);
 }
 
@@ -151,6 +156,22 @@ exports_writer_read_id(const uint8_t *id_key, size_t len, const MDB_val *value,
     memcpy(old_key, found, EXPORTS_MANIFEST_KEY_LEN);
 
     return EXPORTS_OK;
+}
+
+
+void
+exports_writer_uncount(exports_met_scope_t *met, unsigned status)
+{
+    uint64_t  *count;
+
+    count = &met->scope.counts[status > 0 ? status - 1 : 0];
+
+    if (status == 0 || *count == 0) {
+        met->recount = 1;
+        return;
+    }
+
+    --*count;
 }
 
 
@@ -269,6 +290,7 @@ exports_listing_fill(exports_listing_t *listing, const uint8_t *key,
 
     memset(listing, 0, sizeof(exports_listing_t));
     memcpy(listing->entry, key + 8, EXPORTS_ENTRY_LEN);
+    listing->status = facets->status;
 
     for (facet = EXPORTS_FACET_ALL;
          facet <= EXPORTS_FACET_MASK;
@@ -346,13 +368,15 @@ listed(const exports_listing_t *listing, const exports_listing_t *other,
 
 
 static exports_rc_t
-remove_manifest(exports_writer_t *w, const uint8_t *key,
+remove_manifest(exports_writer_t *w, const uint8_t *key, unsigned *status,
     exports_error_t *error)
 {
+    exports_rc_t       rc;
     exports_listing_t  old, none;
-    exports_rc_t  rc;
 
     rc = exports_writer_read_listing(w, key, &old, error);
+
+    *status = old.status;
 
     if (rc == EXPORTS_OK) {
         memset(&none, 0, sizeof(exports_listing_t));

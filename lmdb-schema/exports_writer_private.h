@@ -14,6 +14,7 @@
 
 typedef struct {
     uint8_t          entry[EXPORTS_ENTRY_LEN];
+    unsigned         status;        /* 0: of a record that cannot be read */
     exports_facet_t  keys[EXPORTS_FACET_MASK + 1];
 } exports_listing_t;
 
@@ -26,6 +27,7 @@ typedef struct {
     exports_kind_t   kind;
     unsigned         changed;       /* its revision goes up at the commit */
     unsigned         given;         /* the revision is one from outside */
+    unsigned         recount;       /* its counts are taken from its lists */
     size_t           key_len;
     uint8_t          key[EXPORTS_SCOPE_KEY_MAX];
 } exports_met_scope_t;
@@ -69,6 +71,9 @@ exports_rc_t exports_writer_read_id(const uint8_t *id_key, size_t len,
 
 void exports_listing_fill(exports_listing_t *listing, const uint8_t *key,
     const exports_facets_t *facets);
+
+/* A manifest is the scope's no more; status: 0 when it is not known. */
+void exports_writer_uncount(exports_met_scope_t *met, unsigned status);
 
 /*
  * The lists that a stored manifest is in.  When its record cannot be read, it

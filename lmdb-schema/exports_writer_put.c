@@ -25,8 +25,8 @@ static exports_rc_t add(exports_writer_t *w,
     const exports_manifest_t *manifest, const place_t *place,
     exports_error_t *error);
 static exports_rc_t replace(exports_writer_t *w,
-    const exports_manifest_t *manifest, const place_t *place,
-    exports_error_t *error);
+    exports_met_scope_t *met, const exports_manifest_t *manifest,
+    const place_t *place, exports_error_t *error);
 static exports_rc_t put_record(exports_writer_t *w,
     const exports_manifest_t *manifest, const uint8_t *key, int replace,
     exports_error_t *error);
@@ -68,10 +68,11 @@ exports_writer_put(exports_writer_t *w, const exports_manifest_t *manifest,
         return other_user(manifest, error);
     }
 
-    rc = found ? replace(w, manifest, &place, error)
+    rc = found ? replace(w, met, manifest, &place, error)
                : add(w, manifest, &place, error);
 
     if (rc == EXPORTS_OK) {
+        met->scope.counts[manifest->facets.status - 1]++;
         met->changed = 1;
     }
 
@@ -181,8 +182,9 @@ add(exports_writer_t *w, const exports_manifest_t *manifest,
 
 
 static exports_rc_t
-replace(exports_writer_t *w, const exports_manifest_t *manifest,
-    const place_t *place, exports_error_t *error)
+replace(exports_writer_t *w, exports_met_scope_t *met,
+    const exports_manifest_t *manifest, const place_t *place,
+    exports_error_t *error)
 {
     int                moved;
     uint8_t            id_value[EXPORTS_ID_VALUE_LEN];
@@ -225,6 +227,7 @@ replace(exports_writer_t *w, const exports_manifest_t *manifest,
         }
     }
 
+    exports_writer_uncount(met, old.status);
     exports_listing_fill(&new, place->key, &manifest->facets);
 
     rc = exports_writer_unlist(w, &old, &new, error);

@@ -73,6 +73,7 @@ list_pages(ctl_store_t *store, const ctl_args_t *args,
     query.lists = &list;
     query.nlists = 1;
     query.offset = 0;
+    query.counts = scope->counts;
 
     if (!args->json) {
         (void) printf(TABLE_ROW, "ID", "STATUS", "CREATED", "NAME");

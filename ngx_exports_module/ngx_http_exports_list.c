@@ -219,6 +219,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     query.lists = lists;
     query.offset = ctx->offset;
     query.limit = ctx->limit;
+    query.counts = ctx->found.counts;
 
     api->lists(ctx, &query);
 

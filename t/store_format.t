@@ -22,7 +22,7 @@ my ($mdb_dump) = grep { -x } map { "$_/mdb_dump" } split /:/, $ENV{PATH};
 
 plan skip_all => 'no mdb_dump; Debian has it in lmdb-utils' if !$mdb_dump;
 
-plan tests => 67;
+plan tests => 68;
 
 my $t = Exports::Test->new;
 my $top = $t->top;
@@ -100,11 +100,12 @@ sub strings_of {
 
 sub scope_of {
     my ($key, $value) = @_;
-    die 'length' if length $value != 24;
+    die 'length' if length $value != 72;
     my %scope;
 
     @scope{qw(kind name)} = unpack 'a1 a*', $key;
-    @scope{qw(id revision sum)} = unpack 'Q> Q> a8', $value;
+    @scope{qw(id revision sum)} = unpack 'Q> Q> x48 a8', $value;
+    $scope{counts} = [unpack 'x16 Q>6', $value];
 
     return \%scope;
 }
@@ -393,6 +394,13 @@ my @manifest = map { manifest_of(@$_) } entries($dump, 'manifests');
 
 is_deeply [map { line_of($_, $scope{$_->{scope}}) } @manifest], \@lines,
           'manifests: what export prints, in its order';
+
+my %count;
+$count{ $_->{scope} }[$_->{status} - 1]++ for @manifest;
+is_deeply { map { $_ => $scope{$_}{counts} } keys %scope },
+          { map { my $id = $_; $id => [map { $count{$id}[$_] // 0 } 0 .. 5] }
+                keys %scope },
+          'scopes: numbers of manifests by status';
 
 my %fault;
 
@@ -703,7 +711,8 @@ my $real = dump_of($t->path('sample'));
 
 # revisions are times
 for my $of ($example{scopes}, [entries($real, 'scopes')]) {
-    substr $_->[1], 8, 16, '' for @$of;
+    substr $_->[1], 64, 8, '' for @$of;
+    substr $_->[1], 8, 8, '' for @$of;
 }
 
 for my $name (sort keys %$real) {

@@ -295,22 +295,27 @@ static void
 small_values(void)
 {
     size_t            len;
-    uint8_t           key[EXPORTS_ID_KEY_MAX], value[EXPORTS_ID_VALUE_LEN];
+    uint8_t           key[EXPORTS_ID_KEY_MAX], value[EXPORTS_SCOPE_VALUE_LEN];
     uint8_t           manifest[EXPORTS_MANIFEST_KEY_LEN];
-    unsigned          i;
+    unsigned          i, n;
     const uint8_t    *found;
     exports_scope_t   scope, again;
 
     for (i = 0; i < 50; i++) {
         scope.id = some_number();
         scope.revision = some_number();
+
+        for (n = 0; n < EXPORTS_STATUSES; n++) {
+            scope.counts[n] = some_number();
+        }
+
         len = exports_scope_key(key, EXPORTS_PROJECT, "example_project",
                                 1 + below(15));
         exports_scope_encode(value, &scope, key, len);
 
         check(exports_scope_decode(&again, key, len, value,
                                    EXPORTS_SCOPE_VALUE_LEN) == EXPORTS_OK
-              && again.id == scope.id && again.revision == scope.revision,
+              && memcmp(&again, &scope, sizeof(scope)) == 0,
               "scope %" PRIu64, scope.id);
 
         tamper("a scope", decode_scope, key, len, value,

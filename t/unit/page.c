@@ -682,6 +682,7 @@ check_page(exports_reader_t *reader, const query_t *query,
     const char              *id;
     const item_t            *item;
     exports_rc_t             rc;
+    exports_scope_t          stored;
     exports_page_query_t     q;
     const exports_item_t    *got;
 
@@ -692,6 +693,16 @@ check_page(exports_reader_t *reader, const query_t *query,
     q.nlists = query->nlists;
     q.offset = offset;
     q.limit = limit;
+
+    /* a writer stores the counts at the end */
+
+    if (!reader->borrowed
+        && exports_read_scope(reader, q.kind, query->scope->name,
+                              strlen(query->scope->name), &stored)
+           == EXPORTS_OK)
+    {
+        q.counts = stored.counts;
+    }
 
     n = offset >= total ? 0
         : total - offset < limit ? (unsigned) (total - offset) : limit;
@@ -1101,6 +1112,156 @@ edges(void)
 }
 
 
+/* a list of a user's, of a type, held against the counts of the scope */
+
+static exports_rc_t
+read_held(exports_env_t *env, unsigned facet, const char *type,
+    unsigned offset)
+{
+    exports_rc_t           rc;
+    exports_facet_t        list;
+    exports_scope_t        scope;
+    exports_facets_t       values;
+    exports_reader_t      *reader;
+    exports_page_query_t   q;
+
+    scope = stored_scope(env, EXPORTS_USER, "u");
+
+    memset(&values, 0, sizeof(values));
+    values.status = EXPORTS_STATUS_READY;
+    must(exports_hash(values.type, type, strlen(type)) == 0, "SHA-256");
+    exports_facet_key(&list, scope.id, facet, &values);
+
+    memset(&q, 0, sizeof(q));
+    q.scope = scope.id;
+    q.kind = EXPORTS_USER;
+    q.lists = &list;
+    q.nlists = 1;
+    q.offset = offset;
+    q.limit = 10;
+    q.counts = scope.counts;
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    rc = exports_page_read(reader, &q, &page);
+    exports_reader_close(reader);
+
+    return rc;
+}
+
+
+/* add: one that is not in the lists; else one is taken out, or all are */
+
+static void
+change_list(exports_env_t *env, unsigned facet, const uint8_t *entry, int add)
+{
+    MDB_txn           *txn;
+    exports_facet_t    list;
+    exports_facets_t   values;
+
+    memset(&values, 0, sizeof(values));
+    values.status = EXPORTS_STATUS_READY;
+    must(exports_hash(values.type, "contacts", 8) == 0, "SHA-256");
+    exports_facet_key(&list, stored_scope(env, EXPORTS_USER, "u").id, facet,
+                      &values);
+
+    txn = raw_begin(env);
+
+    if (add) {
+        raw_put(txn, env->dbi[DB_FACETS], list.bytes, list.len, entry,
+                EXPORTS_ENTRY_LEN);
+    } else {
+        raw_del(txn, env->dbi[DB_FACETS], list.bytes, list.len, entry,
+                EXPORTS_ENTRY_LEN);
+    }
+
+    raw_commit(txn);
+}
+
+
+/*
+ * A list that lacks entries, or has too many.  What is not noticed: a list by
+ * type that has lost some, while the list of all has not.
+ */
+
+static void
+lengths(void)
+{
+    uint8_t         key[EXPORTS_MANIFEST_KEY_LEN], none[EXPORTS_ENTRY_LEN];
+    unsigned        facet, n;
+    exports_env_t  *env;
+
+    memset(none, 0, sizeof(none));
+
+    for (n = 0; n < 4; n++) {
+        env = new_store(in_dir("lengths-%u", n));
+        put_some(env, EXPORTS_PROJECT, "before", 3);
+        put_some(env, EXPORTS_USER, "u", 5);
+        put_some(env, EXPORTS_USER, "behind", 3);
+        stored_key(env, EXPORTS_USER, "u", "u-2", key);
+
+        for (facet = 0; facet <= EXPORTS_FACET_TYPE; facet++) {
+            check(read_held(env, facet, "contacts", 0) == EXPORTS_OK
+                  && page.total == 5 && page.nitems == 5, "facet %u", facet);
+        }
+
+        check(read_held(env, EXPORTS_FACET_TYPE, "orders", 0) == EXPORTS_OK
+              && page.total == 0, "another type");
+
+        for (facet = 0; facet <= EXPORTS_FACET_TYPE; facet++) {
+
+            switch (n) {
+
+            case 0:
+                change_list(env, facet, NULL, 0);
+                break;
+
+            case 1:
+                change_list(env, facet, key + 8, 0);
+                break;
+
+            case 2:
+                change_list(env, facet, none, 1);
+                break;
+
+            default:
+                break;
+            }
+
+            check(read_held(env, facet, "contacts", 0)
+                  == ((n == 1 && facet == EXPORTS_FACET_TYPE) || n == 3
+                      ? EXPORTS_OK : EXPORTS_CORRUPT),
+                  "case %u, facet %u", n, facet);
+
+            check(read_held(env, facet, "contacts", 50)
+                  == ((n == 1 && facet == EXPORTS_FACET_TYPE) || n == 3
+                      ? EXPORTS_OK : EXPORTS_CORRUPT),
+                  "case %u, facet %u, behind its end", n, facet);
+        }
+
+        check(read_held(env, EXPORTS_FACET_TYPE, "orders", 0)
+              == (n == 3 ? EXPORTS_OK : EXPORTS_CORRUPT),
+              "case %u, an empty list", n);
+
+        exports_env_close(env);
+    }
+
+    checked("lists are held against the counts of their scope");
+
+    /* what a type has is not counted, an empty list of all shows */
+
+    env = new_store(in_dir("lengths"));
+    put_some(env, EXPORTS_USER, "u", 5);
+    change_list(env, EXPORTS_FACET_TYPE, NULL, 0);
+    ok(read_held(env, EXPORTS_FACET_TYPE, "contacts", 0) == EXPORTS_OK
+       && page.total == 0, "a list by type that is emptied alone");
+    change_list(env, EXPORTS_FACET_ALL, NULL, 0);
+    is_int(read_held(env, EXPORTS_FACET_TYPE, "contacts", 0), EXPORTS_CORRUPT,
+           "and with the list of all");
+    exports_env_close(env);
+}
+
+
 /* a page reports what it meets, and only what it meets */
 
 static void
@@ -1453,6 +1614,7 @@ main(void)
     property();
     switching();
     edges();
+    lengths();
     damage();
     ways();
     gap("no-record", EXPORTS_FACET_ALL, 0);

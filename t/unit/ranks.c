@@ -406,7 +406,7 @@ property(void)
 
             if (chance(1) && exports_read_scope(exports_writer_reader(w),
                                                 EXPORTS_USER, "1", 1,
-                                                &(exports_scope_t) { 0, 0 })
+                                                &(exports_scope_t) { 0 })
                              == EXPORTS_OK)
             {
                 check_pages(exports_writer_reader(w), 1, 1);

@@ -599,6 +599,7 @@ read_in_thread(void *data)
     exports_rc_t            rc;
     exports_page_t         *page;
     exports_facet_t         list;
+    exports_scope_t         scope;
     exports_facets_t        values;
     exports_reader_t       *reader;
     exports_page_query_t    query;
@@ -625,10 +626,15 @@ read_in_thread(void *data)
         query.nlists = 1;
         query.offset = i % 30;
         query.limit = 20;
+        query.counts = scope.counts;
 
         rc = exports_reader_renew(reader);
 
         if (rc == EXPORTS_OK) {
+            rc = exports_read_scope(reader, EXPORTS_PROJECT, "alpha", 5,
+                                    &scope);
+            *bad += rc != EXPORTS_OK;
+
             rc = exports_page_read(reader, &query, page);
             *bad += rc != EXPORTS_OK || page->total < 50
                     || page->nitems != 20;

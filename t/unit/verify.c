@@ -411,14 +411,14 @@ records(void)
     raw_flip(env, DB_MANIFESTS, key, 24, 0);
     mended(env, 18, 3, NSCOPES * NITEMS - 1, "a user's record");
 
-    /* gone: nobody misses it but its entries */
+    /* gone: nobody misses it but its entries, and its scope's counts */
 
     env = sound_store();
     key_of(env, 1, 4, key);
     txn = raw_begin(env);
     raw_del(txn, env->dbi[DB_MANIFESTS], key, 24, NULL, 0);
     raw_commit(txn);
-    mended(env, 5, 1, NSCOPES * NITEMS - 1, "a record that is gone");
+    mended(env, 6, 1, NSCOPES * NITEMS - 1, "a record that is gone");
 
     /* under a key of another length */
 
@@ -722,6 +722,55 @@ indexes(void)
 }
 
 
+/* what a scope counts */
+
+static void
+counts(void)
+{
+    size_t           len;
+    uint8_t          key[EXPORTS_SCOPE_KEY_MAX];
+    uint8_t          value[EXPORTS_SCOPE_VALUE_LEN];
+    MDB_txn         *txn;
+    unsigned         i;
+    exports_env_t   *env;
+    exports_scope_t  scope, sound;
+
+    for (i = 0; i < 3; i++) {
+        env = sound_store();
+        sound = scope = stored_scope(env, EXPORTS_USER, "41");
+
+        is_int(scope.counts[EXPORTS_STATUS_PENDING - 1], NITEMS / 3,
+               "manifests that are pending");
+
+        /* one too many, one too few, one as another */
+
+        scope.counts[0] += (i == 0);
+        scope.counts[EXPORTS_STATUS_PENDING - 1] -= (i != 0);
+        scope.counts[EXPORTS_STATUS_NOT_FOUND - 1] += (i == 2);
+
+        len = exports_scope_key(key, EXPORTS_USER, "41", 2);
+        exports_scope_encode(value, &scope, key, len);
+
+        txn = raw_begin(env);
+        raw_put(txn, env->dbi[DB_SCOPES], key, len, value, sizeof(value));
+        raw_commit(txn);
+
+        is_int(verify(env), 1, "counts that are wrong");
+        is_int(reported("scopes: user \"41\": counts other manifests than it "
+                        "has (key 0000000000000002)", NULL), 1, "are reported");
+        (void) repair(env);
+        scope = stored_scope(env, EXPORTS_USER, "41");
+        is_mem(scope.counts, sizeof(scope.counts), sound.counts,
+               sizeof(sound.counts), "they are counted again");
+
+        txn = raw_begin(env);
+        raw_put(txn, env->dbi[DB_SCOPES], key, len, value, sizeof(value));
+        raw_commit(txn);
+        mended(env, 1, 1, NSCOPES * NITEMS, "counts");
+    }
+}
+
+
 /* what no repair can bring back, and what it must not make worse */
 
 static void
@@ -729,7 +778,8 @@ lost(void)
 {
     char             digest[EXPORTS_SHA256_LEN];
     size_t           len;
-    uint8_t          key[EXPORTS_SCOPE_KEY_MAX], value[24], next[16];
+    uint8_t          key[EXPORTS_SCOPE_KEY_MAX], next[16];
+    uint8_t          value[EXPORTS_SCOPE_VALUE_LEN];
     uint64_t         sum;
     MDB_txn         *txn;
     exports_env_t   *env;
@@ -1058,6 +1108,7 @@ main(void)
     used_reader();
     records();
     indexes();
+    counts();
     lost();
     writing_over();
     injuries();

@@ -429,6 +429,183 @@ revisions(void)
 }
 
 
+/* a user's manifests, 0: there is none; and of some the record is damaged */
+
+#define NCOUNTED  40
+
+typedef struct {
+    unsigned  status[NCOUNTED];
+    unsigned  flipped[NCOUNTED];
+} counted_t;
+
+
+static const char *
+counted_id(unsigned i)
+{
+    static char  id[16];
+
+    (void) snprintf(id, sizeof(id), "u-%u", i);
+
+    return id;
+}
+
+
+static void
+change_counted(exports_writer_t *w, counted_t *model, unsigned i)
+{
+    spec_t        spec;
+    unsigned      status;
+    exports_rc_t  rc;
+
+    if (chance(30)) {
+        rc = delete(w, EXPORTS_USER, "1", counted_id(i));
+        check(rc == (model->status[i] != 0 ? EXPORTS_OK : EXPORTS_NOT_FOUND),
+              "deleting: %s", rc_name(rc));
+        status = 0;
+
+    } else {
+        status = 2 + below(5);
+        status = status == EXPORTS_STATUS_NOT_FOUND ? EXPORTS_STATUS_READY
+                                                    : status;
+
+        spec = user_spec("1", counted_id(i), TEST_TIME + below(4));
+        spec.status = exports_status_name(status);
+
+        rc = put_spec(w, &spec, NULL, &error);
+        check(rc == EXPORTS_OK, "putting: %s", error.text);
+    }
+
+    model->status[i] = status;
+    model->flipped[i] = 0;
+}
+
+
+static void
+check_counted(exports_env_t *env, const counted_t *model)
+{
+    uint64_t         expected[EXPORTS_STATUSES];
+    unsigned         i;
+    exports_scope_t  scope;
+
+    memset(expected, 0, sizeof(expected));
+
+    for (i = 0; i < NCOUNTED; i++) {
+        if (model->status[i] != 0) {
+            expected[model->status[i] - 1]++;
+        }
+    }
+
+    scope = stored_scope(env, EXPORTS_USER, "1");
+
+    for (i = 0; i < EXPORTS_STATUSES; i++) {
+        check(scope.counts[i] == expected[i], "%s: %" PRIu64 ", not %" PRIu64,
+              exports_status_name(i + 1), scope.counts[i], expected[i]);
+    }
+}
+
+
+/* what a scope counts, held against a model */
+
+static void
+counts(void)
+{
+    size_t             len;
+    uint8_t            key[EXPORTS_SCOPE_KEY_MAX];
+    uint8_t            value[EXPORTS_SCOPE_VALUE_LEN];
+    uint8_t            manifest[EXPORTS_MANIFEST_KEY_LEN];
+    MDB_txn           *txn;
+    unsigned           n, i, recounts;
+    counted_t          model, changed;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_scope_t    scope;
+    exports_writer_t  *w;
+
+    env = new_store(in_dir("counts"));
+    memset(&model, 0, sizeof(model));
+
+    w = begin_writer(env);
+    rc = exports_writer_set_revision(w, EXPORTS_USER, "1", 1, 5, &error);
+    must(rc == EXPORTS_OK, "%s", error.text);
+    commit_writer(w);
+    check_counted(env, &model);
+
+    for (recounts = 0, n = 0; n < rounds(300, 60); n++) {
+
+        i = below(NCOUNTED);
+
+        if (model.status[i] != 0 && !model.flipped[i]) {
+            stored_key(env, EXPORTS_USER, "1", counted_id(i), manifest);
+            raw_flip(env, DB_MANIFESTS, manifest, sizeof(manifest), 50);
+            model.flipped[i] = 1;
+        }
+
+        changed = model;
+        w = begin_writer(env);
+
+        for (i = below(12); i > 0; i--) {
+            change_counted(w, &changed, below(NCOUNTED));
+        }
+
+        if (chance(20)) {
+            exports_writer_abort(w);
+
+        } else {
+            for (i = 0; i < NCOUNTED; i++) {
+                recounts += model.flipped[i] && !changed.flipped[i];
+            }
+
+            commit_writer(w);
+            model = changed;
+        }
+
+        check_counted(env, &model);
+    }
+
+    checked("a scope counts its manifests by status");
+    ok(recounts > 0, "also those that replaced damaged ones: %u", recounts);
+
+    /* counts that are wrong are not counted on below zero */
+
+    w = begin_writer(env);
+    for (i = 0; i < NCOUNTED; i++) {
+        change_counted(w, &model, i);
+    }
+    commit_writer(w);
+
+    scope = stored_scope(env, EXPORTS_USER, "1");
+    memset(scope.counts, 0, sizeof(scope.counts));
+    len = exports_scope_key(key, EXPORTS_USER, "1", 1);
+    exports_scope_encode(value, &scope, key, len);
+
+    for (n = 0; n < 2; n++) {
+        txn = raw_begin(env);
+        raw_put(txn, env->dbi[DB_SCOPES], key, len, value, sizeof(value));
+        raw_commit(txn);
+
+        w = begin_writer(env);
+
+        if (n == 0) {
+            for (i = 0; model.status[i] == 0; i++) { /* void */ }
+            rc = delete(w, EXPORTS_USER, "1", counted_id(i));
+            model.status[i] = 0;
+
+        } else {
+            rc = exports_writer_touch(w, EXPORTS_USER, "1", 1, &error);
+        }
+
+        check(rc == EXPORTS_OK, "%s", error.text);
+        commit_writer(w);
+        check_counted(env, &model);
+    }
+
+    checked("wrong counts are taken from the lists");
+    is_int(store_faults(env), 0, "the store is sound");
+
+    exports_env_close(env);
+}
+
+
 /* many scopes in one transaction */
 
 static void
@@ -1139,6 +1316,7 @@ main(void)
     uuid_conflict();
     tie_conflict();
     revisions();
+    counts();
     many_scopes();
     checkpoints();
     tokens();
