@@ -1,7 +1,7 @@
 # Stores with random damage, under load: each request gets an error or an
 # answer, of which each item is whole, of its project and in its place.  Entries
-# of lists may be missing: they have no checksum, that is for exportsctl verify;
-# how often is counted.  No worker dies, or reads forever, and other locations
+# of lists may be missing, for only the number of them all is known: that is for
+# exportsctl verify, and how often is counted.  No worker dies, or reads forever, and other locations
 # are served throughout.  CORRUPTIONS and CORRUPT_SEED say how many, and which:
 # the same ones each time, unless told otherwise.
 
@@ -19,8 +19,11 @@ use Exports::User;
 my $N = $ENV{CORRUPTIONS} || strength(120, 2000);
 my $seed = $ENV{CORRUPT_SEED} // 100;
 
-# of the answers that are no errors, those that lack entries
-my $LACKING = 0.02;
+# Of the answers that are no errors, those that lack entries.  None does of the
+# seeds 100 to 2099; where one does, another page is in the place of a leaf of a
+# list, looks like one with fewer entries, and the page begins too far down:
+# three of 60,000.
+my $LACKING = 0.001;
 
 plan tests => 12;
 note "CORRUPT_SEED=$seed";
