@@ -86,8 +86,8 @@ broken('root', patched(16 + 24 + 48 + 40, pack 'Q', 1 << 40));
 
 # a format that is not known yet: the value under "format" and its checksum
 
-my $known = pack('Q>', 1) . checksum('format', pack 'Q>', 1);
-my $newer = pack('Q>', 2) . checksum('format', pack 'Q>', 2);
+my $known = pack('Q>', 2) . checksum('format', pack 'Q>', 2);
+my $newer = pack('Q>', 3) . checksum('format', pack 'Q>', 3);
 my $places = () = $data =~ /\Q$known/g;
 broken('newer', $data =~ s/\Q$known/$newer/gr);
 
@@ -107,7 +107,7 @@ my %reason = (
     short => qr/too short|not an LMDB|shorter/, truncated => qr/shorter/,
     fifo => qr/not a regular file/, directory => qr/not a regular file/,
     nothing => qr/No such file/, zero => qr/page size/, mdb1 => qr/version/,
-    root => qr/damaged|root/, newer => qr/format 2/,
+    root => qr/damaged|root/, newer => qr/format 3/,
     file => qr/Not a directory/,
 );
 
