@@ -62,3 +62,42 @@ exports_checksum(const void *key, size_t key_len, const void *value,
 {
     return hash_value(value, len) ^ XXH3_64bits(key, key_len);
 }
+
+
+static uint32_t
+block_check(const uint8_t *block, uint64_t key_hash)
+{
+    return (uint32_t) (XXH3_64bits(block, EXPORTS_ENTRY_LEN + 4) ^ key_hash);
+}
+
+
+void
+exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
+    size_t len)
+{
+    exports_put32(block + EXPORTS_ENTRY_LEN, (uint32_t) count);
+    exports_put32(block + EXPORTS_ENTRY_LEN + 4,
+                  block_check(block, XXH3_64bits(key, len)));
+}
+
+
+int
+exports_rank_sound(const uint8_t *blocks, size_t n, const uint8_t *key,
+    size_t len)
+{
+    uint64_t        key_hash;
+    const uint8_t  *block, *end;
+
+    key_hash = XXH3_64bits(key, len);
+    end = blocks + n * EXPORTS_RANK_LEN;
+
+    for (block = blocks; block < end; block += EXPORTS_RANK_LEN) {
+        if (exports_get32(block + EXPORTS_ENTRY_LEN + 4)
+            != block_check(block, key_hash))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}

@@ -35,7 +35,7 @@ typedef struct {
 #define EXPORTS_ID_KEY_MAX        (1 + 8 + EXPORTS_ID_MAX)
 #define EXPORTS_FACET_KEY_MAX     (8 + 1 + 1 + 2 * EXPORTS_HASH_LEN + 8)
 #define EXPORTS_RANK_KEY_MAX      (EXPORTS_FACET_KEY_MAX + 1)
-#define EXPORTS_RANK_LEN          (EXPORTS_ENTRY_LEN + 8)     /* count 8 */
+#define EXPORTS_RANK_LEN          (EXPORTS_ENTRY_LEN + 8) /* count 4, check 4 */
 #define EXPORTS_SCOPE_VALUE_LEN   (8 + 8 + 8 * EXPORTS_STATUSES + 8)
 #define EXPORTS_ID_VALUE_LEN      32
 
@@ -79,10 +79,29 @@ exports_put64(uint8_t *p, uint64_t value)
 }
 
 
+static inline uint32_t
+exports_get32(const uint8_t *p)
+{
+    uint32_t  value;
+
+    memcpy(&value, p, 4);
+
+    return be32toh(value);
+}
+
+
+static inline void
+exports_put32(uint8_t *p, uint32_t value)
+{
+    value = htobe32(value);
+    memcpy(p, &value, 4);
+}
+
+
 /*
  * The checksum of every value but those of facets and ranks: XXH3-64 of the
- * value without its checksum, XOR XXH3-64 of its key.  The key takes part so that a value
- * found under another's key is noticed.
+ * value without its checksum, XOR XXH3-64 of its key.  The key takes part so
+ * that a value found under another's key is noticed.
  */
 uint64_t exports_checksum(const void *key, size_t key_len, const void *value,
     size_t len);
@@ -110,6 +129,18 @@ void exports_facet_key(exports_facet_t *key, uint64_t scope, unsigned facet,
    Returns the length. */
 size_t exports_rank_key(uint8_t *key, const uint8_t *list, size_t len,
     unsigned level);
+
+/*
+ * A value of ranks, EXPORTS_RANK_LEN bytes: the count goes in behind a boundary
+ * that is there, and the low half of a checksum behind the count.  A block of
+ * 2^32 entries cannot be: an entry takes 16 bytes and a manifest some hundreds.
+ */
+void exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
+    size_t len);
+
+/* whether so many values, which follow one another, have their checks */
+int exports_rank_sound(const uint8_t *blocks, size_t n, const uint8_t *key,
+    size_t len);
 
 /* how many levels an entry closes a block of */
 static inline unsigned

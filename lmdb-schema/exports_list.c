@@ -49,6 +49,9 @@ static exports_rc_t look_up(exports_list_t *list, const uint8_t *entry,
 static exports_rc_t find_block(exports_list_t *list, const uint8_t *entry,
     uint64_t index);
 static unsigned top_level(uint64_t count);
+static int is_checked(const part_t *part, unsigned level);
+static exports_rc_t check_blocks(const part_t *part, unsigned level,
+    const exports_run_t *run, size_t until, const uint8_t *before);
 static exports_rc_t enter_block(part_t *part, unsigned level);
 static void pass_blocks(part_t *part, exports_run_t *run, size_t until);
 static uint64_t sum_blocks(const exports_run_t *run, size_t until);
@@ -80,6 +83,7 @@ exports_list_open(exports_list_t *list, exports_reader_t *reader,
     list->left = 0;
     list->count = 0;
     list->checked = 0;
+    memset(list->ends, 0, sizeof(list->ends));
 
     k.mv_data = (void *) key->bytes;
     k.mv_size = key->len;
@@ -344,6 +348,14 @@ look_up(exports_list_t *list, const uint8_t *entry, uint64_t index)
 
         rc = find_block(list, NULL, list->count - 1);
 
+        if (rc == EXPORTS_OK
+            && compare(list, (size_t) (list->count - 1 - list->older),
+                       list->newest)
+               != 0)
+        {
+            rc = EXPORTS_CORRUPT;
+        }
+
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -400,6 +412,50 @@ top_level(uint64_t count)
 
 
 /*
+ * All blocks that are counted have to be what was written, and in order: one
+ * that got elsewhere would be counted for others, whose checks are right, and
+ * no sum would show it.  Once a page, for each guess reads those of a part.
+ */
+
+static exports_rc_t
+check_blocks(const part_t *part, unsigned level, const exports_run_t *run,
+    size_t until, const uint8_t *before)
+{
+    size_t          len;
+    uint8_t         key[EXPORTS_RANK_KEY_MAX];
+    const uint8_t  *first, *block, *end;
+
+    first = run->values + run->at * EXPORTS_RANK_LEN;
+    end = run->values + until * EXPORTS_RANK_LEN;
+
+    for (block = first; block < end; block += EXPORTS_RANK_LEN) {
+        if (before != NULL
+            && memcmp(before, block, EXPORTS_ENTRY_LEN) >= 0)
+        {
+            return EXPORTS_CORRUPT;
+        }
+
+        before = block;
+    }
+
+    len = exports_rank_key(key, part->list->key->bytes, part->list->key->len,
+                           level);
+
+    return exports_rank_sound(first, until - run->at, key, len)
+               ? EXPORTS_OK
+               : EXPORTS_CORRUPT;
+}
+
+
+static int
+is_checked(const part_t *part, unsigned level)
+{
+    return part->end != NULL ? part->list->ends[level - 1] == part->end
+                             : part->list->checked;
+}
+
+
+/*
  * From a part to the block of a level in it that is entered.  An open part, one
  * that no boundary ends, may have none: then its rest behind the last boundary.
  */
@@ -416,7 +472,7 @@ enter_block(part_t *part, unsigned level)
 
     in = *part;
     in.end = NULL;
-    last = NULL;
+    last = part->after;
     sum = 0;
 
     for (rc = first_block(part, level, &run);
@@ -433,6 +489,12 @@ enter_block(part_t *part, unsigned level)
         }
 
         if (until <= run.at) {
+            return EXPORTS_CORRUPT;
+        }
+
+        if (!is_checked(part, level)
+            && check_blocks(part, level, &run, until, last) != EXPORTS_OK)
+        {
             return EXPORTS_CORRUPT;
         }
 
@@ -462,6 +524,8 @@ enter_block(part_t *part, unsigned level)
     {
         return EXPORTS_CORRUPT;
     }
+
+    part->list->ends[level - 1] = part->end;
 
     if (in.end == NULL) {
         in.count = part->count - sum;
@@ -494,7 +558,7 @@ pass_blocks(part_t *part, exports_run_t *run, size_t until)
 
     for ( /* void */ ; run->at < until; run->at++) {
         block = run->values + run->at * EXPORTS_RANK_LEN;
-        count = exports_get64(block + EXPORTS_ENTRY_LEN);
+        count = exports_get32(block + EXPORTS_ENTRY_LEN);
 
         if (part->entry != NULL ? run->at >= stop
                                 : part->index - part->older < count)
@@ -520,7 +584,7 @@ sum_blocks(const exports_run_t *run, size_t until)
     end = run->values + until * EXPORTS_RANK_LEN;
 
     for (sum = 0; p < end; p += EXPORTS_RANK_LEN) {
-        sum += exports_get64(p);
+        sum += exports_get32(p);
     }
 
     return sum;

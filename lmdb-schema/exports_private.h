@@ -89,9 +89,9 @@ exports_rc_t exports_run_leaf(exports_run_t *run, MDB_cursor_op op,
 size_t exports_run_until(const exports_run_t *run, const uint8_t *entry);
 
 /* counts the blocks of a list, in the order of their boundaries, and those that
-   end with the same one by level */
+   end with the same one by level; key: theirs in ranks */
 typedef exports_rc_t (*exports_block_pt)(void *data, unsigned level,
-    const uint8_t *block);
+    const uint8_t *key, size_t len, const uint8_t *block);
 exports_rc_t exports_run_blocks(MDB_cursor *facets, const uint8_t *key,
     size_t len, exports_block_pt visit, void *data);
 
@@ -121,6 +121,9 @@ typedef struct {
     uint64_t                older;      /* entries of the list before them */
     uint64_t                count;      /* of the list */
     unsigned                checked;    /* its blocks, against its length */
+
+    /* with which boundary those of a level end that were checked last */
+    const uint8_t          *ends[EXPORTS_RANK_LEVELS];
 } exports_list_t;
 
 /* slot: which of the reader's cursors it takes */

@@ -112,7 +112,8 @@ exports_rc_t
 exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
     exports_block_pt visit, void *data)
 {
-    uint8_t         block[EXPORTS_RANK_LEN];
+    size_t          n;
+    uint8_t         rank[EXPORTS_RANK_KEY_MAX], block[EXPORTS_RANK_LEN];
     uint64_t        count, before[EXPORTS_RANK_LEVELS];
     unsigned        level, height;
     exports_rc_t    rc;
@@ -130,12 +131,12 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
         count++;
 
         for (level = 1; level <= height && rc == EXPORTS_OK; level++) {
+            n = exports_rank_key(rank, key, len, level);
             memcpy(block, entry, EXPORTS_ENTRY_LEN);
-            exports_put64(block + EXPORTS_ENTRY_LEN,
-                          count - before[level - 1]);
+            exports_rank_encode(block, count - before[level - 1], rank, n);
             before[level - 1] = count;
 
-            rc = visit(data, level, block);
+            rc = visit(data, level, rank, n, block);
         }
 
         if (rc == EXPORTS_OK && ++run.at == run.n) {

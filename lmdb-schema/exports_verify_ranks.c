@@ -24,7 +24,7 @@ static exports_rc_t check_keys(check_t *c);
 static exports_rc_t check_key(check_t *c, const MDB_val *key);
 static exports_rc_t count_list(check_t *c, const uint8_t *key, size_t len);
 static exports_rc_t check_block(void *data, unsigned level,
-    const uint8_t *block);
+    const uint8_t *key, size_t len, const uint8_t *block);
 static void close_cursors(check_t *c);
 
 
@@ -97,8 +97,8 @@ check_lists(check_t *c)
 
         if (erc == EXPORTS_OK && c->wrong) {
             erc = c->fault(c->data, c->key, c->len, 1,
-                           "ranks: blocks of a list are missing, or have "
-                           "other counts");
+                           "ranks: blocks of a list are missing, damaged "
+                           "or have other counts");
         }
 
         if (erc != EXPORTS_OK) {
@@ -209,17 +209,17 @@ count_list(check_t *c, const uint8_t *key, size_t len)
 
 
 static exports_rc_t
-check_block(void *data, unsigned level, const uint8_t *block)
+check_block(void *data, unsigned level, const uint8_t *key, size_t len,
+    const uint8_t *block)
 {
-    uint8_t   key[EXPORTS_RANK_KEY_MAX];
     check_t  *c = data;
     MDB_val   k, v;
 
     c->blocks++;
     c->expected[level - 1]++;
 
-    k.mv_data = key;
-    k.mv_size = exports_rank_key(key, c->key, c->len, level);
+    k.mv_data = (void *) key;
+    k.mv_size = len;
     v.mv_data = (void *) block;
     v.mv_size = EXPORTS_RANK_LEN;
 

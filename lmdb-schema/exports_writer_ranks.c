@@ -39,7 +39,7 @@ static exports_rc_t count_block(ranking_t *r, const uint8_t *after,
 static exports_rc_t put_count(ranking_t *r, const uint8_t *old,
     const uint8_t *block);
 static exports_rc_t put_block(void *data, unsigned level,
-    const uint8_t *block);
+    const uint8_t *key, size_t len, const uint8_t *block);
 
 
 exports_rc_t
@@ -303,7 +303,7 @@ recount(ranking_t *r, const uint8_t *entry, uint8_t *end)
     }
 
     memcpy(new, end, EXPORTS_ENTRY_LEN);
-    exports_put64(new + EXPORTS_ENTRY_LEN, count);
+    exports_rank_encode(new, count, r->key, r->len);
 
     return memcmp(new, old, EXPORTS_RANK_LEN) == 0 ? EXPORTS_OK
                                                    : put_count(r, old, new);
@@ -348,7 +348,7 @@ count_block(ranking_t *r, const uint8_t *after, const uint8_t *end,
 
         } else {
             for ( /* void */ ; run.at < until; run.at++) {
-                *count += exports_get64(run.values + run.at * run.size
+                *count += exports_get32(run.values + run.at * run.size
                                         + EXPORTS_ENTRY_LEN);
             }
         }
@@ -390,28 +390,21 @@ exports_rc_t
 exports_writer_rerank(exports_writer_t *w, const uint8_t *list, size_t len,
     exports_error_t *error)
 {
-    int               rc;
-    size_t            n;
-    unsigned          level;
-    ranking_t         r;
-    MDB_cursor       *facets;
-    exports_rc_t      erc;
-    exports_facet_t   facet;
+    int            rc;
+    size_t         n;
+    uint8_t        key[EXPORTS_RANK_KEY_MAX];
+    unsigned       level;
+    MDB_cursor    *facets;
+    exports_rc_t   erc;
 
     erc = exports_writer_flush(w, error);
     if (erc != EXPORTS_OK) {
         return erc;
     }
 
-    facet.len = len;
-    memcpy(facet.bytes, list, len);
-
-    r.w = w;
-    r.list = &facet;
-
     for (level = 1; level <= EXPORTS_RANK_LEVELS; level++) {
-        n = exports_rank_key(r.key, list, len, level);
-        erc = exports_writer_drop_ranks(w, r.key, n, error);
+        n = exports_rank_key(key, list, len, level);
+        erc = exports_writer_drop_ranks(w, key, n, error);
         if (erc != EXPORTS_OK) {
             return erc;
         }
@@ -422,7 +415,7 @@ exports_writer_rerank(exports_writer_t *w, const uint8_t *list, size_t len,
         return exports_mdb_error(error, w->env, "writing", rc);
     }
 
-    erc = exports_run_blocks(facets, list, len, put_block, &r);
+    erc = exports_run_blocks(facets, list, len, put_block, w);
 
     mdb_cursor_close(facets);
 
@@ -439,12 +432,13 @@ exports_writer_drop_ranks(exports_writer_t *w, const uint8_t *key, size_t len,
 
 
 static exports_rc_t
-put_block(void *data, unsigned level, const uint8_t *block)
+put_block(void *data, unsigned level, const uint8_t *key, size_t len,
+    const uint8_t *block)
 {
-    ranking_t  *r = data;
+    exports_writer_t  *w = data;
 
-    r->len = exports_rank_key(r->key, r->list->bytes, r->list->len, level);
+    (void) level;
 
-    return exports_writer_store(r->w, DB_RANKS, r->key, r->len, block,
+    return exports_writer_store(w, DB_RANKS, key, len, block,
                                 EXPORTS_RANK_LEN, NULL);
 }

@@ -22,7 +22,7 @@ my ($mdb_dump) = grep { -x } map { "$_/mdb_dump" } split /:/, $ENV{PATH};
 
 plan skip_all => 'no mdb_dump; Debian has it in lmdb-utils' if !$mdb_dump;
 
-plan tests => 68;
+plan tests => 73;
 
 my $t = Exports::Test->new;
 my $top = $t->top;
@@ -521,13 +521,14 @@ for my $list (sort keys %entries_of) {
             $count++;
             next if substr($entry, -$level) ne "\0" x $level;
             push @blocks_wanted, unpack('H*', $list . chr $level) . ' '
-                                 . unpack('H*', $entry . pack 'Q>', $count);
+                                 . unpack('H*', $entry . pack 'N', $count);
             $count = 0;
         }
     }
 }
 
-is_deeply [map { unpack('H*', $_->[0]) . ' ' . unpack 'H*', $_->[1] }
+is_deeply [map { unpack('H*', $_->[0]) . ' '
+                 . unpack 'H*', substr $_->[1], 0, 20 }
                entries($dump, 'ranks')], \@blocks_wanted,
           'ranks: the blocks of the lists, and nothing else';
 cmp_ok scalar(grep { /^\S*01 / } @blocks_wanted), '>=', 16,
@@ -614,7 +615,11 @@ is unpack('H*', $sums[0] ^ $sums[1]), unpack('H*', $sums[2] ^ $sums[3]),
 # but under each other's keys.
 
 $t->store('copy');
+my @ends = grep { tie("exp_$_") =~ /\0\z/ } 1 .. 3000;
+
 $t->load($t->path('first'), project_line(project => 'second', id => 'exp_2'),
+         map({ project_line(project => 'blocks', id => "exp_$_") }
+             @ends[0 .. 2]),
          map { token_line($_, @base, created_at => '2026-06-02T00:00:00Z') }
              'pat_1', 'pat_2');
 
@@ -661,6 +666,18 @@ my $record = (entries(\%first, 'manifests'))[0][1];
 my $n = length $record;
 is join(' ', unnoticed($record, 0 .. 41, map({ 60 * $_ } 1 .. $n / 60 - 1),
                        $n - 30 .. $n - 1)), '', 'manifests: every byte matters';
+
+# two lists of the same entries: the same blocks, and the key's part by XOR
+my @ranks = map { $_->[1] } entries(\%first, 'ranks');
+is join(' ', map { length } @ranks), join(' ', (24) x 6), 'ranks: two lists';
+is_deeply [map { substr $_, 0, 20 } @ranks[0 .. 2]],
+          [map { substr $_, 0, 20 } @ranks[3 .. 5]], 'ranks: the same blocks';
+
+my %xor = map { (substr($ranks[$_], 20) ^ substr($ranks[$_ + 3], 20)) => 1 }
+              0 .. 2;
+is scalar(grep { !/^\0+\z/ } keys %xor), 1, 'ranks: the key takes part by XOR';
+is scalar(keys %xor), 1, 'and in the same way for each block';
+is join(' ', unnoticed($ranks[1], 0 .. 23)), '', 'ranks: every byte matters';
 
 for my $db ('scopes', 'tokens') {
     my ($one, $two) = map { $_->[1] } (entries(\%first, $db))[0, 1];

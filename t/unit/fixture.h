@@ -547,6 +547,37 @@ raw_del(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
 }
 
 
+/* the i-th value of a key in its place, without LMDB's putting it into order */
+
+static inline void
+raw_overwrite(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
+    unsigned i, const void *value, size_t len)
+{
+    int          rc;
+    MDB_val      k, v;
+    MDB_cursor  *cursor;
+
+    rc = mdb_cursor_open(txn, dbi, &cursor);
+    must(rc == 0, "mdb_cursor_open: %s", mdb_strerror(rc));
+
+    k.mv_data = (void *) key;
+    k.mv_size = key_len;
+
+    for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET); rc == 0 && i > 0; i--) {
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT_DUP);
+    }
+
+    must(rc == 0, "mdb_cursor_get: %s", mdb_strerror(rc));
+
+    v.mv_data = (void *) value;
+    v.mv_size = len;
+    rc = mdb_cursor_put(cursor, &k, &v, MDB_CURRENT);
+    must(rc == 0, "mdb_cursor_put: %s", mdb_strerror(rc));
+
+    mdb_cursor_close(cursor);
+}
+
+
 /* flips bits of one byte of a stored value */
 
 static inline void

@@ -11,7 +11,9 @@
 
 #define NEAR_ENTRIES  4
 #define NEAR_LEAVES   1
-#define LEVEL_BITS    2
+#define LEVEL_BITS    level_bits
+
+static unsigned  level_bits = 2;
 
 #include "exports_list.c"       /* NOLINT(bugprone-suspicious-include) */
 
@@ -314,8 +316,12 @@ recount(exports_env_t *env)
                            && ((uint8_t *) rk.mv_data)[list.mv_size] == level
                            && rv.mv_size == 24
                            && memcmp(rv.mv_data, entry, 16) == 0
-                           && exports_get64((uint8_t *) rv.mv_data + 16)
-                              == count,
+                           && exports_get32((uint8_t *) rv.mv_data + 16)
+                              == count
+                           && exports_get32((uint8_t *) rv.mv_data + 20)
+                              == (uint32_t) exports_checksum(rk.mv_data,
+                                                             rk.mv_size,
+                                                             rv.mv_data, 20),
                            "a block of level %u, of %" PRIu64 " entries",
                            level, count))
                 {
@@ -440,6 +446,137 @@ property(void)
 }
 
 
+/*
+ * Each row of up to five additions and removals of one entry, and each of them
+ * of one that is there before: the last one counts.  In the order of the
+ * entries, for these are not sorted, and all first ones before all second ones.
+ */
+
+#define NROWS  62
+
+static int
+row_step(unsigned row, unsigned step, int *add)
+{
+    unsigned  len;
+
+    for (row += 2, len = 0; row >> len > 1; len++) {
+        /* void */
+    }
+
+    *add = (int) (row >> step & 1);
+
+    return step < len;
+}
+
+
+static void
+change_entry(exports_writer_t *w, const exports_facet_t *list, unsigned i,
+    int add)
+{
+    uint8_t       entry[EXPORTS_ENTRY_LEN];
+    exports_rc_t  rc;
+
+    /* every other one is a boundary */
+
+    exports_put64(entry, TEST_TIME + i / 2);
+    exports_put64(entry + 8, i % 2 ? 0x0102030405060708 : 0x0102030405060700);
+
+    rc = exports_writer_list(w, list->bytes, list->len, entry, add, NULL);
+    must(rc == EXPORTS_OK, "changing: %s", rc_name(rc));
+}
+
+
+static void
+change_rows(exports_writer_t *w, const exports_facet_t *list, int in_turn)
+{
+    int       add;
+    unsigned  i, row, step;
+
+    for (i = 0; i < 4 * NROWS * 5; i++) {
+        row = in_turn ? i / 5 : i % (4 * NROWS);
+        step = in_turn ? i % 5 : i / (4 * NROWS);
+
+        if (row_step(row / 4, step, &add)) {
+            change_entry(w, list, row, add);
+        }
+    }
+}
+
+
+static void
+check_rows(exports_env_t *env, const exports_facet_t *list, int in_turn)
+{
+    int             add, last;
+    MDB_val         k, v;
+    MDB_txn        *txn;
+    unsigned        row, step;
+    uint8_t         entry[EXPORTS_ENTRY_LEN];
+
+    must(mdb_txn_begin(env->mdb, NULL, 0, &txn) == 0, "reading");
+
+    for (row = 0; row < 4 * NROWS; row++) {
+        exports_put64(entry, TEST_TIME + row / 2);
+        exports_put64(entry + 8, row % 2 ? 0x0102030405060708
+                                         : 0x0102030405060700);
+
+        for (last = 0, step = 0; row_step(row / 4, step, &add); step++) {
+            last = add;
+        }
+
+        k.mv_data = (void *) list->bytes;
+        k.mv_size = list->len;
+        v.mv_data = entry;
+        v.mv_size = sizeof(entry);
+
+        /* to delete is to find out */
+
+        check((mdb_del(txn, env->dbi[DB_FACETS], &k, &v) == 0) == last,
+              "%s, row %u of %u changes: the entry is %s",
+              in_turn ? "in turn" : "mixed", row, step,
+              last ? "missing" : "there");
+    }
+
+    mdb_txn_abort(txn);
+}
+
+
+static void
+changes(void)
+{
+    int                in_turn;
+    unsigned           i;
+    exports_env_t     *env;
+    exports_facet_t    list;
+    exports_writer_t  *w;
+
+    exports_facet_key(&list, 1, EXPORTS_FACET_ALL, NULL);
+
+    for (in_turn = 0; in_turn < 2; in_turn++) {
+        env = new_store(in_dir("changes-%d", in_turn));
+        w = begin_writer(env);
+
+        for (i = 0; i < 4 * NROWS; i++) {
+            if (i % 4 < 2) {
+                change_entry(w, &list, i, 1);
+            }
+        }
+
+        commit_writer(w);
+        must(recount(env) == NROWS, "a boundary a row");
+
+        w = begin_writer(env);
+        change_rows(w, &list, in_turn);
+        commit_writer(w);
+
+        check_rows(env, &list, in_turn);
+        (void) recount(env);
+        exports_env_close(env);
+    }
+
+    checked("of several changes of one entry the last one counts");
+}
+
+
 static void
 fill(exports_env_t *env, int backward)
 {
@@ -528,124 +665,286 @@ order(void)
 }
 
 
-/* the n-th value of ranks; returns its key's length */
+/* blocks of a level of a list */
 
-static size_t
-nth_block(exports_env_t *env, unsigned n, uint8_t *key, uint8_t *block)
+typedef struct {
+    size_t    len;
+    uint8_t   key[EXPORTS_RANK_KEY_MAX];
+    unsigned  n;
+    uint8_t   values[NITEMS][EXPORTS_RANK_LEN];
+} blocks_t;
+
+typedef enum {
+    FLIPPED,        /* in its place */
+    MOVED,          /* flipped, and where it then belongs */
+    REMOVED,
+    ADDED,          /* the same with another boundary */
+    COPIED,         /* over another one of the list */
+    EXCHANGED,      /* with another one of the list */
+    FOREIGN,        /* one of another list or level in its place */
+    NDAMAGES
+} damage_t;
+
+static const char *const  damages[NDAMAGES] = {
+    "flipped", "moved", "removed", "added", "copied", "exchanged", "foreign"
+};
+
+
+/* those that the n-th value of ranks is of; returns its place */
+
+static unsigned
+load_blocks(exports_env_t *env, unsigned n, blocks_t *blocks)
 {
-    size_t       len;
+    int          rc;
     MDB_val      k, v;
     MDB_txn     *txn;
+    size_t       dups;
+    unsigned     before;
     MDB_cursor  *cursor;
 
     must(mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn) == 0
          && mdb_cursor_open(txn, env->dbi[DB_RANKS], &cursor) == 0, "reading");
 
-    do {
-        must(mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0, "a block");
-    } while (n-- > 0);
+    for (before = 0; /* void */ ; before += (unsigned) dups) {
+        must(mdb_cursor_get(cursor, &k, &v, MDB_NEXT_NODUP) == 0
+             && mdb_cursor_count(cursor, &dups) == 0, "a block");
 
-    len = k.mv_size;
-    memcpy(key, k.mv_data, len);
-    memcpy(block, v.mv_data, EXPORTS_RANK_LEN);
+        if (n < before + dups) {
+            break;
+        }
+    }
+
+    blocks->len = k.mv_size;
+    memcpy(blocks->key, k.mv_data, k.mv_size);
+    blocks->n = 0;
+
+    for (rc = 0; rc == 0; rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT_DUP)) {
+        memcpy(blocks->values[blocks->n++], v.mv_data, EXPORTS_RANK_LEN);
+    }
 
     mdb_cursor_close(cursor);
     mdb_txn_abort(txn);
 
-    return len;
+    return n - before;
 }
 
 
-/*
- * A count that is wrong, a block too few or too many: the right page, or none.
- * A boundary that sorts elsewhere is for verify to find.
- */
+/* returns 0 when all is as it was */
+
+static int
+damage_block(exports_env_t *env, damage_t how, const blocks_t *blocks,
+    unsigned at, const uint8_t *foreign)
+{
+    uint8_t         wrong[EXPORTS_RANK_LEN];
+    MDB_dbi         dbi;
+    MDB_txn        *txn;
+    unsigned        other;
+    const uint8_t  *value;
+
+    dbi = env->dbi[DB_RANKS];
+    value = blocks->values[at];
+    other = below(blocks->n);
+
+    if (how == FOREIGN ? memcmp(foreign, value, EXPORTS_RANK_LEN) == 0
+                       : (how == COPIED || how == EXCHANGED) && other == at)
+    {
+        return 0;
+    }
+
+    memcpy(wrong, value, EXPORTS_RANK_LEN);
+
+    if (how == FLIPPED || how == MOVED) {
+        wrong[below(EXPORTS_RANK_LEN)] ^= (uint8_t) (1 + below(255));
+
+    } else if (how == ADDED) {
+        random_bytes(wrong + 8, 8);
+    }
+
+    txn = raw_begin(env);
+
+    if (how == MOVED || how == REMOVED) {
+        raw_del(txn, dbi, blocks->key, blocks->len, value, EXPORTS_RANK_LEN);
+    }
+
+    if (how == MOVED || how == ADDED) {
+        raw_put(txn, dbi, blocks->key, blocks->len, wrong, EXPORTS_RANK_LEN);
+
+    } else if (how == COPIED || how == EXCHANGED) {
+        raw_overwrite(txn, dbi, blocks->key, blocks->len, other, value,
+                      EXPORTS_RANK_LEN);
+
+        if (how == EXCHANGED) {
+            raw_overwrite(txn, dbi, blocks->key, blocks->len, at,
+                          blocks->values[other], EXPORTS_RANK_LEN);
+        }
+
+    } else if (how != REMOVED) {
+        raw_overwrite(txn, dbi, blocks->key, blocks->len, at,
+                      how == FOREIGN ? foreign : wrong, EXPORTS_RANK_LEN);
+    }
+
+    raw_commit(txn);
+
+    return 1;
+}
+
+
+static int
+has_list(const query_t *q, const blocks_t *blocks)
+{
+    unsigned  i;
+
+    for (i = 0; i < q->nlists; i++) {
+        if (q->lists[i].len == blocks->len - 1
+            && memcmp(q->lists[i].bytes, blocks->key, blocks->len - 1) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* pages of the list, mostly; the number of those that are refused */
+
+static unsigned
+damaged_pages(exports_reader_t *reader, const blocks_t *blocks, damage_t how)
+{
+    query_t       q;
+    uint64_t      scope;
+    unsigned      i, tries, refused;
+    exports_rc_t  rc;
+
+    scope = exports_get64(blocks->key);
+
+    for (refused = 0, i = 0; i < 20; i++) {
+
+        for (tries = 0; tries < 50; tries++) {
+            random_query(&q, scope);
+
+            if (has_list(&q, blocks)) {
+                break;
+            }
+        }
+
+        rc = read_page_of(reader, &q, scope, below(q.n + 1), 3);
+        refused += (rc == EXPORTS_CORRUPT);
+
+        check(rc == EXPORTS_OK || rc == EXPORTS_CORRUPT, "%s: %u lists: %s",
+              damages[how], q.nlists, rc_name(rc));
+    }
+
+    return refused;
+}
+
+
+typedef struct {
+    unsigned         n;
+    exports_facet_t  lists[2];
+} found_t;
+
+
+static exports_rc_t
+keep_list(void *data, const uint8_t *key, size_t len, int list,
+    const char *text)
+{
+    found_t  *found = data;
+
+    must(list && found->n < 2, "another fault: %s", text);
+
+    memcpy(found->lists[found->n].bytes, key, len);
+    found->lists[found->n++].len = len;
+
+    return EXPORTS_OK;
+}
+
+
+static void
+mend(exports_env_t *env, exports_reader_t *reader, damage_t how)
+{
+    found_t            found;
+    unsigned           i;
+    exports_rc_t       rc;
+    exports_writer_t  *w;
+
+    found.n = 0;
+    rc = exports_verify_ranks(reader, keep_list, &found);
+    check(rc == EXPORTS_OK && found.n == 1, "%s: %s, %u lists reported",
+          damages[how], rc_name(rc), found.n);
+
+    exports_reader_reset(reader);
+
+    w = begin_writer(env);
+
+    for (i = 0; i < found.n; i++) {
+        rc = exports_writer_rerank(w, found.lists[i].bytes,
+                                   found.lists[i].len, NULL);
+        must(rc == EXPORTS_OK, "counting again: %s", rc_name(rc));
+    }
+
+    commit_writer(w);
+}
+
+
+/* the right page, or none; verify finds it, and all is as it was afterwards */
 
 static void
 damage(void)
 {
-    size_t             len;
-    query_t            q;
-    uint8_t            key[EXPORTS_RANK_KEY_MAX], block[EXPORTS_RANK_LEN];
-    uint8_t            wrong[EXPORTS_RANK_LEN];
-    uint64_t           scope;
-    MDB_txn           *txn;
-    unsigned           i, n, how;
-    unsigned long      blocks, noticed;
-    exports_rc_t       rc;
+    uint8_t            foreign[EXPORTS_RANK_LEN];
+    uint64_t           sum;
+    unsigned           at, n, tried[NDAMAGES], refused[NDAMAGES];
+    damage_t           how;
+    unsigned long      blocks;
     exports_env_t     *env;
     exports_reader_t  *reader;
+    static blocks_t    damaged;
 
     env = new_store(in_dir("damage"));
     random_items(100000);
     fill(env, 0);
 
     reader = open_reader(env);
-    scope = stored_scope(env, EXPORTS_USER, "1").id;
     blocks = recount(env);
-    noticed = 0;
+    sum = sum_of(env, DB_RANKS);
+    memset(tried, 0, sizeof(tried));
+    memset(refused, 0, sizeof(refused));
 
     for (n = 0; n < rounds(400, 100); n++) {
-        len = nth_block(env, below(1 + (unsigned) (chance(50) ? blocks / 8
-                                                              : blocks - 1)),
-                        key, block);
-        memcpy(wrong, block, sizeof(block));
-        how = below(4);
+        how = below(NDAMAGES);
 
-        if (how == 0) {
-            wrong[EXPORTS_ENTRY_LEN + below(8)] ^= (uint8_t) (1 + below(255));
+        at = load_blocks(env, below((unsigned) blocks), &damaged);
+        memcpy(foreign, damaged.values[at], EXPORTS_RANK_LEN);
 
-        } else if (how == 1) {
-            wrong[EXPORTS_RANK_LEN - 1] ^= 1;
+        /* the longest lists come first */
+
+        at = load_blocks(env, below((unsigned) (chance(50) ? blocks / 8
+                                                           : blocks)),
+                         &damaged);
+
+        if (!damage_block(env, how, &damaged, at, foreign)) {
+            continue;
         }
 
-        txn = raw_begin(env);
-
-        if (how != 3) {
-            raw_del(txn, env->dbi[DB_RANKS], key, len, block, sizeof(block));
-        }
-
-        if (how == 3) {
-            random_bytes(wrong + 8, 8);
-        }
-
-        if (how != 2) {
-            raw_put(txn, env->dbi[DB_RANKS], key, len, wrong, sizeof(wrong));
-        }
-
-        raw_commit(txn);
         renew_reader(reader);
-
-        for (i = 0; i < 20; i++) {
-            random_query(&q, scope);
-            rc = read_page_of(reader, &q, scope, below(q.n + 1), 3);
-            noticed += (rc == EXPORTS_CORRUPT);
-
-            check(rc == EXPORTS_OK || rc == EXPORTS_CORRUPT,
-                  "damage %u: %u lists: %s", how, q.nlists, rc_name(rc));
-        }
-
-        exports_reader_reset(reader);
-
-        txn = raw_begin(env);
-
-        if (how != 2) {
-            raw_del(txn, env->dbi[DB_RANKS], key, len, wrong, sizeof(wrong));
-        }
-
-        if (how != 3) {
-            raw_put(txn, env->dbi[DB_RANKS], key, len, block, sizeof(block));
-        }
-
-        raw_commit(txn);
+        level_bits = 2 + below(4);
+        tried[how]++;
+        refused[how] += damaged_pages(reader, &damaged, how);
+        mend(env, reader, how);
     }
 
-    note("%lu pages noticed it", noticed);
+    for (how = 0; how < NDAMAGES; how++) {
+        note("%s: %u, %u pages refused", damages[how], tried[how],
+             refused[how]);
+        check(refused[how] > 0, "%s: not noticed", damages[how]);
+    }
+
+    level_bits = 2;
     checked("a block that is wrong: the right page, or none");
-    ok(noticed > 0, "it is noticed");
 
     (void) recount(env);
-    checked("all is as it was");
+    ok(sum_of(env, DB_RANKS) == sum, "all is as it was");
 
     exports_reader_close(reader);
     exports_env_close(env);
@@ -690,6 +989,7 @@ main(void)
     random_seed();
 
     property();
+    changes();
     order();
     damage();
     disjoint();
