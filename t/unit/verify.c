@@ -771,6 +771,161 @@ counts(void)
 }
 
 
+/* a store with NBLOCKS blocks of level 1 in two lists of the first scope */
+
+#define NBLOCKS  3
+
+static exports_env_t *
+ranked_store(uint8_t *key, size_t *len, uint8_t blocks[][EXPORTS_RANK_LEN])
+{
+    char              id[32];
+    spec_t            spec;
+    unsigned          i, n;
+    uint64_t          tie;
+    MDB_val           k, v;
+    MDB_txn          *txn;
+    MDB_cursor       *cursor;
+    exports_env_t    *env;
+    exports_facet_t   list;
+
+    env = sound_store();
+
+    for (n = 0, i = 0; n < NBLOCKS; i++) {
+        (void) snprintf(id, sizeof(id), "exp_block_%u", i);
+        must(exports_tie(id, strlen(id), &tie) == 0, "SHA-256");
+
+        if ((tie & 0xff) == 0) {
+            item_spec(&spec, 0, 1);
+            spec.id = id;
+            spec.created = TEST_TIME + 100 + n++;
+            store_spec(env, &spec);
+        }
+    }
+
+    exports_facet_key(&list, stored_scope(env, scopes[0].kind,
+                                          scopes[0].name).id,
+                      EXPORTS_FACET_ALL, NULL);
+    *len = exports_rank_key(key, list.bytes, list.len, 1);
+
+    txn = raw_begin(env);
+    must(mdb_cursor_open(txn, env->dbi[DB_RANKS], &cursor) == 0, "a cursor");
+
+    k.mv_data = key;
+    k.mv_size = *len;
+    must(mdb_cursor_get(cursor, &k, &v, MDB_SET) == 0, "blocks");
+
+    for (n = 0; n < NBLOCKS; n++) {
+        must(v.mv_size == EXPORTS_RANK_LEN, "a block");
+        memcpy(blocks[n], v.mv_data, EXPORTS_RANK_LEN);
+        must((mdb_cursor_get(cursor, &k, &v, MDB_NEXT_DUP) == 0)
+                 == (n + 1 < NBLOCKS), "%u blocks", NBLOCKS);
+    }
+
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+
+    return env;
+}
+
+
+static void
+blocks(void)
+{
+    size_t          len;
+    uint8_t         key[EXPORTS_RANK_KEY_MAX + 1];
+    uint8_t         b[NBLOCKS][EXPORTS_RANK_LEN];
+    MDB_dbi         dbi;
+    MDB_txn        *txn;
+    unsigned        i, total;
+    exports_env_t  *env;
+
+    total = NSCOPES * NITEMS + NBLOCKS;
+
+    env = ranked_store(key, &len, b);
+    is_int(verify(env), 0, "a sound store with blocks");
+    close_store(env);
+
+    /* each byte of one: boundary, count, check */
+
+    for (i = 0; i < EXPORTS_RANK_LEN; i++) {
+        env = ranked_store(key, &len, b);
+        b[1][i] ^= 0x10;
+        txn = raw_begin(env);
+        raw_overwrite(txn, env->dbi[DB_RANKS], key, len, 1, b[1],
+                      EXPORTS_RANK_LEN);
+        raw_commit(txn);
+
+        check(verify(env) == 1
+              && reported("ranks: blocks of a list are missing, damaged or "
+                          "have other counts", NULL) == 1,
+              "byte %u: %u faults", i, nfaults);
+        check(repair(env) == 1 && verify(env) == 0,
+              "byte %u: %u faults after the repair", i, nfaults);
+        close_store(env);
+    }
+
+    checked("each byte of a block matters, and is mended");
+
+    /* two exchanged, one over another, missing, one more */
+
+    for (i = 0; i < 5; i++) {
+        env = ranked_store(key, &len, b);
+        dbi = env->dbi[DB_RANKS];
+        txn = raw_begin(env);
+
+        if (i < 2) {
+            raw_overwrite(txn, dbi, key, len, 2, b[0], EXPORTS_RANK_LEN);
+        }
+
+        if (i == 0) {
+            raw_overwrite(txn, dbi, key, len, 0, b[2], EXPORTS_RANK_LEN);
+
+        } else if (i == 2) {
+            raw_del(txn, dbi, key, len, b[1], EXPORTS_RANK_LEN);
+
+        } else if (i == 3) {
+            raw_del(txn, dbi, key, len, NULL, 0);
+
+        } else if (i == 4) {
+            b[1][14] ^= 1;
+            exports_rank_encode(b[1], 1, key, len);
+            raw_put(txn, dbi, key, len, b[1], EXPORTS_RANK_LEN);
+        }
+
+        raw_commit(txn);
+        mended(env, 1, 0, total, i == 0 ? "blocks exchanged"
+                                 : i == 1 ? "a block over another"
+                                 : i == 2 ? "a block that is missing"
+                                 : i == 3 ? "all blocks missing"
+                                          : "a block of no entry");
+    }
+
+    /* sound ones of another list or level */
+
+    env = ranked_store(key, &len, b);
+    key[len - 1] = 2;
+    txn = raw_begin(env);
+    exports_rank_encode(b[0], 1, key, len);
+    raw_put(txn, env->dbi[DB_RANKS], key, len, b[0], EXPORTS_RANK_LEN);
+    raw_commit(txn);
+    mended(env, 1, 0, total, "a level that has no blocks");
+
+    /* no list's */
+
+    env = ranked_store(key, &len, b);
+    key[len] = 1;
+    txn = raw_begin(env);
+    raw_put(txn, env->dbi[DB_RANKS], key, 3, b[0], EXPORTS_RANK_LEN);
+    raw_commit(txn);
+
+    is_int(verify(env), 1, "blocks of no list");
+    is_int(reported("ranks: ", NULL), 1, "are reported");
+    is_int(repair(env), 1, "the repair");
+    is_int(verify(env), 0, "drops them");
+    close_store(env);
+}
+
+
 /* what no repair can bring back, and what it must not make worse */
 
 static void
@@ -1109,6 +1264,7 @@ main(void)
     records();
     indexes();
     counts();
+    blocks();
     lost();
     writing_over();
     injuries();
