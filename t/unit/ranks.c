@@ -743,6 +743,7 @@ damage_block(exports_env_t *env, damage_t how, const blocks_t *blocks,
 
     dbi = env->dbi[DB_RANKS];
     value = blocks->values[at];
+    must(blocks->n > 0, "no blocks");
     other = below(blocks->n);
 
     if (how == FOREIGN ? memcmp(foreign, value, EXPORTS_RANK_LEN) == 0
@@ -907,6 +908,7 @@ damage(void)
 
     reader = open_reader(env);
     blocks = recount(env);
+    must(blocks > 100, "%lu blocks", blocks);
     sum = sum_of(env, DB_RANKS);
     memset(tried, 0, sizeof(tried));
     memset(refused, 0, sizeof(refused));
