@@ -1,7 +1,7 @@
 
 /*
  * exports_mdb_layout.h: what LMDB 0.9 writes on 64-bit machines, as far as it
- * is read without LMDB; private.  From its mdb.c: struct MDB_meta behind the
+ * is read without LMDB or checked behind it; private.  From its mdb.c: struct MDB_meta behind the
  * page header on pages 0 and 1, and pages of trees.
  */
 
@@ -23,6 +23,9 @@
 #define NODE_HEADER     8
 #define BRANCH_FLAG     0x01            /* P_BRANCH, P_LEAF of a page */
 #define LEAF_FLAG       0x02
+#define LEAF2_FLAG      0x20            /* P_LEAF2: values of one size */
+#define SUBPAGE_FLAG    0x40            /* P_SUBP: inside of a node */
+#define KIND_FLAGS      0x2f            /* those that say what a page is */
 #define OVERFLOW_FLAG   0x01            /* F_BIGDATA of a node */
 #define DEPTH_MAX       32              /* of a tree */
 

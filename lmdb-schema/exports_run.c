@@ -1,7 +1,11 @@
 
 #include <string.h>
 
+#include "exports_mdb_layout.h"
 #include "exports_private.h"
+
+
+static int sound_leaf(const MDB_val *values, size_t size);
 
 
 exports_rc_t
@@ -60,6 +64,9 @@ exports_run_leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
 
     if (rc == 0 && v.mv_size == 0 && op == MDB_GET_MULTIPLE) {
         rc = mdb_cursor_get(run->cursor, &k, &v, MDB_GET_CURRENT);
+
+    } else if (rc == 0 && v.mv_size > 0 && !sound_leaf(&v, run->size)) {
+        return EXPORTS_CORRUPT;
     }
 
     if (rc != 0) {
@@ -80,6 +87,40 @@ exports_run_leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
     }
 
     return run->at < run->n ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
+/*
+ * The leaf's header stands before its values, and LMDB believes it: another
+ * page in the leaf's place would pass for a leaf with some other number of
+ * values.  Both bounds of the free space follow from that number.
+ */
+
+static int
+sound_leaf(const MDB_val *values, size_t size)
+{
+    size_t         n, page_size;
+    page_header_t  header;
+
+    memcpy(&header, (const uint8_t *) values->mv_data - PAGE_HEADER,
+           PAGE_HEADER);
+
+    n = values->mv_size / size;
+
+    if ((header.flags & KIND_FLAGS) != (LEAF_FLAG|LEAF2_FLAG)
+        || header.pad != size
+        || header.lower != PAGE_HEADER + n * sizeof(uint16_t))
+    {
+        return 0;
+    }
+
+    if (header.flags & SUBPAGE_FLAG) {
+        return 1;
+    }
+
+    page_size = header.upper + n * (size - sizeof(uint16_t));
+
+    return page_size >= PAGE_SIZE_MIN && (page_size & (page_size - 1)) == 0;
 }
 
 
