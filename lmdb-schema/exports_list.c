@@ -65,7 +65,7 @@ exports_list_open(exports_list_t *list, exports_reader_t *reader,
     unsigned slot, const exports_facet_t *key)
 {
     int            rc;
-    size_t         count;
+    size_t         count = 0;
     MDB_val        k, v;
     MDB_cursor   **cursor;
     exports_rc_t   erc;
