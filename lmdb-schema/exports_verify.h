@@ -39,8 +39,8 @@ exports_rc_t exports_verify(exports_reader_t *reader,
 /*
  * The same, and mends, in one transaction which the caller commits: index
  * entries that lead nowhere go, missing ones are made, the blocks of lists and
- * the manifests of scopes are counted, and a manifest that cannot be read goes, with every entry that led
- * to it, as does a token.
+ * the manifests of scopes are counted, and a manifest that cannot be read goes,
+ * with every entry that led to it, as does a token.
  */
 exports_rc_t exports_repair(exports_writer_t *writer,
     exports_verify_t *result, exports_fault_pt fault, void *data,

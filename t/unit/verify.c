@@ -1,6 +1,6 @@
 
 /*
- * exports_verify.c: each kind of fault, made with LMDB itself; and what the
+ * exports_verify*.c: each kind of fault, made with LMDB itself; and what the
  * writer does where a record is damaged.
  */
 

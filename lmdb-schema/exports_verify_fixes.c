@@ -1,0 +1,276 @@
+
+/*
+ * Faults are reported as they are found; what a repair does about them is
+ * collected, and done when all has been read: what is being walked must not
+ * change.
+ */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exports_verify_private.h"
+
+
+/* what a repair does; more faults than these take another run */
+#define FIXES_MAX  1000000
+
+/* drops, additions, counts */
+#define PASS_LAST  2
+
+
+struct exports_fix_s {
+    exports_fix_type_t   type;
+    size_t               len;
+    uint8_t              entry[EXPORTS_ENTRY_LEN];
+    uint8_t              key[EXPORTS_ID_KEY_MAX];
+};
+
+
+static void print_key(char text[EXPORTS_ERROR_TEXT], size_t n,
+    const uint8_t *key, size_t len);
+static exports_rc_t keep_fix(exports_check_t *c, exports_fix_type_t type,
+    const uint8_t *key, size_t len, const uint8_t *entry);
+static exports_rc_t apply_pass(exports_check_t *c, exports_writer_t *writer,
+    unsigned pass, exports_error_t *error);
+static unsigned pass_of(exports_fix_type_t type);
+static void mark_scope(const exports_check_t *c, const exports_fix_t *fix);
+static exports_rc_t apply(exports_check_t *c, exports_writer_t *writer,
+    const exports_fix_t *fix, exports_error_t *error);
+static exports_rc_t apply_index(exports_check_t *c, exports_writer_t *writer,
+    const exports_fix_t *fix, exports_error_t *error);
+
+
+exports_rc_t
+exports_verify_report(exports_check_t *c, exports_fix_type_t type,
+    const uint8_t *key, size_t len, const uint8_t *entry, const char *fmt, ...)
+{
+    int      n;
+    char     text[EXPORTS_ERROR_TEXT];
+    size_t   i;
+    va_list  args;
+
+    va_start(args, fmt);
+    n = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+
+    /* an id that is none may be any bytes */
+
+    for (i = 0; text[i] != '\0'; i++) {
+        if ((unsigned char) text[i] < 0x20 || (unsigned char) text[i] > 0x7e) {
+            text[i] = '?';
+        }
+    }
+
+    /* the key of a record that has no readable name */
+
+    if (key != NULL && n > 0) {
+        print_key(text, (size_t) n, key, len);
+    }
+
+    c->result->faults++;
+    c->fault(c->data, text);
+
+    return c->repair && type != FIX_NONE && key != NULL
+               ? keep_fix(c, type, key, len, entry) : EXPORTS_OK;
+}
+
+
+/* n: the length of the text, which the key goes behind */
+
+static void
+print_key(char text[EXPORTS_ERROR_TEXT], size_t n, const uint8_t *key,
+    size_t len)
+{
+    size_t  i;
+
+    n += (size_t) snprintf(text + n, EXPORTS_ERROR_TEXT - n, " (key ");
+
+    for (i = 0; i < len && n + 3 < EXPORTS_ERROR_TEXT; i++, n += 2) {
+        exports_hex(text + n, key + i, 1);
+    }
+
+    (void) snprintf(text + n, EXPORTS_ERROR_TEXT - n, ")");
+}
+
+
+static exports_rc_t
+keep_fix(exports_check_t *c, exports_fix_type_t type, const uint8_t *key,
+    size_t len, const uint8_t *entry)
+{
+    exports_fix_t  *fix;
+
+    if (len > EXPORTS_ID_KEY_MAX || c->nfixes == FIXES_MAX) {
+        return EXPORTS_OK;
+    }
+
+    if (c->nfixes == c->fixes_size) {
+        c->fixes = exports_verify_grow(c->fixes, c->nfixes, &c->fixes_size,
+                                       sizeof(exports_fix_t));
+        if (c->fixes == NULL) {
+            return EXPORTS_NOMEM;
+        }
+    }
+
+    fix = &c->fixes[c->nfixes++];
+    fix->type = type;
+    fix->len = len;
+    memcpy(fix->key, key, len);
+
+    if (entry != NULL) {
+        memcpy(fix->entry, entry, EXPORTS_ENTRY_LEN);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_verify_fix(exports_check_t *c, exports_writer_t *writer,
+    exports_error_t *error)
+{
+    unsigned      pass;
+    exports_rc_t  rc;
+
+    rc = EXPORTS_OK;
+
+    /* what is dropped may be in the place of what is added, and what is left
+       in the end is counted */
+
+    for (pass = 0; pass <= PASS_LAST && rc == EXPORTS_OK; pass++) {
+        rc = apply_pass(c, writer, pass, error);
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+apply_pass(exports_check_t *c, exports_writer_t *writer, unsigned pass,
+    exports_error_t *error)
+{
+    size_t        i;
+    exports_rc_t  rc;
+
+    for (rc = EXPORTS_OK, i = 0; i < c->nfixes && rc == EXPORTS_OK; i++) {
+
+        if (pass_of(c->fixes[i].type) == pass) {
+            mark_scope(c, &c->fixes[i]);
+            rc = apply(c, writer, &c->fixes[i], error);
+            c->result->repaired += (rc == EXPORTS_OK);
+        }
+    }
+
+    return rc;
+}
+
+
+static unsigned
+pass_of(exports_fix_type_t type)
+{
+    return type == FIX_RERANK ? PASS_LAST : type == FIX_INDEX;
+}
+
+
+static void
+mark_scope(const exports_check_t *c, const exports_fix_t *fix)
+{
+    exports_known_scope_t  *scope;
+
+    /* an id that leads nowhere is in no list, nor is a token */
+
+    if (fix->type == FIX_DROP_ID || fix->type == FIX_DROP_TOKEN
+        || fix->len < 8)
+    {
+        return;
+    }
+
+    scope = exports_verify_find_scope(c, exports_get64(fix->key));
+
+    if (scope != NULL) {
+        scope->changed = 1;
+    }
+}
+
+
+static exports_rc_t
+apply(exports_check_t *c, exports_writer_t *writer, const exports_fix_t *fix,
+    exports_error_t *error)
+{
+    switch (fix->type) {
+
+    case FIX_DROP_MANIFEST:
+        return exports_writer_drop_manifest(writer, fix->key, fix->len, error);
+
+    case FIX_INDEX:
+        return apply_index(c, writer, fix, error);
+
+    case FIX_DROP_ID:
+        return exports_writer_drop_id(writer, fix->key, fix->len, error);
+
+    case FIX_DROP_TOKEN:
+        return exports_writer_drop_token(writer, fix->key, error);
+
+    case FIX_DROP_ENTRY:
+        return exports_writer_drop_facet(writer, fix->key, fix->len,
+                                         fix->entry, error);
+
+    case FIX_DROP_RANKS:
+        return exports_writer_drop_ranks(writer, fix->key, fix->len, error);
+
+    case FIX_RERANK:
+        return exports_writer_rerank(writer, fix->key, fix->len, error);
+
+    case FIX_RECOUNT:           /* its scope is touched */
+    case FIX_NONE:              /* is not kept */
+        break;
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+apply_index(exports_check_t *c, exports_writer_t *writer,
+    const exports_fix_t *fix, exports_error_t *error)
+{
+    MDB_val           v;
+    exports_record_t  record;
+
+    if (exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_MANIFESTS],
+                        fix->key, fix->len, &v)
+            != EXPORTS_OK
+        || exports_record_decode(&record, fix->key, v.mv_data, v.mv_size)
+           != EXPORTS_OK)
+    {
+        return EXPORTS_OK;
+    }
+
+    return exports_writer_index(writer, fix->key, &record, error);
+}
+
+
+void *
+exports_verify_grow(void *array, size_t n, size_t *size, size_t element)
+{
+    void  *larger;
+
+    *size = n == 0 ? 64 : 2 * n;
+
+    larger = realloc(array, *size * element);
+
+    if (larger == NULL) {
+        free(array);
+    }
+
+    return larger;
+}
+
+
+void
+exports_verify_release(exports_check_t *c)
+{
+    free(c->fixes);
+    free(c->scopes);
+}

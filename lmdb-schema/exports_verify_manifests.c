@@ -1,0 +1,421 @@
+
+/*
+ * Every record is looked up in all its indexes.  When nothing is missing there
+ * and an index holds as many entries as the records ask for, it holds nothing
+ * else; only where it holds more is each entry traced back to its record.
+ */
+
+#include <string.h>
+
+#include "exports_json.h"
+#include "exports_verify_private.h"
+
+
+static const char  orphaned[] = "is of a scope that does not exist";
+
+
+static exports_rc_t check_manifest(void *data, const uint8_t *key,
+    size_t key_len, const uint8_t *value, size_t len);
+static const char *manifest_fault(exports_check_t *c, const uint8_t *key,
+    size_t key_len, const uint8_t *value, size_t len,
+    exports_record_t *record);
+static const char *item_fault(const uint8_t *key,
+    const exports_record_t *record);
+static exports_rc_t check_indexes(exports_check_t *c, const uint8_t *key,
+    const exports_record_t *record);
+static int found_by_id(exports_check_t *c, const uint8_t *key,
+    const exports_record_t *record, int *twice);
+static int found_in_lists(exports_check_t *c, const uint8_t *key,
+    const exports_facets_t *facets);
+static exports_rc_t check_id(void *data, const uint8_t *key, size_t key_len,
+    const uint8_t *value, size_t len);
+static int leads_to_record(exports_check_t *c, const uint8_t *id_key,
+    size_t len, const uint8_t *key);
+static exports_rc_t check_entry(void *data, const uint8_t *key,
+    size_t key_len, const uint8_t *value, size_t len);
+static const char *entry_fault(exports_check_t *c, const uint8_t *key,
+    size_t key_len, const uint8_t *entry);
+static exports_rc_t count_entries(exports_check_t *c, exports_db_t db,
+    uint64_t *count);
+
+
+exports_rc_t
+exports_verify_manifests(exports_check_t *c)
+{
+    exports_rc_t  rc;
+
+    rc = exports_reader_cursor(c->reader, DB_FACETS, &c->facets);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_walk_manifests(c->reader, 0, check_manifest, c);
+        mdb_cursor_close(c->facets);
+    }
+
+    return rc;
+}
+
+
+exports_rc_t
+exports_verify_ids(exports_check_t *c)
+{
+    exports_rc_t  rc;
+
+    rc = count_entries(c, DB_IDS, &c->result->ids);
+
+    if (rc == EXPORTS_OK
+        && (c->result->faults > 0 || c->result->ids != c->records))
+    {
+        rc = exports_walk_ids(c->reader, check_id, c);
+    }
+
+    return rc;
+}
+
+
+exports_rc_t
+exports_verify_entries(exports_check_t *c)
+{
+    exports_rc_t  rc;
+
+    rc = count_entries(c, DB_FACETS, &c->result->entries);
+
+    if (rc == EXPORTS_OK
+        && (c->result->faults > 0 || c->result->entries != c->expected))
+    {
+        rc = exports_walk_facets(c->reader, check_entry, c);
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+check_manifest(void *data, const uint8_t *key, size_t key_len,
+    const uint8_t *value, size_t len)
+{
+    const char         *fault;
+    exports_check_t    *c = data;
+    exports_record_t    record;
+    exports_fix_type_t  type;
+
+    c->result->manifests++;
+
+    fault = manifest_fault(c, key, key_len, value, len, &record);
+
+    if (fault == NULL) {
+        return check_indexes(c, key, &record);
+    }
+
+    exports_verify_count(c, key, key_len, NULL);
+
+    /* whose scope is damaged may be all right itself */
+
+    type = fault == orphaned && c->scopes_lost ? FIX_NONE : FIX_DROP_MANIFEST;
+
+    return exports_verify_report(c, type, key, key_len, NULL,
+                                 "manifests: a record %s", fault);
+}
+
+
+static const char *
+manifest_fault(exports_check_t *c, const uint8_t *key, size_t key_len,
+    const uint8_t *value, size_t len, exports_record_t *record)
+{
+    const exports_known_scope_t  *scope;
+
+    if (key_len != EXPORTS_MANIFEST_KEY_LEN) {
+        return "has a key of another length";
+    }
+
+    if (exports_record_decode(record, key, value, len) != EXPORTS_OK) {
+        return "fails its checksum";
+    }
+
+    scope = exports_verify_find_scope(c, exports_get64(key));
+
+    if (scope == NULL || scope->key[0] != record->item.kind) {
+        return orphaned;
+    }
+
+    return item_fault(key, record);
+}
+
+
+static const char *
+item_fault(const uint8_t *key, const exports_record_t *record)
+{
+    json_t    *item;
+    uint64_t   tie;
+
+    if (!exports_id_valid(record->item.kind, record->item.id.data,
+                          record->item.id.len))
+    {
+        return "has an id that cannot be one";
+    }
+
+    if (exports_tie(record->item.id.data, record->item.id.len, &tie) != 0
+        || tie != exports_get64(key + 16))
+    {
+        return "is not of the id that its key stands for";
+    }
+
+    /* jansson refuses what is not UTF-8 */
+
+    item = json_loadb(record->item.json, record->item.json_len,
+                      JSON_REJECT_DUPLICATES, NULL);
+    if (item == NULL) {
+        return "has an item that is not JSON";
+    }
+
+    json_decref(item);
+
+    return NULL;
+}
+
+
+static exports_rc_t
+check_indexes(exports_check_t *c, const uint8_t *key,
+    const exports_record_t *record)
+{
+    int                twice;
+    const char        *missing;
+    exports_facets_t   facets;
+
+    missing = found_by_id(c, key, record, &twice) ? NULL : "ids";
+
+    if (twice) {
+        return exports_verify_report(c, FIX_DROP_MANIFEST, key,
+                                     EXPORTS_MANIFEST_KEY_LEN, NULL,
+                                     "manifests: \"%.*s\" is there twice",
+                                     (int) record->item.id.len,
+                                     record->item.id.data);
+    }
+
+    c->records++;
+    exports_verify_count(c, key, EXPORTS_MANIFEST_KEY_LEN, record);
+
+    if (exports_record_facets(&facets, record) != 0) {
+        return EXPORTS_NOMEM;
+    }
+
+    if (!found_in_lists(c, key, &facets)) {
+        missing = "facets";
+    }
+
+    if (missing == NULL) {
+        return EXPORTS_OK;
+    }
+
+    return exports_verify_report(c, FIX_INDEX, key, EXPORTS_MANIFEST_KEY_LEN,
+                                 NULL,
+                                 "%s: \"%.*s\" is not listed as it should be",
+                                 missing, (int) record->item.id.len,
+                                 record->item.id.data);
+}
+
+
+/* twice: the id is that of another record, and leads there */
+
+static int
+found_by_id(exports_check_t *c, const uint8_t *key,
+    const exports_record_t *record, int *twice)
+{
+    size_t          len;
+    uint8_t         id_key[EXPORTS_ID_KEY_MAX];
+    MDB_val         v;
+    const uint8_t  *found;
+
+    *twice = 0;
+
+    len = exports_id_key(id_key, record->item.kind, exports_get64(key),
+                         record->item.id.data, record->item.id.len);
+
+    if (exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_IDS], id_key,
+                        len, &v)
+            != EXPORTS_OK
+        || exports_id_decode(&found, id_key, len, v.mv_data, v.mv_size)
+           != EXPORTS_OK)
+    {
+        return 0;
+    }
+
+    if (memcmp(found, key, EXPORTS_MANIFEST_KEY_LEN) == 0) {
+        return 1;
+    }
+
+    *twice = leads_to_record(c, id_key, len, found);
+
+    return 0;
+}
+
+
+static int
+found_in_lists(exports_check_t *c, const uint8_t *key,
+    const exports_facets_t *facets)
+{
+    int              found;
+    MDB_val          k, v;
+    unsigned         facet;
+    exports_facet_t  list;
+
+    found = 1;
+
+    for (facet = EXPORTS_FACET_ALL;
+         facet <= EXPORTS_FACET_MASK;
+         facet = exports_facet_next(facet, facets))
+    {
+        exports_facet_key(&list, exports_get64(key), facet, facets);
+
+        c->expected++;
+
+        k.mv_data = list.bytes;
+        k.mv_size = list.len;
+        v.mv_data = (void *) (key + 8);
+        v.mv_size = EXPORTS_ENTRY_LEN;
+
+        if (mdb_cursor_get(c->facets, &k, &v, MDB_GET_BOTH) != 0) {
+            found = 0;
+        }
+    }
+
+    return found;
+}
+
+
+static exports_rc_t
+check_id(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
+    size_t len)
+{
+    size_t            skip;
+    const uint8_t    *found;
+    exports_check_t  *c = data;
+
+    if (key_len <= EXPORTS_ID_KEY_MAX
+        && exports_id_decode(&found, key, key_len, value, len) == EXPORTS_OK
+        && leads_to_record(c, key, key_len, found))
+    {
+        return EXPORTS_OK;
+    }
+
+    skip = key_len > 0 && key[0] == EXPORTS_PROJECT ? 9 : 1;
+
+    return exports_verify_report(c, FIX_DROP_ID, key, key_len, NULL,
+                                 "ids: \"%.*s\" leads to no record of that id",
+                                 key_len > skip ? (int) (key_len - skip) : 0,
+                                 (const char *) key + skip);
+}
+
+
+/* an id to a record that is its own and will stay */
+
+static int
+leads_to_record(exports_check_t *c, const uint8_t *id_key, size_t len,
+    const uint8_t *key)
+{
+    size_t              skip;
+    MDB_val             v;
+    const char         *fault;
+    exports_record_t    record;
+
+    skip = 1;
+
+    if (len > 0 && id_key[0] == EXPORTS_PROJECT) {
+        skip = 9;
+
+        if (len < skip || memcmp(id_key + 1, key, 8) != 0) {
+            return 0;
+        }
+    }
+
+    if (exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_MANIFESTS], key,
+                        EXPORTS_MANIFEST_KEY_LEN, &v)
+        != EXPORTS_OK)
+    {
+        return 0;
+    }
+
+    fault = manifest_fault(c, key, EXPORTS_MANIFEST_KEY_LEN, v.mv_data,
+                           v.mv_size, &record);
+
+    return (fault == NULL || (fault == orphaned && c->scopes_lost))
+           && record.item.kind == id_key[0]
+           && record.item.id.len == len - skip
+           && memcmp(record.item.id.data, id_key + skip, len - skip) == 0;
+}
+
+
+static exports_rc_t
+check_entry(void *data, const uint8_t *key, size_t key_len,
+    const uint8_t *value, size_t len)
+{
+    const char       *fault;
+    exports_check_t  *c = data;
+
+    if (len != EXPORTS_ENTRY_LEN) {
+        return exports_verify_report(c, FIX_NONE, key, key_len, NULL,
+                                     "facets: an entry of another length");
+    }
+
+    fault = entry_fault(c, key, key_len, value);
+
+    return fault == NULL ? EXPORTS_OK
+                         : exports_verify_report(c, FIX_DROP_ENTRY, key,
+                                                 key_len, value,
+                                                 "facets: an entry %s", fault);
+}
+
+
+static const char *
+entry_fault(exports_check_t *c, const uint8_t *key, size_t key_len,
+    const uint8_t *entry)
+{
+    uint8_t             manifest_key[EXPORTS_MANIFEST_KEY_LEN];
+    MDB_val             v;
+    exports_facet_t     list;
+    exports_record_t    record;
+    exports_facets_t    facets;
+
+    if (key_len < 9 || key_len > EXPORTS_FACET_KEY_MAX
+        || key[8] > EXPORTS_FACET_MASK)
+    {
+        return "of a list with an impossible key";
+    }
+
+    memcpy(manifest_key, key, 8);
+    memcpy(manifest_key + 8, entry, EXPORTS_ENTRY_LEN);
+
+    if (exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_MANIFESTS],
+                        manifest_key, EXPORTS_MANIFEST_KEY_LEN, &v)
+            != EXPORTS_OK
+        || exports_record_decode(&record, manifest_key, v.mv_data, v.mv_size)
+           != EXPORTS_OK
+        || exports_record_facets(&facets, &record) != 0)
+    {
+        return "leads to no record that can be read";
+    }
+
+    if ((key[8] & ~facets.has) == 0) {
+        exports_facet_key(&list, exports_get64(key), key[8], &facets);
+
+        if (list.len == key_len && memcmp(list.bytes, key, key_len) == 0) {
+            return NULL;
+        }
+    }
+
+    return "leads to a record that does not belong in its list";
+}
+
+
+static exports_rc_t
+count_entries(exports_check_t *c, exports_db_t db, uint64_t *count)
+{
+    MDB_stat  st;
+
+    if (mdb_stat(c->reader->txn, c->reader->env->dbi[db], &st) != 0) {
+        return EXPORTS_FAILED;
+    }
+
+    *count = st.ms_entries;
+
+    return EXPORTS_OK;
+}

@@ -1,0 +1,291 @@
+
+/*
+ * The scopes are kept, in the order of their IDs, while the rest is checked:
+ * their counts are right when nothing is left of them after each manifest has
+ * been taken off.
+ */
+
+#define _GNU_SOURCE             /* qsort_r() */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exports_verify_private.h"
+
+
+static exports_rc_t check_next_scope(exports_check_t *c);
+static exports_rc_t check_scope(void *data, const uint8_t *key,
+    size_t key_len, const uint8_t *value, size_t len);
+static exports_rc_t keep_scope(exports_check_t *c,
+    const exports_scope_t *scope, const uint8_t *key, size_t key_len);
+static exports_rc_t check_unique(exports_check_t *c);
+static int shares_id(const exports_check_t *c, size_t i);
+static int counts_agree(const exports_known_scope_t *scope);
+static int sort_scopes(const void *a, const void *b, void *data);
+static int compare_scopes(const void *a, const void *b);
+
+
+exports_rc_t
+exports_verify_scopes(exports_check_t *c)
+{
+    exports_rc_t  rc;
+
+    rc = check_next_scope(c);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_walk_scopes(c->reader, check_scope, c);
+    }
+
+    return rc == EXPORTS_OK ? check_unique(c) : rc;
+}
+
+
+static exports_rc_t
+check_next_scope(exports_check_t *c)
+{
+    size_t          len;
+    exports_rc_t    rc;
+    const uint8_t  *value;
+
+    rc = exports_meta_get(c->reader->txn, c->reader->env,
+                          EXPORTS_META_NEXT_SCOPE, &value, &len);
+
+    if (rc == EXPORTS_OK && len == 8) {
+        c->next_scope = exports_get64(value);
+        return EXPORTS_OK;
+    }
+
+    c->next_scope = UINT64_MAX;
+
+    return exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
+                                 "meta: the next scope ID cannot be read");
+}
+
+
+static exports_rc_t
+check_scope(void *data, const uint8_t *key, size_t key_len,
+    const uint8_t *value, size_t len)
+{
+    const char       *name, *fault;
+    exports_check_t  *c = data;
+    exports_scope_t   scope;
+
+    c->result->scopes++;
+    name = (const char *) key + 1;
+
+    if (key_len < 2 || (key[0] != EXPORTS_PROJECT && key[0] != EXPORTS_USER)
+        || !exports_scope_name_valid(key[0], name, key_len - 1))
+    {
+        c->scopes_lost = 1;
+        return exports_verify_report(c, FIX_NONE, key, key_len, NULL,
+                                     "scopes: not a scope's key");
+    }
+
+    if (exports_scope_decode(&scope, key, key_len, value, len) != EXPORTS_OK) {
+        fault = "fails its checksum";
+
+    } else if (scope.id == 0 || scope.id >= c->next_scope) {
+        fault = "its ID was never given out";
+
+    } else {
+        return keep_scope(c, &scope, key, key_len);
+    }
+
+    c->scopes_lost = 1;
+
+    return exports_verify_report(c, FIX_NONE, key, key_len, NULL,
+                                 "scopes: %s \"%.*s\": %s",
+                                 exports_kind_name(key[0]), (int) key_len - 1,
+                                 name, fault);
+}
+
+
+static exports_rc_t
+keep_scope(exports_check_t *c, const exports_scope_t *scope,
+    const uint8_t *key, size_t key_len)
+{
+    exports_known_scope_t  *known;
+
+    if (c->nscopes == c->scopes_size) {
+        c->scopes = exports_verify_grow(c->scopes, c->nscopes, &c->scopes_size,
+                                        sizeof(exports_known_scope_t));
+        if (c->scopes == NULL) {
+            return EXPORTS_NOMEM;
+        }
+    }
+
+    known = &c->scopes[c->nscopes++];
+    known->id = scope->id;
+    memcpy(known->left, scope->counts, sizeof(known->left));
+    known->unread = 0;
+    known->changed = 0;
+    known->key_len = (uint8_t) key_len;
+    memcpy(known->key, key, key_len);
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+check_unique(exports_check_t *c)
+{
+    size_t        i;
+    exports_rc_t  rc;
+
+    if (c->nscopes == 0) {
+        return EXPORTS_OK;
+    }
+
+    qsort_r(c->scopes, c->nscopes, sizeof(exports_known_scope_t), sort_scopes,
+            c);
+
+    for (rc = EXPORTS_OK, i = 1; i < c->nscopes && rc == EXPORTS_OK; i++) {
+        if (c->scopes[i].id == c->scopes[i - 1].id) {
+            rc = exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
+                                       "scopes: ID %llu is given twice",
+                                       (unsigned long long) c->scopes[i].id);
+        }
+    }
+
+    return rc;
+}
+
+
+void
+exports_verify_count(exports_check_t *c, const uint8_t *key, size_t key_len,
+    const exports_record_t *record)
+{
+    exports_known_scope_t  *scope;
+
+    scope = key_len == EXPORTS_MANIFEST_KEY_LEN
+                ? exports_verify_find_scope(c, exports_get64(key)) : NULL;
+
+    if (scope == NULL) {
+        return;
+    }
+
+    if (record != NULL) {
+        scope->left[record->item.status - 1]--;
+
+    } else {
+        scope->unread++;
+    }
+}
+
+
+exports_rc_t
+exports_verify_counts(exports_check_t *c)
+{
+    size_t                  i;
+    uint8_t                 id[8];
+    exports_rc_t            rc;
+    exports_known_scope_t  *scope;
+
+    for (rc = EXPORTS_OK, i = 0; i < c->nscopes && rc == EXPORTS_OK; i++) {
+        scope = &c->scopes[i];
+
+        /* records are one scope's: of two with one ID neither can be checked */
+
+        if (counts_agree(scope) || shares_id(c, i)) {
+            continue;
+        }
+
+        exports_put64(id, scope->id);
+
+        rc = exports_verify_report(c, FIX_RECOUNT, id, 8, NULL,
+                                   "scopes: %s \"%.*s\": counts other "
+                                   "manifests than it has",
+                                   exports_kind_name(scope->key[0]),
+                                   scope->key_len - 1,
+                                   (char *) scope->key + 1);
+    }
+
+    return rc;
+}
+
+
+static int
+shares_id(const exports_check_t *c, size_t i)
+{
+    const exports_known_scope_t  *scope;
+
+    scope = &c->scopes[i];
+
+    return (i > 0 && scope[-1].id == scope->id)
+           || (i + 1 < c->nscopes && scope[1].id == scope->id);
+}
+
+
+/* which of the records that cannot be read are counted, and where, is unknown */
+
+static int
+counts_agree(const exports_known_scope_t *scope)
+{
+    unsigned  i;
+    uint64_t  sum;
+
+    for (sum = 0, i = 0; i < EXPORTS_STATUSES; i++) {
+        if (scope->left[i] > scope->unread) {
+            return 0;
+        }
+
+        sum += scope->left[i];
+    }
+
+    return sum <= scope->unread;
+}
+
+
+exports_known_scope_t *
+exports_verify_find_scope(const exports_check_t *c, uint64_t id)
+{
+    exports_known_scope_t  wanted;
+
+    if (c->nscopes == 0) {
+        return NULL;
+    }
+
+    wanted.id = id;
+
+    return bsearch(&wanted, c->scopes, c->nscopes,
+                   sizeof(exports_known_scope_t), compare_scopes);
+}
+
+
+exports_rc_t
+exports_verify_touch(exports_check_t *c, exports_writer_t *writer,
+    exports_error_t *error)
+{
+    size_t        i;
+    exports_rc_t  rc;
+
+    for (rc = EXPORTS_OK, i = 0; i < c->nscopes && rc == EXPORTS_OK; i++) {
+        if (c->scopes[i].changed) {
+            rc = exports_writer_touch(writer, c->scopes[i].key[0],
+                                      (char *) c->scopes[i].key + 1,
+                                      c->scopes[i].key_len - 1U, error);
+        }
+    }
+
+    return rc;
+}
+
+
+static int
+sort_scopes(const void *a, const void *b, void *data)
+{
+    exports_check_t  *c = data;
+
+    c->reader->env->steps++;
+
+    return compare_scopes(a, b);
+}
+
+
+static int
+compare_scopes(const void *a, const void *b)
+{
+    const exports_known_scope_t  *x = a, *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
