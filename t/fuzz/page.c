@@ -199,6 +199,7 @@ read_page(exports_reader_t *reader, exports_kind_t kind, uint64_t scope,
     (void) exports_hash(values.type, "type1", 5);
 
     query.scope = scope;
+    query.counts = NULL;
     query.kind = kind;
     query.lists = lists;
     query.nlists = 1;
@@ -256,6 +257,7 @@ read_stranger(exports_reader_t *reader, uint64_t scope)
     exports_facet_key(&list, scope, EXPORTS_FACET_ALL, NULL);
 
     query.scope = scope;
+    query.counts = NULL;
     query.kind = EXPORTS_USER;
     query.lists = &list;
     query.nlists = 1;
