@@ -100,7 +100,8 @@ sub measure {
     die "sockets failed:\n$output" if $done{failed};
     die "responses of other statuses:\n$output"
         if $done{refused} != ($status > 399 ? $n : 0);
-    die "responses were short:\n$output" if $done{bytes} / $n < $bytes;
+    die "responses were short:\n$output"
+        if $done{bytes} / $n < ($bytes // 0);   # a 304 has none
 
     return {
         requests => $n,
