@@ -28,7 +28,7 @@ http {
         location /projects/ { exports_api project; }
         location /slashes/ {
             exports_api project;
-            exports_root %%DIR%%/root///;
+            exports_root root///;
         }
         location /relative/ { exports_api project; exports_root root; }
         location /link/ { exports_api project; exports_root %%DIR%%/link; }
