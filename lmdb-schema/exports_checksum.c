@@ -64,6 +64,16 @@ exports_checksum(const void *key, size_t key_len, const void *value,
 }
 
 
+/* the length that pages are full of: there it pays that the compiler knows it */
+
+uint64_t
+exports_checksum_manifest(const uint8_t *key, const void *value, size_t len)
+{
+    return hash_value(value, len)
+           ^ XXH3_64bits(key, EXPORTS_MANIFEST_KEY_LEN);
+}
+
+
 static uint32_t
 block_check(const uint8_t *block, uint64_t key_hash)
 {
@@ -81,22 +91,38 @@ exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
 }
 
 
+/* for hundreds of blocks a page: one pass, and no call */
+
 int
-exports_rank_sound(const uint8_t *blocks, size_t n, const uint8_t *key,
-    size_t len)
+exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
+    const uint8_t *key, size_t len, uint64_t *sum)
 {
-    uint64_t        key_hash;
+    int             order;
+    uint64_t        key_hash, created, tie, last_created, last_tie;
     const uint8_t  *block, *end;
 
     key_hash = XXH3_64bits(key, len);
     end = blocks + n * EXPORTS_RANK_LEN;
+    order = before != NULL;
+    last_created = order ? exports_get64(before) : 0;
+    last_tie = order ? exports_get64(before + 8) : 0;
 
     for (block = blocks; block < end; block += EXPORTS_RANK_LEN) {
-        if (exports_get32(block + EXPORTS_ENTRY_LEN + 4)
-            != block_check(block, key_hash))
+        created = exports_get64(block);
+        tie = exports_get64(block + 8);
+
+        if ((order && (created < last_created
+                       || (created == last_created && tie <= last_tie)))
+            || exports_get32(block + EXPORTS_ENTRY_LEN + 4)
+               != block_check(block, key_hash))
         {
             return 0;
         }
+
+        *sum += exports_get32(block + EXPORTS_ENTRY_LEN);
+        last_created = created;
+        last_tie = tie;
+        order = 1;
     }
 
     return 1;

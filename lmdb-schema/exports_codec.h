@@ -98,12 +98,36 @@ exports_put32(uint8_t *p, uint32_t value)
 }
 
 
+/* as memcmp() of two keys of manifests, without a call */
+static inline int
+exports_manifest_order(const uint8_t *a, const uint8_t *b)
+{
+    unsigned  i;
+    uint64_t  x, y;
+
+    for (i = 0; i < EXPORTS_MANIFEST_KEY_LEN; i += 8) {
+        x = exports_get64(a + i);
+        y = exports_get64(b + i);
+
+        if (x != y) {
+            return x < y ? -1 : 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /*
  * The checksum of every value but those of facets and ranks: XXH3-64 of the
  * value without its checksum, XOR XXH3-64 of its key.  The key takes part so
  * that a value found under another's key is noticed.
  */
 uint64_t exports_checksum(const void *key, size_t key_len, const void *value,
+    size_t len);
+
+/* the same of a key of manifests */
+uint64_t exports_checksum_manifest(const uint8_t *key, const void *value,
     size_t len);
 
 /* The first 8 bytes of the SHA-256 of an id.  Returns 0, -1: libcrypto. */
@@ -138,22 +162,26 @@ size_t exports_rank_key(uint8_t *key, const uint8_t *list, size_t len,
 void exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
     size_t len);
 
-/* whether so many values, which follow one another, have their checks */
-int exports_rank_sound(const uint8_t *blocks, size_t n, const uint8_t *key,
-    size_t len);
+/* Whether so many values, which follow one another, have their checks and come
+   in order, behind an entry, unless it is NULL; *sum: their counts are added. */
+int exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
+    const uint8_t *key, size_t len, uint64_t *sum);
 
 /* how many levels an entry closes a block of */
 static inline unsigned
 exports_rank_height(const uint8_t *entry)
 {
+    uint64_t  tie;
     unsigned  height;
+
+    tie = exports_get64(entry + EXPORTS_ENTRY_LEN - 8);
 
     for (height = 0;
          height < EXPORTS_RANK_LEVELS
-         && entry[EXPORTS_ENTRY_LEN - 1 - height] == 0;
+         && tie % (1U << EXPORTS_RANK_BITS) == 0;
          height++)
     {
-        /* void */
+        tie >>= EXPORTS_RANK_BITS;
     }
 
     return height;
@@ -221,6 +249,13 @@ exports_rc_t exports_record_encode(uint8_t *buf, size_t size, size_t *len,
     const exports_record_t *record);
 
 void exports_record_seal(uint8_t *record, size_t len, const uint8_t *key);
+
+/* the status of a record of that length, unchecked; 0: too short for one */
+static inline unsigned
+exports_item_status(const uint8_t *record, size_t len)
+{
+    return len >= EXPORTS_RECORD_HEADER ? record[17] & 0x1f : 0;
+}
 
 /*
  * Check a value read from manifests under a key: its length, magic, checksum,

@@ -22,7 +22,7 @@
 #ifndef NEAR_ENTRIES
 #define NEAR_ENTRIES  1024
 #define NEAR_LEAVES   4
-#define LEVEL_BITS    8
+#define LEVEL_BITS    EXPORTS_RANK_BITS
 #endif
 
 
@@ -51,10 +51,10 @@ static exports_rc_t find_block(exports_list_t *list, const uint8_t *entry,
 static unsigned top_level(uint64_t count);
 static int is_checked(const part_t *part, unsigned level);
 static exports_rc_t check_blocks(const part_t *part, unsigned level,
-    const exports_run_t *run, size_t until, const uint8_t *before);
+    const exports_run_t *run, size_t until, const uint8_t *before,
+    uint64_t *sum);
 static exports_rc_t enter_block(part_t *part, unsigned level);
 static void pass_blocks(part_t *part, exports_run_t *run, size_t until);
-static uint64_t sum_blocks(const exports_run_t *run, size_t until);
 static exports_rc_t first_block(part_t *part, unsigned level,
     exports_run_t *run);
 static exports_rc_t go_to_end(part_t *part);
@@ -419,29 +419,16 @@ top_level(uint64_t count)
 
 static exports_rc_t
 check_blocks(const part_t *part, unsigned level, const exports_run_t *run,
-    size_t until, const uint8_t *before)
+    size_t until, const uint8_t *before, uint64_t *sum)
 {
-    size_t          len;
-    uint8_t         key[EXPORTS_RANK_KEY_MAX];
-    const uint8_t  *first, *block, *end;
-
-    first = run->values + run->at * EXPORTS_RANK_LEN;
-    end = run->values + until * EXPORTS_RANK_LEN;
-
-    for (block = first; block < end; block += EXPORTS_RANK_LEN) {
-        if (before != NULL
-            && memcmp(before, block, EXPORTS_ENTRY_LEN) >= 0)
-        {
-            return EXPORTS_CORRUPT;
-        }
-
-        before = block;
-    }
+    size_t   len;
+    uint8_t  key[EXPORTS_RANK_KEY_MAX];
 
     len = exports_rank_key(key, part->list->key->bytes, part->list->key->len,
                            level);
 
-    return exports_rank_sound(first, until - run->at, key, len)
+    return exports_rank_check(run->values + run->at * EXPORTS_RANK_LEN,
+                              until - run->at, before, key, len, sum)
                ? EXPORTS_OK
                : EXPORTS_CORRUPT;
 }
@@ -463,6 +450,7 @@ is_checked(const part_t *part, unsigned level)
 static exports_rc_t
 enter_block(part_t *part, unsigned level)
 {
+    int             checked;
     size_t          until;
     part_t          in;
     uint64_t        sum;
@@ -470,6 +458,7 @@ enter_block(part_t *part, unsigned level)
     exports_run_t   run;
     const uint8_t  *last;
 
+    checked = is_checked(part, level);
     in = *part;
     in.end = NULL;
     last = part->after;
@@ -479,21 +468,11 @@ enter_block(part_t *part, unsigned level)
          rc == EXPORTS_OK;
          rc = exports_run_next(&run))
     {
-        until = run.n;
+        until = part->end != NULL ? exports_run_until(&run, part->end) : run.n;
 
-        if (part->end != NULL) {
-            until = exports_run_until(&run, part->end);
-
-        } else if (in.end != NULL) {
-            break;
-        }
-
-        if (until <= run.at) {
-            return EXPORTS_CORRUPT;
-        }
-
-        if (!is_checked(part, level)
-            && check_blocks(part, level, &run, until, last) != EXPORTS_OK)
+        if (until <= run.at
+            || (!checked && check_blocks(part, level, &run, until, last, &sum)
+                            != EXPORTS_OK))
         {
             return EXPORTS_CORRUPT;
         }
@@ -502,13 +481,13 @@ enter_block(part_t *part, unsigned level)
 
         if (in.end == NULL) {
             pass_blocks(&in, &run, until);
-            sum = in.older - part->older;
         }
 
-        sum += sum_blocks(&run, until);
+        /* what is behind is read for the sum, of which an open part has none */
 
-        if (part->end != NULL
-            && memcmp(last, part->end, EXPORTS_ENTRY_LEN) == 0)
+        if ((in.end != NULL && (checked || part->end == NULL))
+            || (part->end != NULL
+                && memcmp(last, part->end, EXPORTS_ENTRY_LEN) == 0))
         {
             break;
         }
@@ -518,8 +497,9 @@ enter_block(part_t *part, unsigned level)
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
     }
 
-    if ((part->end != NULL ? in.end == NULL || sum != part->count
-                           : sum > part->count)
+    if ((part->end != NULL && in.end == NULL)
+        || (part->end != NULL && !checked && sum != part->count)
+        || sum > part->count
         || in.older - part->older > part->count)
     {
         return EXPORTS_CORRUPT;
@@ -528,7 +508,7 @@ enter_block(part_t *part, unsigned level)
     part->list->ends[level - 1] = part->end;
 
     if (in.end == NULL) {
-        in.count = part->count - sum;
+        in.count = part->count - (in.older - part->older);
 
     } else if (in.count > part->count) {
         return EXPORTS_CORRUPT;
@@ -571,23 +551,6 @@ pass_blocks(part_t *part, exports_run_t *run, size_t until)
         part->after = block;
         part->older += count;
     }
-}
-
-
-static uint64_t
-sum_blocks(const exports_run_t *run, size_t until)
-{
-    uint64_t        sum;
-    const uint8_t  *p, *end;
-
-    p = run->values + run->at * EXPORTS_RANK_LEN + EXPORTS_ENTRY_LEN;
-    end = run->values + until * EXPORTS_RANK_LEN;
-
-    for (sum = 0; p < end; p += EXPORTS_RANK_LEN) {
-        sum += exports_get32(p);
-    }
-
-    return sum;
 }
 
 

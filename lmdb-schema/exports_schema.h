@@ -99,10 +99,11 @@ typedef enum {
 
 
 /*
- * An entry of a list closes a block of level L when the last L bytes of its
+ * An entry of a list closes a block of level L when the last 6 * L bits of its
  * tie are zero.
  */
 #define EXPORTS_RANK_LEVELS         3
+#define EXPORTS_RANK_BITS           6
 
 
 #endif /* EXPORTS_SCHEMA_H */

@@ -219,14 +219,18 @@ $t->ctl_ok('init', $store, '--lineage', $lineage);
 
 my @base = (project => 'demo');
 
+# whether a tie, or an entry, which ends with one, closes a block of a level
+sub closes {
+    my ($tie, $level) = @_;
+    return unpack('N', substr $tie, -4) % 2 ** (6 * $level) == 0;
+}
+
 # IDs that end blocks, eight of level 1 and one of them of level 2
 my @boundary;
 
 for (my $n = 0; @boundary < 8; $n++) {
     my $tie = substr sha256("exp_b$n"), 0, 8;
-    push @boundary, "exp_b$n"
-        if substr($tie, -1) eq "\0"
-           && (@boundary < 7 || substr($tie, -2, 1) eq "\0");
+    push @boundary, "exp_b$n" if closes($tie, @boundary < 7 ? 1 : 2);
 }
 
 my @projects = (
@@ -519,7 +523,7 @@ for my $list (sort keys %entries_of) {
 
         for my $entry (sort @{ $entries_of{$list} }) {
             $count++;
-            next if substr($entry, -$level) ne "\0" x $level;
+            next if !closes($entry, $level);
             push @blocks_wanted, unpack('H*', $list . chr $level) . ' '
                                  . unpack('H*', $entry . pack 'N', $count);
             $count = 0;

@@ -53,19 +53,19 @@ static item_t          items[NITEMS], saved[NITEMS];
 static exports_page_t  page;
 
 
-/* of an eighth of all ties the last byte is zero, of an eighth of these two */
+/* of an eighth of all ties 6 bits are zero, of an eighth of these 12, ... */
 
 static uint64_t
 random_tie(void)
 {
     uint64_t  tie;
 
-    for (tie = rnd(); (tie & 0xff) == 0; tie = rnd()) {
+    for (tie = rnd(); (tie & 0x3f) == 0; tie = rnd()) {
         /* void */
     }
 
-    return below(8) ? tie : below(8) ? tie << 8 : below(4) ? tie << 16
-                                                : tie << 24;
+    return below(8) ? tie : below(8) ? tie << 6 : below(4) ? tie << 12
+                                                : tie << 18;
 }
 
 
@@ -301,9 +301,7 @@ recount(exports_env_t *env)
                 entry = v.mv_data;
                 count++;
 
-                if (entry[15] != 0 || (level > 1 && entry[14] != 0)
-                    || (level > 2 && entry[13] != 0))
-                {
+                if (exports_get64(entry + 8) % (1U << 6 * level) != 0) {
                     continue;
                 }
 
