@@ -10,6 +10,7 @@
 /* both records begin alike: magic 4, length 4, checksum 8, then the rest */
 #define CHECKSUM_POS    8
 #define CHECKED_POS     16
+#define HEAD_OF(magic, len)  ((uint64_t) (magic) << 32 | (len))
 
 /* of a scope's value: where the counts begin, and end with what is checked */
 #define COUNTS_POS      16
@@ -32,14 +33,10 @@ typedef struct {
 
 
 static uint16_t get16(const uint8_t *p);
-static uint32_t get32(const uint8_t *p);
 static void put16(uint8_t *p, uint16_t value);
-static void put32(uint8_t *p, uint32_t value);
 static void write_bytes(writer_t *w, const void *data, size_t len);
 static void write_string(writer_t *w, const exports_str_t *str);
 static inline exports_str_t read_string(reader_t *rd);
-static inline int sealed(const uint8_t *p, size_t len, uint32_t magic,
-    const uint8_t *key, size_t key_len);
 static inline exports_rc_t item_header(exports_item_t *item, const uint8_t *key,
     const uint8_t *p, size_t len);
 
@@ -293,8 +290,7 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
 
     n = (size_t) (w.pos - buf);
 
-    put32(buf, RECORD_MAGIC);
-    put32(buf + 4, (uint32_t) n);
+    exports_put64(buf, HEAD_OF(RECORD_MAGIC, n));
     exports_put64(buf + CHECKSUM_POS, 0);
     buf[16] = item->kind;
     buf[17] = item->status;
@@ -454,12 +450,11 @@ exports_token_encode(uint8_t *buf, size_t size, size_t *len,
 
     n = (size_t) (w.pos - buf);
 
-    put32(buf, TOKEN_MAGIC);
-    put32(buf + 4, (uint32_t) n);
+    exports_put64(buf, HEAD_OF(TOKEN_MAGIC, n));
     buf[16] = (uint8_t) token->kind;
     buf[17] = (uint8_t) token->flags;
     put16(buf + 18, (uint16_t) token->ntables);
-    put32(buf + 20, 0);
+    exports_put32(buf + 20, 0);
     exports_put64(buf + 24, token->scope);
     exports_put64(buf + 32, token->created);
     exports_put64(buf + 40, token->expires);
@@ -483,7 +478,10 @@ exports_token_decode(exports_token_t *token, const uint8_t *key,
     const uint8_t  *p = value;
 
     if (len < EXPORTS_TOKEN_HEADER || len > EXPORTS_TOKEN_RECORD_MAX
-        || !sealed(p, len, TOKEN_MAGIC, key, EXPORTS_SHA256_LEN)
+        || exports_get64(p) != HEAD_OF(TOKEN_MAGIC, len)
+        || exports_get64(p + CHECKSUM_POS)
+           != exports_checksum(key, EXPORTS_SHA256_LEN, p + CHECKED_POS,
+                               len - CHECKED_POS)
         || (p[16] != EXPORTS_PROJECT && p[16] != EXPORTS_USER)
         || (p[17] & ~EXPORTS_TOKEN_FLAGS) != 0)
     {
@@ -550,27 +548,11 @@ get16(const uint8_t *p)
 }
 
 
-static uint32_t
-get32(const uint8_t *p)
-{
-    return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
-           | (uint32_t) p[2] << 8 | p[3];
-}
-
-
 static void
 put16(uint8_t *p, uint16_t value)
 {
     p[0] = (uint8_t) (value >> 8);
     p[1] = (uint8_t) value;
-}
-
-
-static void
-put32(uint8_t *p, uint32_t value)
-{
-    put16(p, (uint16_t) (value >> 16));
-    put16(p + 2, (uint16_t) value);
 }
 
 
@@ -640,18 +622,6 @@ read_string(reader_t *rd)
 }
 
 
-static inline int
-sealed(const uint8_t *p, size_t len, uint32_t magic, const uint8_t *key,
-    size_t key_len)
-{
-    return get32(p) == magic
-           && get32(p + 4) == len
-           && exports_get64(p + CHECKSUM_POS)
-              == exports_checksum(key, key_len, p + CHECKED_POS,
-                                  len - CHECKED_POS);
-}
-
-
 /* for each record of a page: inline, and no call but the checksum's */
 
 static inline exports_rc_t
@@ -659,7 +629,10 @@ item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
     size_t len)
 {
     if (len < EXPORTS_RECORD_HEADER || len > EXPORTS_RECORD_MAX
-        || !sealed(p, len, RECORD_MAGIC, key, EXPORTS_MANIFEST_KEY_LEN))
+        || exports_get64(p) != HEAD_OF(RECORD_MAGIC, len)
+        || exports_get64(p + CHECKSUM_POS)
+           != exports_checksum_manifest(key, p + CHECKED_POS,
+                                        len - CHECKED_POS))
     {
         return EXPORTS_CORRUPT;
     }

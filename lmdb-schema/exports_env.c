@@ -511,6 +511,11 @@ open_databases(exports_env_t *env, MDB_txn *txn, int create,
     int       i, rc;
     unsigned  flags = 0;
 
+    rc = mdb_dbi_open(txn, NULL, 0, &env->names);
+    if (rc != 0) {
+        return exports_mdb_error(error, env, "opening", rc);
+    }
+
     for (i = 0; i < EXPORTS_DB_COUNT; i++) {
         rc = mdb_dbi_open(txn, exports_db_names[i],
                           db_flags[i] | (create ? MDB_CREATE : 0),

@@ -70,6 +70,15 @@ exports_mdb_error(exports_error_t *error, const exports_env_t *env,
 }
 
 
+int
+exports_mdb_remap(exports_env_t *env)
+{
+    env->maps++;
+
+    return mdb_env_set_mapsize(env->mdb, 0);
+}
+
+
 exports_rc_t
 exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
     MDB_val *value)

@@ -20,9 +20,12 @@
 #define PAGE_SIZE_MAX   65536
 
 #define PAGE_HEADER     16
+#define PAGE_LOWER      12              /* where in it */
 #define NODE_HEADER     8
+#define NODE_KEY_LEN    6               /* where in it */
 #define BRANCH_FLAG     0x01            /* P_BRANCH, P_LEAF of a page */
 #define LEAF_FLAG       0x02
+#define OVERFLOW_PAGE_FLAG  0x04        /* P_OVERFLOW: a value too long */
 #define LEAF2_FLAG      0x20            /* P_LEAF2: values of one size */
 #define SUBPAGE_FLAG    0x40            /* P_SUBP: inside of a node */
 #define KIND_FLAGS      0x2f            /* those that say what a page is */

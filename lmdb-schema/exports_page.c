@@ -1,12 +1,11 @@
 
 /*
- * Two ways lead to a page.  The manifests of a scope lie in the order of its
- * pages, so that one range read backward serves the list of all, and a list by
- * status as long as most records pass ("scan").  Otherwise the lists in facets
- * are merged and each record is read by its key ("merge").  Offsets are taken
- * from the lists.  A scan is held against them, and their length against the
- * counts of the scope: a damaged tree that lacks some records, or lists, would
- * look like a sound one.
+ * The lists in facets are merged, and each record is read by its key.  The
+ * manifests of a scope lie in the order of its pages: for the list of all, and
+ * for one by status as long as most records pass, the way to the next key leads
+ * through the records between ("scan"), which must not be any that the lists
+ * should hold.  And their length is held against the counts of the scope: a
+ * damaged tree that lacks some records, or lists, would look like a sound one.
  */
 
 #include <string.h>
@@ -14,10 +13,15 @@
 #include "exports_private.h"
 
 
-/* a scan gives way to the lists after this many misses, and two a hit */
+/* a scan gives way to searches after this many misses, and two a hit */
 #define SCAN_MISSES     32
 
 #define ALL_STATUSES    0xffffffff
+
+/* records that are found before they are read, and how much is fetched of one */
+#define FOUND_AHEAD     8
+#define FETCH_MAX       256
+#define CACHE_LINE      64
 
 
 typedef struct {
@@ -26,24 +30,38 @@ typedef struct {
     exports_page_t              *page;
     uint64_t                     created;   /* of the record before */
     uint64_t                     tie;
+    exports_tree_t              *tree;      /* NULL: by LMDB's cursor */
     unsigned                     statuses;  /* to scan for; 0: no scan */
+    unsigned                     misses;    /* of the scan */
     unsigned                     nheap;
     exports_list_t              *heap[EXPORTS_LISTS_MAX];
     exports_list_t               lists[EXPORTS_LISTS_MAX];
 } walk_t;
 
 
+/* a record, not yet read */
+
+typedef struct {
+    uint8_t                      key[EXPORTS_MANIFEST_KEY_LEN];
+    MDB_val                      value;
+    unsigned                     statuses;  /* that it may have */
+} found_t;
+
+
 static exports_rc_t read_page(walk_t *w);
+static exports_rc_t open_manifests(walk_t *w);
 static exports_rc_t count_lists(walk_t *w);
 static exports_rc_t check_total(walk_t *w);
 static uint64_t count_of(const uint64_t *counts, unsigned statuses);
 static unsigned scan_statuses(const exports_page_query_t *query);
-static exports_rc_t scan(walk_t *w, unsigned want);
-static exports_rc_t scanned(walk_t *w, const uint8_t *found);
-static exports_rc_t merge(walk_t *w, unsigned want);
-static exports_rc_t add_item(walk_t *w, const uint8_t *key,
-    const MDB_val *value, unsigned statuses);
-static void set_key(uint8_t *key, uint64_t scope, const uint8_t *entry);
+static unsigned list_statuses(const exports_facet_t *list);
+static exports_rc_t read_items(walk_t *w, unsigned want);
+static exports_rc_t find_next(walk_t *w, found_t *found);
+static exports_rc_t find_record(walk_t *w, const uint8_t *key,
+    MDB_val *value);
+static exports_rc_t scan(walk_t *w, const uint8_t *key, MDB_val *value);
+static exports_rc_t bad_record(walk_t *w, const uint8_t *key);
+static exports_rc_t add_item(walk_t *w, const found_t *found);
 
 static exports_rc_t heap_build(walk_t *w);
 static void heapify(walk_t *w);
@@ -69,6 +87,9 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     w.page = page;
     w.created = UINT64_MAX;
     w.tie = UINT64_MAX;
+    w.tree = NULL;
+    w.statuses = 0;
+    w.misses = 0;
     w.nheap = 0;
 
     rc = read_page(&w);
@@ -105,7 +126,7 @@ read_page(walk_t *w)
         want = (unsigned) (page->total - query->offset);
     }
 
-    rc = exports_reader_cursor(w->reader, DB_MANIFESTS, &w->reader->manifests);
+    rc = open_manifests(w);
 
     if (rc == EXPORTS_OK) {
         rc = heap_build(w);
@@ -115,23 +136,31 @@ read_page(walk_t *w)
         rc = heap_skip(w, query->offset);
     }
 
-    if (rc != EXPORTS_OK) {
-        return rc;
+    return rc == EXPORTS_OK ? read_items(w, want) : rc;
+}
+
+
+/* a writer's own pages, not yet in the map, are LMDB's affair */
+
+static exports_rc_t
+open_manifests(walk_t *w)
+{
+    exports_rc_t       rc;
+    exports_reader_t  *reader;
+
+    reader = w->reader;
+
+    if (!reader->borrowed) {
+        rc = exports_tree_open(&reader->tree, reader->env, reader->txn);
+
+        if (rc != EXPORTS_NOT_FOUND) {
+            w->tree = &reader->tree;
+            w->statuses = scan_statuses(w->query);
+            return rc;
+        }
     }
 
-    if (w->nheap == 0) {
-        return EXPORTS_CORRUPT;
-    }
-
-    w->statuses = scan_statuses(query);
-
-    if (w->statuses != 0) {
-        rc = scan(w, want);
-    }
-
-    /* a scan gives up after too many misses: on from where it is */
-
-    return rc == EXPORTS_OK ? merge(w, want) : rc;
+    return exports_reader_cursor(reader, DB_MANIFESTS, &reader->manifests);
 }
 
 
@@ -167,7 +196,6 @@ check_total(walk_t *w)
     uint64_t                     most, total;
     unsigned                     i, statuses;
     exports_rc_t                 rc;
-    const uint8_t               *key;
     exports_facet_t              all;
     const exports_page_query_t  *query;
 
@@ -175,9 +203,7 @@ check_total(walk_t *w)
     total = w->page->total;
 
     for (statuses = 0, i = 0; i < query->nlists; i++) {
-        key = query->lists[i].bytes;
-        statuses |= (key[8] & EXPORTS_FACET_STATUS) ? 1U << key[9]
-                                                    : ALL_STATUSES;
+        statuses |= list_statuses(&query->lists[i]);
     }
 
     most = count_of(query->counts, statuses);
@@ -220,6 +246,16 @@ count_of(const uint64_t *counts, unsigned statuses)
 }
 
 
+/* those that the records of a list may have */
+
+static unsigned
+list_statuses(const exports_facet_t *list)
+{
+    return (list->bytes[8] & EXPORTS_FACET_STATUS) ? 1U << list->bytes[9]
+                                                   : ALL_STATUSES;
+}
+
+
 /* the set of statuses that the lists stand for, if they fix nothing else */
 
 static unsigned
@@ -246,56 +282,29 @@ scan_statuses(const exports_page_query_t *query)
 }
 
 
+/*
+ * Records are found some places ahead of those that are read, so that memory
+ * can bring them meanwhile.
+ */
+
 static exports_rc_t
-scan(walk_t *w, unsigned want)
+read_items(walk_t *w, unsigned want)
 {
-    int            rc;
-    uint8_t        key[EXPORTS_MANIFEST_KEY_LEN];
-    MDB_val        k, v;
-    unsigned       misses, before;
-    MDB_cursor    *cursor;
-    exports_rc_t   erc;
+    found_t       found[FOUND_AHEAD];
+    unsigned      nfound;
+    exports_rc_t  rc;
 
-    cursor = w->reader->manifests;
+    for (nfound = 0; w->page->nitems < want; /* void */ ) {
 
-    set_key(key, w->query->scope, exports_list_entry(w->heap[0]));
+        if (nfound < want && nfound < w->page->nitems + FOUND_AHEAD) {
+            rc = find_next(w, &found[nfound++ % FOUND_AHEAD]);
 
-    k.mv_data = key;
-    k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
-
-    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY);
-
-    for (misses = 0;
-         misses <= SCAN_MISSES + 2 * w->page->nitems;
-         rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV))
-    {
-        if (rc != 0 && rc != MDB_NOTFOUND) {
-            return exports_rc_of_mdb(rc);
+        } else {
+            rc = add_item(w, &found[w->page->nitems % FOUND_AHEAD]);
         }
 
-        if (rc == MDB_NOTFOUND || k.mv_size != EXPORTS_MANIFEST_KEY_LEN
-            || exports_get64(k.mv_data) != w->query->scope)
-        {
-            /* the lists promised more than there is */
-
-            return scanned(w, NULL);
-        }
-
-        before = w->page->nitems;
-
-        erc = add_item(w, k.mv_data, &v, w->statuses);
-        if (erc != EXPORTS_OK) {
-            return erc;
-        }
-
-        if (w->page->nitems == before) {
-            misses++;
-            continue;
-        }
-
-        erc = scanned(w, (const uint8_t *) k.mv_data + 8);
-        if (erc != EXPORTS_OK || w->page->nitems == want) {
-            return erc;
+        if (rc != EXPORTS_OK) {
+            return rc;
         }
     }
 
@@ -303,132 +312,146 @@ scan(walk_t *w, unsigned want)
 }
 
 
-/* the entry of what a scan has found, or NULL: it must be what comes next */
+/* of what is newest in all lists, the record by its key */
 
 static exports_rc_t
-scanned(walk_t *w, const uint8_t *found)
+find_next(walk_t *w, found_t *found)
 {
-    const uint8_t  *next;
+    size_t           i;
+    exports_rc_t     rc;
+    exports_list_t  *list;
 
-    next = w->nheap > 0 ? exports_list_entry(w->heap[0]) : NULL;
-
-    if (next != NULL && found != NULL
-        && memcmp(next, found, EXPORTS_ENTRY_LEN) == 0)
-    {
-        return heap_pop(w);
+    if (w->nheap == 0) {
+        return EXPORTS_CORRUPT;
     }
 
-    /* the newer one is what the other side lacks */
+    list = w->heap[0];
 
-    if (next == NULL || (found != NULL && memcmp(next, found,
-                                                 EXPORTS_ENTRY_LEN) < 0))
-    {
-        next = found;
+    exports_put64(found->key, w->query->scope);
+    memcpy(found->key + 8, exports_list_entry(list), EXPORTS_ENTRY_LEN);
+
+    found->statuses = list_statuses(list->key);
+
+    rc = find_record(w, found->key, &found->value);
+
+    if (rc != EXPORTS_OK) {
+        return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT
+                   ? bad_record(w, found->key) : rc;
     }
 
-    if (next != NULL) {
-        set_key(w->page->bad_key, w->query->scope, next);
+    for (i = 0; i < found->value.mv_size && i < FETCH_MAX; i += CACHE_LINE) {
+        __builtin_prefetch((const uint8_t *) found->value.mv_data + i);
+    }
+
+    return heap_pop(w);
+}
+
+
+static exports_rc_t
+find_record(walk_t *w, const uint8_t *key, MDB_val *value)
+{
+    int      rc;
+    MDB_val  k;
+
+    if (w->tree == NULL) {
+        k.mv_data = (void *) key;
+        k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
+
+        rc = mdb_cursor_get(w->reader->manifests, &k, value, MDB_SET);
+
+        return exports_rc_of_mdb(rc);
+    }
+
+    return w->statuses != 0 && w->tree->positioned
+               ? scan(w, key, value)
+               : exports_tree_find(w->tree, key, value);
+}
+
+
+/*
+ * What is passed by on the way must not be what the lists have to hold.  Its
+ * status is all that is looked at, for nothing of it is sent.
+ */
+
+static exports_rc_t
+scan(walk_t *w, const uint8_t *key, MDB_val *value)
+{
+    int             order;
+    exports_rc_t    rc;
+    const uint8_t  *found;
+
+    for ( ;; ) {
+        rc = exports_tree_back(w->tree, &found, value);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        order = exports_manifest_order(found, key);
+
+        if (order <= 0) {
+            return order == 0 ? EXPORTS_OK : EXPORTS_NOT_FOUND;
+        }
+
+        if (w->statuses & 1U << exports_item_status(value->mv_data,
+                                                    value->mv_size))
+        {
+            return bad_record(w, found);
+        }
+
+        if (++w->misses > SCAN_MISSES + 2 * w->page->nitems) {
+            w->statuses = 0;
+            return exports_tree_find(w->tree, key, value);
+        }
+    }
+}
+
+
+static exports_rc_t
+bad_record(walk_t *w, const uint8_t *key)
+{
+    static const uint8_t  none[EXPORTS_MANIFEST_KEY_LEN];
+
+    /* the first that is found bad is the one */
+
+    if (memcmp(w->page->bad_key, none, EXPORTS_MANIFEST_KEY_LEN) == 0) {
+        memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
     }
 
     return EXPORTS_CORRUPT;
 }
 
 
-static exports_rc_t
-merge(walk_t *w, unsigned want)
-{
-    int             rc;
-    uint8_t         key[EXPORTS_MANIFEST_KEY_LEN];
-    MDB_val         k, v;
-    unsigned        statuses, before;
-    exports_rc_t    erc;
-    const uint8_t  *facet;
-    exports_list_t *list;
-
-    while (w->page->nitems < want) {
-
-        if (w->nheap == 0) {
-            return EXPORTS_CORRUPT;
-        }
-
-        list = w->heap[0];
-        facet = list->key->bytes;
-        statuses = (facet[8] & EXPORTS_FACET_STATUS) ? 1U << facet[9]
-                                                     : ALL_STATUSES;
-
-        set_key(key, w->query->scope, exports_list_entry(list));
-
-        k.mv_data = key;
-        k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
-
-        before = w->page->nitems;
-        rc = mdb_cursor_get(w->reader->manifests, &k, &v, MDB_SET);
-
-        erc = rc == 0 ? add_item(w, key, &v, statuses) : exports_rc_of_mdb(rc);
-
-        if (erc == EXPORTS_NOT_FOUND
-            || (erc == EXPORTS_OK && w->page->nitems == before))
-        {
-            memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
-            return EXPORTS_CORRUPT;
-        }
-
-        if (erc == EXPORTS_OK) {
-            erc = heap_pop(w);
-        }
-
-        if (erc != EXPORTS_OK) {
-            return erc;
-        }
-    }
-
-    return EXPORTS_OK;
-}
-
-
 /*
- * The checksum before the status: a page must not lack what was damaged.  And
- * each record older than the one before, which also a tree whose pages are
- * mixed up can be found out by.
+ * Each record must be older than the one before, which also a tree whose pages
+ * are mixed up can be found out by.
  */
 
 static exports_rc_t
-add_item(walk_t *w, const uint8_t *key, const MDB_val *value,
-    unsigned statuses)
+add_item(walk_t *w, const found_t *found)
 {
     uint64_t         created, tie;
     exports_item_t  *item;
 
     item = &w->page->items[w->page->nitems];
-    created = exports_get64(key + 8);
-    tie = exports_get64(key + 16);
+    created = exports_get64(found->key + 8);
+    tie = exports_get64(found->key + 16);
 
-    if (exports_item_decode(item, key, value->mv_data, value->mv_size)
+    if (exports_item_decode(item, found->key, found->value.mv_data,
+                            found->value.mv_size)
             != EXPORTS_OK
         || item->kind != w->query->kind
+        || (found->statuses & (1U << item->status)) == 0
         || created > w->created
         || (created == w->created && tie >= w->tie))
     {
-        memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
-        return EXPORTS_CORRUPT;
+        return bad_record(w, found->key);
     }
 
     w->created = created;
     w->tie = tie;
-
-    if (statuses & (1U << item->status)) {
-        w->page->nitems++;
-    }
+    w->page->nitems++;
 
     return EXPORTS_OK;
-}
-
-
-static void
-set_key(uint8_t *key, uint64_t scope, const uint8_t *entry)
-{
-    exports_put64(key, scope);
-    memcpy(key + 8, entry, EXPORTS_ENTRY_LEN);
 }
 
 

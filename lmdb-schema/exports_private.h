@@ -2,8 +2,9 @@
 /*
  * exports_private.h: what the sources of the library share; not installed.
  *
- * Outside it only exports_env.c, exports_read.c, exports_run.c, exports_list.c,
- * exports_union.c, exports_page.c, the writer and exports_verify*.c see LMDB.
+ * Outside it only exports_env.c, exports_read.c, exports_tree.c, exports_run.c,
+ * exports_list.c, exports_union.c, exports_page.c, the writer and
+ * exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -15,6 +16,7 @@
 #include "exports_env.h"
 #include "exports_page.h"
 #include "exports_read.h"
+#include "exports_tree.h"
 
 
 typedef struct exports_writer_s  exports_writer_t;
@@ -34,6 +36,8 @@ typedef enum {
 struct exports_env_s {
     MDB_env             *mdb;
     MDB_dbi              dbi[EXPORTS_DB_COUNT];
+    MDB_dbi              names;         /* the database of their names */
+    unsigned             maps;          /* how often the map was moved */
     exports_identity_t   identity;
     unsigned             flags;
     uint8_t              lineage[EXPORTS_LINEAGE_LEN];
@@ -49,6 +53,7 @@ struct exports_reader_s {
     MDB_cursor          *manifests;
     MDB_cursor          *ranks;
     MDB_cursor          *facets[EXPORTS_LISTS_MAX];
+    exports_tree_t       tree;          /* of manifests */
     unsigned             active;        /* bits: between renew and reset */
     exports_writer_t    *borrowed;      /* the transaction is this writer's */
 
@@ -215,6 +220,10 @@ exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
  * EXPORTS_CORRUPT  it is truncated
  */
 exports_rc_t exports_env_fill(exports_env_t *env, exports_error_t *error);
+
+/* To the size that another process has given the map, which may move it: no
+   transaction of this process may be alive.  MDB codes. */
+int exports_mdb_remap(exports_env_t *env);
 
 /* get of a value with MDB codes translated */
 exports_rc_t exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key,

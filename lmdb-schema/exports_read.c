@@ -363,7 +363,7 @@ begin(exports_reader_t *reader)
         rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &reader->txn);
     }
 
-    if (rc == MDB_MAP_RESIZED && mdb_env_set_mapsize(mdb, 0) == 0) {
+    if (rc == MDB_MAP_RESIZED && exports_mdb_remap(reader->env) == 0) {
         rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &reader->txn);
     }
 
@@ -391,11 +391,7 @@ renew(exports_reader_t *reader)
         return begin(reader);
     }
 
-    /* the map may be moved: no transaction of this process may be alive */
-
-    if (rc == MDB_MAP_RESIZED
-        && mdb_env_set_mapsize(reader->env->mdb, 0) == 0)
-    {
+    if (rc == MDB_MAP_RESIZED && exports_mdb_remap(reader->env) == 0) {
         rc = mdb_txn_renew(reader->txn);
     }
 

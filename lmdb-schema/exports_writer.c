@@ -38,7 +38,7 @@ exports_writer_begin(exports_writer_t **writerp, exports_env_t *env,
 
     rc = mdb_txn_begin(env->mdb, NULL, 0, &w->txn);
 
-    if (rc == MDB_MAP_RESIZED && mdb_env_set_mapsize(env->mdb, 0) == 0) {
+    if (rc == MDB_MAP_RESIZED && exports_mdb_remap(env) == 0) {
         rc = mdb_txn_begin(env->mdb, NULL, 0, &w->txn);
     }
 

@@ -1,0 +1,551 @@
+
+#include <string.h>
+#include <unistd.h>
+
+#include "exports_private.h"
+#include "exports_tree.h"
+
+
+#define KEY_LEN     EXPORTS_MANIFEST_KEY_LEN
+#define CACHE_LINE  64
+
+#define LEAVES_AHEAD  4
+
+
+static exports_rc_t read_root(exports_tree_t *tree, const exports_env_t *env,
+    MDB_txn *txn);
+static unsigned climb(const exports_tree_t *tree, const uint8_t *key);
+static exports_rc_t descend(exports_tree_t *tree, unsigned level,
+    unsigned end, const uint8_t *key);
+static exports_rc_t enter(exports_tree_t *tree, unsigned level,
+    uint64_t pgno);
+static exports_rc_t enter_child(exports_tree_t *tree, unsigned level);
+static exports_rc_t read_value(const exports_tree_t *tree,
+    const uint8_t *node, MDB_val *value);
+static exports_rc_t read_overflow(const exports_tree_t *tree,
+    const uint8_t *node, size_t size, MDB_val *value);
+static void read_ahead(exports_tree_t *tree);
+static void fetch_head(const exports_tree_t *tree, unsigned before);
+static void fetch_nodes(const exports_tree_t *tree, unsigned before);
+static const uint8_t *leaf_before(const exports_tree_t *tree,
+    unsigned before);
+
+
+static inline uint16_t
+get16(const uint8_t *p)
+{
+    uint16_t  value;
+
+    memcpy(&value, p, sizeof(value));
+
+    return value;
+}
+
+
+static inline const exports_level_t *
+leaf_of(const exports_tree_t *tree)
+{
+    return &tree->levels[tree->height - 1];
+}
+
+
+/* NULL: not one of our keys lies there */
+
+static inline const uint8_t *
+node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
+{
+    unsigned        pos;
+    const uint8_t  *node;
+
+    pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+    node = level->page + pos;
+
+    return pos <= tree->page_size - NODE_HEADER - KEY_LEN
+           && get16(node + NODE_KEY_LEN) == KEY_LEN
+               ? node : NULL;
+}
+
+
+exports_rc_t
+exports_tree_open(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
+{
+    exports_rc_t  rc;
+
+    tree->positioned = 0;
+
+    if (tree->txnid == mdb_txn_id(txn) && tree->maps == env->maps) {
+        return EXPORTS_OK;
+    }
+
+    tree->txnid = 0;
+
+    rc = read_root(tree, env, txn);
+
+    if (rc == EXPORTS_OK) {
+        tree->txnid = mdb_txn_id(txn);
+        tree->maps = env->maps;
+    }
+
+    return rc;
+}
+
+
+/*
+ * What LMDB stores of a database, under its name, is on a page, which knows its
+ * number: so the map is found, if pages lie at multiples of their size.
+ */
+
+static exports_rc_t
+read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
+{
+    tree_t          stored;
+    MDB_val         v;
+    MDB_stat        st;
+    MDB_envinfo     info;
+    exports_rc_t    rc;
+    page_header_t   header;
+    const uint8_t  *page;
+
+    (void) mdb_env_stat(env->mdb, &st);
+    (void) mdb_env_info(env->mdb, &info);
+
+    if (st.ms_psize > (size_t) sysconf(_SC_PAGESIZE)) {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    rc = exports_mdb_get(txn, env->names, EXPORTS_DB_MANIFESTS,
+                         sizeof(EXPORTS_DB_MANIFESTS) - 1, &v);
+
+    if (rc != EXPORTS_OK || v.mv_size != sizeof(stored)) {
+        return rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND ? rc
+                                                           : EXPORTS_CORRUPT;
+    }
+
+    page = (const uint8_t *) v.mv_data
+           - ((uintptr_t) v.mv_data & (st.ms_psize - 1));
+
+    memcpy(&header, page, sizeof(header));
+    memcpy(&stored, v.mv_data, sizeof(stored));
+
+    tree->page_size = st.ms_psize;
+    tree->pages = info.me_last_pgno + 1;
+
+    if (tree->pages > info.me_mapsize / tree->page_size) {
+        tree->pages = info.me_mapsize / tree->page_size;
+    }
+
+    if (header.pgno >= tree->pages || stored.depth > DEPTH_MAX) {
+        return EXPORTS_CORRUPT;
+    }
+
+    tree->map = page - header.pgno * tree->page_size;
+    tree->root = stored.root;
+    tree->height = stored.root == NO_PAGE ? 0 : stored.depth;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_tree_find(exports_tree_t *tree, const uint8_t *key, MDB_val *value)
+{
+    unsigned        level, end;
+    exports_rc_t    rc;
+    const uint8_t  *node;
+
+    if (tree->height == 0) {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    if (tree->positioned) {
+        level = climb(tree, key);
+        end = tree->levels[level].at + (level < tree->height - 1);
+
+    } else {
+        rc = enter(tree, 0, tree->root);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        level = 0;
+        end = tree->levels[0].n;
+    }
+
+    tree->positioned = 0;
+    tree->ahead = 0;
+
+    rc = descend(tree, level, end, key);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    node = node_at(tree, leaf_of(tree), leaf_of(tree)->at);
+
+    tree->positioned = 1;
+
+    return read_value(tree, node, value);
+}
+
+
+/*
+ * The lowest level whose page begins at the key or before: a page begins with
+ * its key in the page above, where it is not the first, which has none.
+ */
+
+static unsigned
+climb(const exports_tree_t *tree, const uint8_t *key)
+{
+    unsigned                level;
+    const uint8_t          *node;
+    const exports_level_t  *above;
+
+    for (level = tree->height - 1; level > 0; level--) {
+        above = &tree->levels[level - 1];
+
+        if (above->at > 0) {
+            node = node_at(tree, above, above->at);
+
+            if (node != NULL
+                && exports_manifest_order(node + NODE_HEADER, key) <= 0)
+            {
+                break;
+            }
+        }
+    }
+
+    return level;
+}
+
+
+/* from a page of that level, of whose nodes those before "end" may lead to it */
+
+static exports_rc_t
+descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key)
+{
+    int               order, is_leaf;
+    unsigned          low, middle;
+    exports_rc_t      rc;
+    const uint8_t    *node;
+    exports_level_t  *l;
+
+    for ( ;; ) {
+        l = &tree->levels[level];
+        is_leaf = level == tree->height - 1;
+        low = !is_leaf;
+        order = 1;
+
+        /* behind the last node that is not greater; the first of a branch
+           is taken for less than all */
+
+        while (low < end) {
+            middle = (low + end) / 2;
+
+            node = node_at(tree, l, middle);
+            if (node == NULL) {
+                return EXPORTS_CORRUPT;
+            }
+
+            order = exports_manifest_order(node + NODE_HEADER, key);
+
+            if (order == 0) {
+                low = middle + 1;
+                break;
+            }
+
+            if (order < 0) {
+                low = middle + 1;
+
+            } else {
+                end = middle;
+            }
+        }
+
+        if (is_leaf) {
+            l->at = low - 1;
+            return order == 0 ? EXPORTS_OK : EXPORTS_NOT_FOUND;
+        }
+
+        l->at = low - 1;
+
+        rc = enter_child(tree, level++);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        end = tree->levels[level].n;
+    }
+}
+
+
+exports_rc_t
+exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
+{
+    unsigned          level;
+    exports_rc_t      rc;
+    const uint8_t    *node;
+    exports_level_t  *l;
+
+    if (!tree->ahead) {
+        read_ahead(tree);
+    }
+
+    level = tree->height - 1;
+
+    while (tree->levels[level].at == 0) {
+        if (level == 0) {
+            return EXPORTS_NOT_FOUND;
+        }
+
+        level--;
+    }
+
+    tree->levels[level].at--;
+
+    if (level < tree->height - 1) {
+        do {
+            rc = enter_child(tree, level++);
+            if (rc != EXPORTS_OK) {
+                tree->positioned = 0;
+                return rc;
+            }
+
+            tree->levels[level].at = tree->levels[level].n - 1;
+
+        } while (level < tree->height - 1);
+
+        read_ahead(tree);
+    }
+
+    l = &tree->levels[level];
+
+    node = node_at(tree, l, l->at);
+    if (node == NULL) {
+        return EXPORTS_CORRUPT;
+    }
+
+    *key = node + NODE_HEADER;
+
+    return read_value(tree, node, value);
+}
+
+
+static uint64_t
+child_of(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
+{
+    unsigned        pos;
+    node_header_t   node;
+
+    pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+
+    if (pos > tree->page_size - NODE_HEADER) {
+        return NO_PAGE;
+    }
+
+    memcpy(&node, level->page + pos, sizeof(node));
+
+    return node.low | (uint64_t) node.high << 16 | (uint64_t) node.flags << 32;
+}
+
+
+static exports_rc_t
+enter_child(exports_tree_t *tree, unsigned level)
+{
+    const exports_level_t  *l;
+
+    l = &tree->levels[level];
+
+    return enter(tree, level + 1, child_of(tree, l, l->at));
+}
+
+
+static exports_rc_t
+enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
+{
+    unsigned          kind;
+    page_header_t     header;
+    const uint8_t    *page;
+    exports_level_t  *l;
+
+    if (pgno >= tree->pages) {
+        return EXPORTS_CORRUPT;
+    }
+
+    page = tree->map + pgno * tree->page_size;
+    memcpy(&header, page, sizeof(header));
+
+    kind = level == tree->height - 1 ? LEAF_FLAG : BRANCH_FLAG;
+
+    if (header.pgno != pgno
+        || (header.flags & KIND_FLAGS) != kind
+        || header.lower <= PAGE_HEADER
+        || header.lower > header.upper
+        || header.upper > tree->page_size)
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    l = &tree->levels[level];
+    l->page = page;
+    l->n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
+    l->at = 0;
+
+    return l->n > 0 ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
+static exports_rc_t
+read_value(const exports_tree_t *tree, const uint8_t *node, MDB_val *value)
+{
+    size_t          size;
+    node_header_t   header;
+    const uint8_t  *data, *end;
+
+    memcpy(&header, node, sizeof(header));
+
+    size = header.low | (size_t) header.high << 16;
+    data = node + NODE_HEADER + KEY_LEN;
+    end = leaf_of(tree)->page + tree->page_size;
+
+    if (header.flags == OVERFLOW_FLAG) {
+        return (size_t) (end - data) >= sizeof(uint64_t)
+                   ? read_overflow(tree, data, size, value)
+                   : EXPORTS_CORRUPT;
+    }
+
+    if (header.flags != 0 || (size_t) (end - data) < size) {
+        return EXPORTS_CORRUPT;
+    }
+
+    value->mv_data = (void *) data;
+    value->mv_size = size;
+
+    return EXPORTS_OK;
+}
+
+
+/* where LMDB puts what a leaf has no room for */
+
+static exports_rc_t
+read_overflow(const exports_tree_t *tree, const uint8_t *data, size_t size,
+    MDB_val *value)
+{
+    uint64_t        pgno;
+    page_header_t   header;
+    const uint8_t  *page;
+
+    memcpy(&pgno, data, sizeof(pgno));
+
+    if (pgno >= tree->pages
+        || PAGE_HEADER + size > (tree->pages - pgno) * tree->page_size)
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    page = tree->map + pgno * tree->page_size;
+    memcpy(&header, page, sizeof(header));
+
+    if (header.pgno != pgno || (header.flags & OVERFLOW_PAGE_FLAG) == 0) {
+        return EXPORTS_CORRUPT;
+    }
+
+    value->mv_data = (void *) (page + PAGE_HEADER);
+    value->mv_size = size;
+
+    return EXPORTS_OK;
+}
+
+
+/*
+ * A page that is in no cache takes as long to come as several records take to
+ * be read.  So the heads of some leaves are asked for early, and the nodes of
+ * the next leaf when its head has come, which tells where they lie.
+ */
+
+static void
+read_ahead(exports_tree_t *tree)
+{
+    unsigned  n;
+
+    if (tree->ahead) {
+        fetch_nodes(tree, 1);
+        fetch_head(tree, LEAVES_AHEAD);
+        return;
+    }
+
+    for (n = 1; n <= LEAVES_AHEAD; n++) {
+        fetch_head(tree, n);
+    }
+
+    fetch_nodes(tree, 0);
+    tree->ahead = 1;
+}
+
+
+static void
+fetch_head(const exports_tree_t *tree, unsigned before)
+{
+    const uint8_t  *leaf;
+
+    leaf = leaf_before(tree, before);
+
+    if (leaf != NULL) {
+        __builtin_prefetch(leaf);
+    }
+}
+
+
+static void
+fetch_nodes(const exports_tree_t *tree, unsigned before)
+{
+    unsigned        pos;
+    const uint8_t  *leaf, *p, *end;
+
+    leaf = leaf_before(tree, before);
+
+    if (leaf == NULL) {
+        return;
+    }
+
+    end = leaf + get16(leaf + PAGE_LOWER);
+
+    if (end > leaf + CACHE_LINE) {
+        end = leaf + CACHE_LINE;
+    }
+
+    for (p = leaf + PAGE_HEADER; p < end; p += sizeof(uint16_t)) {
+        pos = get16(p);
+
+        if (pos < tree->page_size) {
+            __builtin_prefetch(leaf + pos);
+            __builtin_prefetch(leaf + pos + CACHE_LINE);
+        }
+    }
+}
+
+
+/* NULL: that is not below the same page */
+
+static const uint8_t *
+leaf_before(const exports_tree_t *tree, unsigned before)
+{
+    uint64_t                pgno;
+    const exports_level_t  *above;
+
+    if (before == 0) {
+        return leaf_of(tree)->page;
+    }
+
+    if (tree->height < 2) {
+        return NULL;
+    }
+
+    above = &tree->levels[tree->height - 2];
+
+    if (above->at < before) {
+        return NULL;
+    }
+
+    pgno = child_of(tree, above, above->at - before);
+
+    return pgno < tree->pages ? tree->map + pgno * tree->page_size : NULL;
+}
