@@ -18,9 +18,9 @@
 
 #define ALL_STATUSES    0xffffffff
 
-/* records that are found before they are read, and how much is fetched of one */
+/* records that are found before they are read */
 #define FOUND_AHEAD     8
-#define FETCH_MAX       256
+
 #define CACHE_LINE      64
 
 
@@ -57,6 +57,7 @@ static unsigned scan_statuses(const exports_page_query_t *query);
 static unsigned list_statuses(const exports_facet_t *list);
 static exports_rc_t read_items(walk_t *w, unsigned want);
 static exports_rc_t find_next(walk_t *w, found_t *found);
+static inline void fetch(const uint8_t *record);
 static exports_rc_t find_record(walk_t *w, const uint8_t *key,
     MDB_val *value);
 static exports_rc_t scan(walk_t *w, const uint8_t *key, MDB_val *value);
@@ -317,7 +318,6 @@ read_items(walk_t *w, unsigned want)
 static exports_rc_t
 find_next(walk_t *w, found_t *found)
 {
-    size_t           i;
     exports_rc_t     rc;
     exports_list_t  *list;
 
@@ -339,11 +339,26 @@ find_next(walk_t *w, found_t *found)
                    ? bad_record(w, found->key) : rc;
     }
 
-    for (i = 0; i < found->value.mv_size && i < FETCH_MAX; i += CACHE_LINE) {
-        __builtin_prefetch((const uint8_t *) found->value.mv_data + i);
+    fetch(found->value.mv_data);
+
+    if (w->nheap == 1 && list->left > 1) {
+        list->left--;
+        return EXPORTS_OK;
     }
 
     return heap_pop(w);
+}
+
+
+/* the lines that a record has at least; those behind them come by themselves */
+
+static inline void
+fetch(const uint8_t *record)
+{
+    __builtin_prefetch(record);
+    __builtin_prefetch(record + CACHE_LINE);
+    __builtin_prefetch(record + 2 * CACHE_LINE);
+    __builtin_prefetch(record + 3 * CACHE_LINE);
 }
 
 

@@ -17,10 +17,11 @@ static exports_rc_t read_root(exports_tree_t *tree, const exports_env_t *env,
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
     unsigned end, const uint8_t *key);
+static exports_rc_t leaf_back(exports_tree_t *tree);
 static exports_rc_t enter(exports_tree_t *tree, unsigned level,
     uint64_t pgno);
 static exports_rc_t enter_child(exports_tree_t *tree, unsigned level);
-static exports_rc_t read_value(const exports_tree_t *tree,
+static inline exports_rc_t read_value(const exports_tree_t *tree,
     const uint8_t *node, MDB_val *value);
 static exports_rc_t read_overflow(const exports_tree_t *tree,
     const uint8_t *node, size_t size, MDB_val *value);
@@ -280,45 +281,27 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key)
 exports_rc_t
 exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
 {
-    unsigned          level;
     exports_rc_t      rc;
     const uint8_t    *node;
-    exports_level_t  *l;
+    exports_level_t  *leaf;
 
     if (!tree->ahead) {
         read_ahead(tree);
     }
 
-    level = tree->height - 1;
+    leaf = &tree->levels[tree->height - 1];
 
-    while (tree->levels[level].at == 0) {
-        if (level == 0) {
-            return EXPORTS_NOT_FOUND;
+    if (leaf->at > 0) {
+        leaf->at--;
+
+    } else {
+        rc = leaf_back(tree);
+        if (rc != EXPORTS_OK) {
+            return rc;
         }
-
-        level--;
     }
 
-    tree->levels[level].at--;
-
-    if (level < tree->height - 1) {
-        do {
-            rc = enter_child(tree, level++);
-            if (rc != EXPORTS_OK) {
-                tree->positioned = 0;
-                return rc;
-            }
-
-            tree->levels[level].at = tree->levels[level].n - 1;
-
-        } while (level < tree->height - 1);
-
-        read_ahead(tree);
-    }
-
-    l = &tree->levels[level];
-
-    node = node_at(tree, l, l->at);
+    node = node_at(tree, leaf, leaf->at);
     if (node == NULL) {
         return EXPORTS_CORRUPT;
     }
@@ -326,6 +309,45 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
     *key = node + NODE_HEADER;
 
     return read_value(tree, node, value);
+}
+
+
+/* to the last node of the leaf before */
+
+static exports_rc_t
+leaf_back(exports_tree_t *tree)
+{
+    unsigned      level;
+    exports_rc_t  rc;
+
+    level = tree->height - 1;
+
+    do {
+        if (level == 0) {
+            return EXPORTS_NOT_FOUND;
+        }
+
+        level--;
+
+    } while (tree->levels[level].at == 0);
+
+    tree->positioned = 0;
+    tree->levels[level].at--;
+
+    for ( /* void */ ; level < tree->height - 1; level++) {
+        rc = enter_child(tree, level);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        tree->levels[level + 1].at = tree->levels[level + 1].n - 1;
+    }
+
+    tree->positioned = 1;
+
+    read_ahead(tree);
+
+    return EXPORTS_OK;
 }
 
 
@@ -393,7 +415,7 @@ enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
 }
 
 
-static exports_rc_t
+static inline exports_rc_t
 read_value(const exports_tree_t *tree, const uint8_t *node, MDB_val *value)
 {
     size_t          size;
