@@ -152,10 +152,11 @@ open_manifests(walk_t *w)
     reader = w->reader;
 
     if (!reader->borrowed) {
-        rc = exports_tree_open(&reader->tree, reader->env, reader->txn);
+        rc = exports_tree_open(&reader->trees[DB_MANIFESTS], reader->env,
+                               reader->txn, DB_MANIFESTS);
 
         if (rc != EXPORTS_NOT_FOUND) {
-            w->tree = &reader->tree;
+            w->tree = &reader->trees[DB_MANIFESTS];
             w->statuses = scan_statuses(w->query);
             return rc;
         }

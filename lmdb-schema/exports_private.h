@@ -22,17 +22,6 @@
 typedef struct exports_writer_s  exports_writer_t;
 
 
-typedef enum {
-    DB_META = 0,
-    DB_SCOPES,
-    DB_TOKENS,
-    DB_MANIFESTS,
-    DB_IDS,
-    DB_FACETS,
-    DB_RANKS
-} exports_db_t;
-
-
 struct exports_env_s {
     MDB_env             *mdb;
     MDB_dbi              dbi[EXPORTS_DB_COUNT];
@@ -53,7 +42,7 @@ struct exports_reader_s {
     MDB_cursor          *manifests;
     MDB_cursor          *ranks;
     MDB_cursor          *facets[EXPORTS_LISTS_MAX];
-    exports_tree_t       tree;          /* of manifests */
+    exports_tree_t       trees[EXPORTS_DB_COUNT];
     unsigned             active;        /* bits: between renew and reset */
     exports_writer_t    *borrowed;      /* the transaction is this writer's */
 

@@ -9,6 +9,8 @@
 static exports_rc_t begin(exports_reader_t *reader);
 static exports_rc_t renew(exports_reader_t *reader);
 static void drop(exports_reader_t *reader);
+static exports_rc_t get(exports_reader_t *reader, exports_db_t db,
+    const uint8_t *key, size_t len, MDB_val *value);
 static exports_rc_t settle(exports_reader_t *reader, exports_db_t db);
 static exports_rc_t walk(exports_reader_t *reader, exports_db_t db,
     const uint8_t *from, size_t from_len, size_t prefix_len,
@@ -172,8 +174,7 @@ exports_read_token(exports_reader_t *reader, const uint8_t *digest,
     MDB_val       v;
     exports_rc_t  rc;
 
-    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_TOKENS], digest,
-                         EXPORTS_SHA256_LEN, &v);
+    rc = get(reader, DB_TOKENS, digest, EXPORTS_SHA256_LEN, &v);
 
     return rc == EXPORTS_OK ? exports_token_decode(token, digest, v.mv_data,
                                                    v.mv_size)
@@ -196,8 +197,7 @@ exports_read_scope(exports_reader_t *reader, exports_kind_t kind,
 
     key_len = exports_scope_key(key, kind, name, len);
 
-    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_SCOPES], key,
-                         key_len, &v);
+    rc = get(reader, DB_SCOPES, key, key_len, &v);
 
     return rc == EXPORTS_OK ? exports_scope_decode(scope, key, key_len,
                                                    v.mv_data, v.mv_size)
@@ -222,8 +222,7 @@ exports_read_manifest(exports_reader_t *reader, exports_kind_t kind,
 
     id_key_len = exports_id_key(id_key, kind, scope, id, len);
 
-    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_IDS], id_key,
-                         id_key_len, &v);
+    rc = get(reader, DB_IDS, id_key, id_key_len, &v);
     reader->env->steps++;
 
     if (rc != EXPORTS_OK) {
@@ -237,8 +236,7 @@ exports_read_manifest(exports_reader_t *reader, exports_kind_t kind,
 
     memcpy(key, found, EXPORTS_MANIFEST_KEY_LEN);
 
-    rc = exports_mdb_get(reader->txn, reader->env->dbi[DB_MANIFESTS], key,
-                         EXPORTS_MANIFEST_KEY_LEN, &v);
+    rc = get(reader, DB_MANIFESTS, key, EXPORTS_MANIFEST_KEY_LEN, &v);
 
     if (rc == EXPORTS_NOT_FOUND) {
         return EXPORTS_CORRUPT;
@@ -410,6 +408,30 @@ drop(exports_reader_t *reader)
 
     reader->txn = NULL;
     reader->active = 0;
+}
+
+
+/* a writer's own pages, not yet in the map, are LMDB's affair */
+
+static exports_rc_t
+get(exports_reader_t *reader, exports_db_t db, const uint8_t *key, size_t len,
+    MDB_val *value)
+{
+    exports_rc_t     rc;
+    exports_tree_t  *tree;
+
+    if (!reader->borrowed) {
+        tree = &reader->trees[db];
+
+        rc = exports_tree_open(tree, reader->env, reader->txn, db);
+
+        if (rc != EXPORTS_NOT_FOUND) {
+            return rc == EXPORTS_OK ? exports_tree_get(tree, key, len, value)
+                                    : rc;
+        }
+    }
+
+    return exports_mdb_get(reader->txn, reader->env->dbi[db], key, len, value);
 }
 
 

@@ -6,17 +6,18 @@
 #include "exports_tree.h"
 
 
-#define KEY_LEN     EXPORTS_MANIFEST_KEY_LEN
-#define CACHE_LINE  64
-
+#define CACHE_LINE    64
 #define LEAVES_AHEAD  4
 
 
 static exports_rc_t read_root(exports_tree_t *tree, const exports_env_t *env,
-    MDB_txn *txn);
-static unsigned climb(const exports_tree_t *tree, const uint8_t *key);
+    MDB_txn *txn, const char *name);
+static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
+    size_t len, MDB_val *value);
+static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
+    size_t len);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
-    unsigned end, const uint8_t *key);
+    unsigned end, const uint8_t *key, size_t len);
 static exports_rc_t leaf_back(exports_tree_t *tree);
 static exports_rc_t enter(exports_tree_t *tree, unsigned level,
     uint64_t pgno);
@@ -50,25 +51,48 @@ leaf_of(const exports_tree_t *tree)
 }
 
 
-/* NULL: not one of our keys lies there */
+/* NULL: it would not lie in the page */
 
 static inline const uint8_t *
 node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
 {
-    unsigned        pos;
+    size_t          pos;
     const uint8_t  *node;
 
     pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
     node = level->page + pos;
 
-    return pos <= tree->page_size - NODE_HEADER - KEY_LEN
-           && get16(node + NODE_KEY_LEN) == KEY_LEN
+    return pos + NODE_HEADER <= tree->page_size
+           && pos + NODE_HEADER + get16(node + NODE_KEY_LEN)
+              <= tree->page_size
                ? node : NULL;
 }
 
 
+/* a node's key to another one, as LMDB orders them */
+
+static inline int
+compare(const uint8_t *node, const uint8_t *key, size_t len)
+{
+    int     order;
+    size_t  node_len;
+
+    node_len = get16(node + NODE_KEY_LEN);
+    node += NODE_HEADER;
+
+    if (node_len == len && len == EXPORTS_MANIFEST_KEY_LEN) {
+        return exports_manifest_order(node, key);
+    }
+
+    order = memcmp(node, key, node_len < len ? node_len : len);
+
+    return order != 0 ? order : (node_len > len) - (node_len < len);
+}
+
+
 exports_rc_t
-exports_tree_open(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
+exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
+    MDB_txn *txn, exports_db_t db)
 {
     exports_rc_t  rc;
 
@@ -80,7 +104,7 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
 
     tree->txnid = 0;
 
-    rc = read_root(tree, env, txn);
+    rc = read_root(tree, env, txn, exports_db_names[db]);
 
     if (rc == EXPORTS_OK) {
         tree->txnid = mdb_txn_id(txn);
@@ -97,7 +121,8 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
  */
 
 static exports_rc_t
-read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
+read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
+    const char *name)
 {
     tree_t          stored;
     MDB_val         v;
@@ -114,8 +139,7 @@ read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
         return EXPORTS_NOT_FOUND;
     }
 
-    rc = exports_mdb_get(txn, env->names, EXPORTS_DB_MANIFESTS,
-                         sizeof(EXPORTS_DB_MANIFESTS) - 1, &v);
+    rc = exports_mdb_get(txn, env->names, name, strlen(name), &v);
 
     if (rc != EXPORTS_OK || v.mv_size != sizeof(stored)) {
         return rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND ? rc
@@ -148,7 +172,24 @@ read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn)
 
 
 exports_rc_t
+exports_tree_get(exports_tree_t *tree, const uint8_t *key, size_t len,
+    MDB_val *value)
+{
+    tree->positioned = 0;
+
+    return find(tree, key, len, value);
+}
+
+
+exports_rc_t
 exports_tree_find(exports_tree_t *tree, const uint8_t *key, MDB_val *value)
+{
+    return find(tree, key, EXPORTS_MANIFEST_KEY_LEN, value);
+}
+
+
+static exports_rc_t
+find(exports_tree_t *tree, const uint8_t *key, size_t len, MDB_val *value)
 {
     unsigned        level, end;
     exports_rc_t    rc;
@@ -159,7 +200,7 @@ exports_tree_find(exports_tree_t *tree, const uint8_t *key, MDB_val *value)
     }
 
     if (tree->positioned) {
-        level = climb(tree, key);
+        level = climb(tree, key, len);
         end = tree->levels[level].at + (level < tree->height - 1);
 
     } else {
@@ -175,7 +216,7 @@ exports_tree_find(exports_tree_t *tree, const uint8_t *key, MDB_val *value)
     tree->positioned = 0;
     tree->ahead = 0;
 
-    rc = descend(tree, level, end, key);
+    rc = descend(tree, level, end, key, len);
     if (rc != EXPORTS_OK) {
         return rc;
     }
@@ -194,7 +235,7 @@ exports_tree_find(exports_tree_t *tree, const uint8_t *key, MDB_val *value)
  */
 
 static unsigned
-climb(const exports_tree_t *tree, const uint8_t *key)
+climb(const exports_tree_t *tree, const uint8_t *key, size_t len)
 {
     unsigned                level;
     const uint8_t          *node;
@@ -206,9 +247,7 @@ climb(const exports_tree_t *tree, const uint8_t *key)
         if (above->at > 0) {
             node = node_at(tree, above, above->at);
 
-            if (node != NULL
-                && exports_manifest_order(node + NODE_HEADER, key) <= 0)
-            {
+            if (node != NULL && compare(node, key, len) <= 0) {
                 break;
             }
         }
@@ -221,7 +260,8 @@ climb(const exports_tree_t *tree, const uint8_t *key)
 /* from a page of that level, of whose nodes those before "end" may lead to it */
 
 static exports_rc_t
-descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key)
+descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
+    size_t len)
 {
     int               order, is_leaf;
     unsigned          low, middle;
@@ -246,7 +286,7 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key)
                 return EXPORTS_CORRUPT;
             }
 
-            order = exports_manifest_order(node + NODE_HEADER, key);
+            order = compare(node, key, len);
 
             if (order == 0) {
                 low = middle + 1;
@@ -302,7 +342,10 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
     }
 
     node = node_at(tree, leaf, leaf->at);
-    if (node == NULL) {
+
+    if (node == NULL
+        || get16(node + NODE_KEY_LEN) != EXPORTS_MANIFEST_KEY_LEN)
+    {
         return EXPORTS_CORRUPT;
     }
 
@@ -425,7 +468,7 @@ read_value(const exports_tree_t *tree, const uint8_t *node, MDB_val *value)
     memcpy(&header, node, sizeof(header));
 
     size = header.low | (size_t) header.high << 16;
-    data = node + NODE_HEADER + KEY_LEN;
+    data = node + NODE_HEADER + header.key_len;
     end = leaf_of(tree)->page + tree->page_size;
 
     if (header.flags == OVERFLOW_FLAG) {

@@ -1,15 +1,16 @@
 
 /*
- * exports_tree.h: the tree of manifests in a snapshot, read without LMDB;
+ * exports_tree.h: the tree of a database in a snapshot, read without LMDB;
  * private.
  *
- * A page of a list is some dozens of records, most of them side by side.  A
- * cursor of LMDB hands out one at a call, and does not say which page of the
- * tree comes next, which memory has to be waited for then.  And LMDB believes
- * what pages say; here a page is looked at before it is followed.
+ * LMDB looks up the root of a database again in each transaction, believes what
+ * pages say, and its cursor does not tell which page comes next, for which
+ * memory has to be waited then.  Here a root is kept while there is no commit,
+ * a page is looked at before it is followed, and the ones that a page of a list
+ * comes to next are asked for ahead.
  *
- * Keys are asked for in descending order: the way from one to the next is
- * short.  The source of the layout is exports_mdb_layout.h.
+ * For databases without MDB_DUPSORT.  The source of the layout is
+ * exports_mdb_layout.h.
  */
 
 #ifndef EXPORTS_TREE_H
@@ -21,6 +22,16 @@
 #include "exports_mdb_layout.h"
 
 
+typedef enum {
+    DB_META = 0,
+    DB_SCOPES,
+    DB_TOKENS,
+    DB_MANIFESTS,
+    DB_IDS,
+    DB_FACETS,
+    DB_RANKS
+} exports_db_t;
+
 typedef struct {
     const uint8_t         *page;
     unsigned               n;           /* nodes of it */
@@ -31,7 +42,7 @@ typedef struct {
     uint64_t               txnid;       /* whose root this is, 0: none's */
     unsigned               maps;        /* where the map was then */
     uint64_t               root;
-    unsigned               height;      /* 0: there is no record */
+    unsigned               height;      /* 0: it is empty */
 
     const uint8_t         *map;
     uint64_t               pages;       /* of the map that may be in use */
@@ -51,10 +62,15 @@ typedef struct {
  * EXPORTS_CORRUPT, EXPORTS_STALE, EXPORTS_FAILED
  */
 exports_rc_t exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
-    MDB_txn *txn);
+    MDB_txn *txn, exports_db_t db);
+
+/* The value of a key.  EXPORTS_NOT_FOUND, EXPORTS_CORRUPT. */
+exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
+    size_t len, MDB_val *value);
 
 /*
- * To the record of a key, which is less than that of the record before.
+ * Of manifests: to the record of a key, which is less than the one before since
+ * the tree was opened.
  *
  * EXPORTS_NOT_FOUND  there is none
  * EXPORTS_CORRUPT    a page on the way to it is not what has to be there
