@@ -14,11 +14,18 @@
 /* what malloc() puts around a block */
 #define NGX_HTTP_EXPORTS_CACHE_BLOCK   16
 
+/* idle: not asked for among so many requests for each page that is kept */
+#define NGX_HTTP_EXPORTS_CACHE_IDLE    3
+
+/* one new page of 16 is admitted although none is idle */
+#define NGX_HTTP_EXPORTS_CACHE_CHANCE  4
+
 
 typedef struct {
     ngx_rbtree_t       rbtree;
     ngx_rbtree_node_t  sentinel;
     ngx_queue_t        queue;       /* the page that was used last first */
+    ngx_uint_t         clock;       /* requests for pages, kept or not */
     ngx_uint_t         initialized;
 } ngx_http_exports_cache_t;
 
@@ -32,7 +39,11 @@ static ngx_int_t ngx_http_exports_cache_compare(
     ngx_rbtree_key_t hash, ngx_uint_t gzip);
 static void ngx_http_exports_cache_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_uint_t ngx_http_exports_cache_chance(void);
+static ngx_uint_t ngx_http_exports_cache_idle(size_t room, size_t size);
 static ngx_uint_t ngx_http_exports_cache_room(size_t room, size_t size);
+static ngx_http_exports_page_t *ngx_http_exports_cache_victim(ngx_queue_t **q,
+    ngx_uint_t *passed);
 static void ngx_http_exports_cache_remove(ngx_http_exports_page_t *page);
 
 
@@ -94,19 +105,28 @@ ngx_http_exports_page_release(ngx_http_exports_page_t *page)
 
 
 ngx_uint_t
-ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx, size_t len)
+ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx, ngx_uint_t gzip,
+    size_t len)
 {
-    size_t  size;
+    size_t  room, size;
 
-    if (ctx->key.len > NGX_HTTP_EXPORTS_CACHE_KEY) {
+    size = ngx_http_exports_cache_size(ctx);
+
+    room = sizeof(ngx_http_exports_page_t) + ctx->key.len + len
+           + NGX_HTTP_EXPORTS_CACHE_BLOCK;
+
+    if (ctx->key.len > NGX_HTTP_EXPORTS_CACHE_KEY
+        || room > size / NGX_HTTP_EXPORTS_CACHE_SHARE)
+    {
         return 0;
     }
 
-    size = sizeof(ngx_http_exports_page_t) + ctx->key.len + len
-           + NGX_HTTP_EXPORTS_CACHE_BLOCK;
+    /* what replaces its own older version takes nobody's place */
 
-    return size <= ngx_http_exports_cache_size(ctx)
-                   / NGX_HTTP_EXPORTS_CACHE_SHARE;
+    return !ngx_http_exports_cache.initialized
+           || ngx_http_exports_cache_chance()
+           || ngx_http_exports_cache_idle(room, size)
+           || ngx_http_exports_cache_get(&ctx->key, ctx->hash, gzip) != NULL;
 }
 
 
@@ -139,6 +159,7 @@ void
 ngx_http_exports_cache_use(ngx_http_exports_page_t *page)
 {
     page->refs++;
+    page->used = ++ngx_http_exports_cache.clock;
 
     ngx_queue_remove(&page->queue);
     ngx_queue_insert_head(&ngx_http_exports_cache.queue, &page->queue);
@@ -154,7 +175,10 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     size_t                    size;
     ngx_http_exports_page_t  *old;
 
+    ngx_http_exports_cache.clock++;
+
     if (page->key.len == 0) {
+        ngx_http_exports_cache_stat.declined++;
         return NGX_DECLINED;
     }
 
@@ -179,6 +203,7 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     page->refs++;
     page->kept = 1;
     page->counted = 1;
+    page->used = ngx_http_exports_cache.clock;
     page->node.key = (ngx_rbtree_key_t) ctx->hash;
 
     ngx_rbtree_insert(&ngx_http_exports_cache.rbtree, &page->node);
@@ -208,9 +233,10 @@ ngx_http_exports_cache_done(ngx_log_t *log)
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "exports page cache: %ui hits, %ui misses, %ui evicted, "
-                  "%ui out of date, %ui refused, %ui pages of %uz bytes",
+                  "%ui out of date, %ui declined, %ui refused, "
+                  "%ui pages of %uz bytes",
                   stat->hits, stat->misses, stat->evicted, stat->outdated,
-                  stat->refused, stat->pages, stat->size);
+                  stat->declined, stat->refused, stat->pages, stat->size);
 
     queue = &ngx_http_exports_cache.queue;
 
@@ -327,7 +353,61 @@ ngx_http_exports_cache_insert(ngx_rbtree_node_t *temp,
 }
 
 
-/* what is being sent would not be free by being evicted */
+/*
+ * a page that comes into use while all others are, too, needs some way in.  By
+ * the golden ratio no period of requests hits or misses it again and again
+ */
+
+static ngx_uint_t
+ngx_http_exports_cache_chance(void)
+{
+    uint32_t  n;
+
+    n = (uint32_t) ngx_http_exports_cache.clock * 2654435769u;
+
+    return n >> (32 - NGX_HTTP_EXPORTS_CACHE_CHANCE) == 0;
+}
+
+
+/*
+ * whether only pages would go that are no longer asked for.  Whoever walks
+ * through more pages than fit would otherwise drive out each one before he
+ * comes back to it
+ */
+
+static ngx_uint_t
+ngx_http_exports_cache_idle(size_t room, size_t size)
+{
+    ngx_uint_t                passed, limit;
+    ngx_queue_t              *q;
+    ngx_http_exports_page_t  *page;
+
+    q = ngx_queue_last(&ngx_http_exports_cache.queue);
+    passed = 0;
+
+    limit = NGX_HTTP_EXPORTS_CACHE_IDLE * ngx_http_exports_cache_stat.pages;
+    room += ngx_http_exports_cache_stat.size;
+
+    while (room > size) {
+
+        page = ngx_http_exports_cache_victim(&q, &passed);
+
+        /* there is no room at all: that is found, and counted, later */
+
+        if (page == NULL) {
+            return 1;
+        }
+
+        if (ngx_http_exports_cache.clock - page->used <= limit) {
+            return 0;
+        }
+
+        room -= page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
+    }
+
+    return 1;
+}
+
 
 static ngx_uint_t
 ngx_http_exports_cache_room(size_t room, size_t size)
@@ -341,18 +421,10 @@ ngx_http_exports_cache_room(size_t room, size_t size)
 
     while (ngx_http_exports_cache_stat.size + room > size) {
 
-        if (q == ngx_queue_sentinel(&ngx_http_exports_cache.queue)
-            || passed == NGX_HTTP_EXPORTS_CACHE_PASSED)
-        {
+        page = ngx_http_exports_cache_victim(&q, &passed);
+
+        if (page == NULL) {
             return 0;
-        }
-
-        page = ngx_queue_data(q, ngx_http_exports_page_t, queue);
-        q = ngx_queue_prev(q);
-
-        if (page->refs > 1) {
-            passed++;
-            continue;
         }
 
         ngx_http_exports_cache_stat.evicted++;
@@ -360,6 +432,30 @@ ngx_http_exports_cache_room(size_t room, size_t size)
     }
 
     return 1;
+}
+
+
+/* what is being sent would not be free by being evicted */
+
+static ngx_http_exports_page_t *
+ngx_http_exports_cache_victim(ngx_queue_t **q, ngx_uint_t *passed)
+{
+    ngx_http_exports_page_t  *page;
+
+    while (*q != ngx_queue_sentinel(&ngx_http_exports_cache.queue)
+           && *passed < NGX_HTTP_EXPORTS_CACHE_PASSED)
+    {
+        page = ngx_queue_data(*q, ngx_http_exports_page_t, queue);
+        *q = ngx_queue_prev(*q);
+
+        if (page->refs == 1) {
+            return page;
+        }
+
+        (*passed)++;
+    }
+
+    return NULL;
 }
 
 

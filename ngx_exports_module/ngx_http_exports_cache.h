@@ -22,6 +22,7 @@ struct ngx_http_exports_page_s {
     ngx_rbtree_node_t           node;       /* key: a hash of key and gzip */
     ngx_queue_t                 queue;
     ngx_uint_t                  refs;
+    ngx_uint_t                  used;       /* last, by the cache's clock */
     size_t                      size;       /* of all its memory */
 
     ngx_str_t                   key;        /* len 0: cannot be kept */
@@ -48,6 +49,7 @@ typedef struct {
     ngx_uint_t                  misses;
     ngx_uint_t                  evicted;    /* to make room */
     ngx_uint_t                  outdated;
+    ngx_uint_t                  declined;   /* too large, or not admitted */
     ngx_uint_t                  refused;    /* no room was to be had */
 } ngx_http_exports_cache_stat_t;
 
@@ -63,10 +65,13 @@ ngx_http_exports_page_t *ngx_http_exports_page_create(
     ngx_http_exports_ctx_t *ctx, size_t len, ngx_uint_t keep, ngx_log_t *log);
 void ngx_http_exports_page_release(ngx_http_exports_page_t *page);
 
-/* whether a page of so many bytes would be kept */
+/*
+ * whether a page of so many bytes is worth being kept: what is not admitted
+ * costs no copy and no place.  Changes nothing, and may be interrupted
+ */
 
 ngx_uint_t ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx,
-    size_t len);
+    ngx_uint_t gzip, size_t len);
 
 /*
  * changes nothing, and may be interrupted; what it has found is good until
@@ -80,7 +85,7 @@ ngx_http_exports_page_t *ngx_http_exports_cache_find(
 
 void ngx_http_exports_cache_use(ngx_http_exports_page_t *page);
 
-/* NGX_DECLINED: there is no room for it */
+/* of each page that was not found; NGX_DECLINED: it is not kept */
 
 ngx_int_t ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     ngx_http_exports_page_t *page);

@@ -178,7 +178,7 @@ ngx_http_exports_gzip_shrink(ngx_http_exports_ctx_t *ctx,
 {
     ngx_http_exports_page_t  *kept;
 
-    if (!ngx_http_exports_cache_takes(ctx, page->len)) {
+    if (!ngx_http_exports_cache_takes(ctx, 1, page->len)) {
         return page;
     }
 

@@ -254,7 +254,7 @@ ngx_http_exports_list_render(ngx_http_request_t *r,
     len = api->length(r, ctx, page);
 
     keep = (!ctx->gzip || len < NGX_HTTP_EXPORTS_GZIP_MIN)
-           && ngx_http_exports_cache_takes(ctx, len);
+           && ngx_http_exports_cache_takes(ctx, 0, len);
 
     ngx_http_exports_guard_hold(1);
 
