@@ -28,6 +28,8 @@ typedef struct {
     exports_reader_t            *reader;
     const exports_page_query_t  *query;
     exports_page_t              *page;
+    exports_item_pt              visit;
+    void                        *data;
     uint64_t                     created;   /* of the record before */
     uint64_t                     tie;
     exports_tree_t              *tree;      /* NULL: by LMDB's cursor */
@@ -76,6 +78,14 @@ exports_rc_t
 exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     exports_page_t *page)
 {
+    return exports_page_visit(reader, query, page, NULL, NULL);
+}
+
+
+exports_rc_t
+exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
+    exports_page_t *page, exports_item_pt visit, void *data)
+{
     walk_t        w;
     exports_rc_t  rc;
 
@@ -86,6 +96,8 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
     w.reader = reader;
     w.query = query;
     w.page = page;
+    w.visit = visit;
+    w.data = data;
     w.created = UINT64_MAX;
     w.tie = UINT64_MAX;
     w.tree = NULL;
@@ -467,7 +479,7 @@ add_item(walk_t *w, const found_t *found)
     w->tie = tie;
     w->page->nitems++;
 
-    return EXPORTS_OK;
+    return w->visit != NULL ? w->visit(w->data, w->page, item) : EXPORTS_OK;
 }
 
 

@@ -11,7 +11,7 @@
 
 
 static exports_rc_t read_root(exports_tree_t *tree, const exports_env_t *env,
-    MDB_txn *txn, const char *name);
+    MDB_txn *txn, const char *name, const MDB_envinfo *info);
 static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
     size_t len, MDB_val *value);
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
@@ -90,24 +90,36 @@ compare(const uint8_t *node, const uint8_t *key, size_t len)
 }
 
 
+/*
+ * The number of a snapshot comes from the lock file, and the root from the data
+ * file, over which somebody may have copied an older one.
+ */
+
 exports_rc_t
 exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     MDB_txn *txn, exports_db_t db)
 {
+    MDB_envinfo   info;
     exports_rc_t  rc;
 
     tree->positioned = 0;
 
-    if (tree->txnid == mdb_txn_id(txn) && tree->maps == env->maps) {
+    (void) mdb_env_info(env->mdb, &info);
+
+    if (tree->txnid == mdb_txn_id(txn)
+        && tree->last == info.me_last_txnid
+        && tree->maps == env->maps)
+    {
         return EXPORTS_OK;
     }
 
     tree->txnid = 0;
 
-    rc = read_root(tree, env, txn, exports_db_names[db]);
+    rc = read_root(tree, env, txn, exports_db_names[db], &info);
 
     if (rc == EXPORTS_OK) {
         tree->txnid = mdb_txn_id(txn);
+        tree->last = info.me_last_txnid;
         tree->maps = env->maps;
     }
 
@@ -122,18 +134,16 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
 
 static exports_rc_t
 read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
-    const char *name)
+    const char *name, const MDB_envinfo *info)
 {
     tree_t          stored;
     MDB_val         v;
     MDB_stat        st;
-    MDB_envinfo     info;
     exports_rc_t    rc;
     page_header_t   header;
     const uint8_t  *page;
 
     (void) mdb_env_stat(env->mdb, &st);
-    (void) mdb_env_info(env->mdb, &info);
 
     if (st.ms_psize > (size_t) sysconf(_SC_PAGESIZE)) {
         return EXPORTS_NOT_FOUND;
@@ -153,10 +163,10 @@ read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
     memcpy(&stored, v.mv_data, sizeof(stored));
 
     tree->page_size = st.ms_psize;
-    tree->pages = info.me_last_pgno + 1;
+    tree->pages = info->me_last_pgno + 1;
 
-    if (tree->pages > info.me_mapsize / tree->page_size) {
-        tree->pages = info.me_mapsize / tree->page_size;
+    if (tree->pages > info->me_mapsize / tree->page_size) {
+        tree->pages = info->me_mapsize / tree->page_size;
     }
 
     if (header.pgno >= tree->pages || stored.depth > DEPTH_MAX) {

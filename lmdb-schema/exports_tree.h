@@ -40,6 +40,7 @@ typedef struct {
 
 typedef struct {
     uint64_t               txnid;       /* whose root this is, 0: none's */
+    uint64_t               last;        /* the file's last commit then */
     unsigned               maps;        /* where the map was then */
     uint64_t               root;
     unsigned               height;      /* 0: it is empty */

@@ -673,6 +673,28 @@ random_query(query_t *query)
 }
 
 
+typedef struct {
+    unsigned  n;
+    unsigned  stop;         /* at this item; 0: not at all */
+    unsigned  wrong;
+    uint64_t  total;
+} visits_t;
+
+
+static exports_rc_t
+visited(void *data, const exports_page_t *p, const exports_item_t *item)
+{
+    visits_t  *visits = data;
+
+    visits->n++;
+    visits->wrong += p != &page || p->nitems != visits->n
+                     || p->total != visits->total
+                     || item != &p->items[visits->n - 1];
+
+    return visits->n == visits->stop ? EXPORTS_CONFLICT : EXPORTS_OK;
+}
+
+
 static void
 check_page(exports_reader_t *reader, const query_t *query,
     const unsigned *found, unsigned total, uint64_t offset, unsigned limit)
@@ -684,6 +706,7 @@ check_page(exports_reader_t *reader, const query_t *query,
     exports_rc_t             rc;
     exports_scope_t          stored;
     exports_page_query_t     q;
+    visits_t                 visits;
     const exports_item_t    *got;
 
     memset(&q, 0, sizeof(q));
@@ -709,14 +732,27 @@ check_page(exports_reader_t *reader, const query_t *query,
 
     memset(&page, 0xee, sizeof(page));
 
-    rc = exports_page_read(reader, &q, &page);
+    visits.n = 0;
+    visits.wrong = 0;
+    visits.total = total;
+    visits.stop = chance(5) ? 1 + below(limit) : 0;
+
+    rc = exports_page_visit(reader, &q, &page, visited, &visits);
     reads++;
 
     if (query->nlists > most_lists) {
         most_lists = query->nlists;
     }
 
-    if (!check(rc == EXPORTS_OK && page.total == total && page.nitems == n,
+    if (visits.stop > 0 && visits.stop <= n) {
+        (void) check(rc == EXPORTS_CONFLICT && visits.n == visits.stop
+                     && visits.wrong == 0, "stopped: %s, %u items not %u",
+                     rc_name(rc), visits.n, visits.stop);
+        return;
+    }
+
+    if (!check(rc == EXPORTS_OK && page.total == total && page.nitems == n
+               && visits.n == n && visits.wrong == 0,
                "scope %s, statuses %x, types %" PRIx64 ", subjects %x, %u ids,"
                " %u lists, offset %" PRIu64 ", limit %u: %s, total %" PRIu64
                " not %u, %u items not %u", query->scope->name,
