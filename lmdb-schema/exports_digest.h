@@ -15,11 +15,8 @@
 #include "exports_schema.h"
 
 
-/*
- * Writes the EXPORTS_SHA256_LEN bytes of the digest of data.  Returns 0, or
- * -1 when libcrypto failed (out of memory, no provider).  Each thread has a
- * context of its own, which ends with it.
- */
+/* Writes the EXPORTS_SHA256_LEN bytes of the digest of data.  Returns 0, or -1
+   when libcrypto failed. */
 int exports_sha256(uint8_t *digest, const void *data, size_t len);
 
 
