@@ -1,19 +1,51 @@
 
 #include <string.h>
 
+#include "exports_codec.h"
 #include "exports_text.h"
+
+
+static uint64_t hex_digits(uint64_t n);
 
 
 void
 exports_hex(char *text, const uint8_t *bytes, size_t len)
 {
-    size_t             i;
-    static const char  digits[] = "0123456789abcdef";
+    uint64_t  digits;
 
-    for (i = 0; i < len; i++) {
-        *text++ = digits[bytes[i] >> 4];
-        *text++ = digits[bytes[i] & 0x0f];
+    for ( /* void */ ; len >= 4; len -= 4) {
+        exports_put64((uint8_t *) text, hex_digits(exports_get32(bytes)));
+
+        bytes += 4;
+        text += 8;
     }
+
+    for ( /* void */ ; len > 0; len--) {
+        digits = hex_digits(*bytes++);
+
+        *text++ = (char) (digits >> 8);
+        *text++ = (char) digits;
+    }
+}
+
+
+/*
+ * the eight digits of a number of 32 bits, each a byte: no table, whose cache
+ * lines would tell of a signature
+ */
+
+static uint64_t
+hex_digits(uint64_t n)
+{
+    uint64_t  letters;
+
+    n = (n | n << 16) & 0x0000ffff0000ffff;
+    n = (n | n << 8) & 0x00ff00ff00ff00ff;
+    n = (n | n << 4) & 0x0f0f0f0f0f0f0f0f;
+
+    letters = (n + 0x0606060606060606) >> 4 & 0x0101010101010101;
+
+    return n + 0x3030303030303030 + letters * ('a' - 10 - '0');
 }
 
 
@@ -42,6 +74,26 @@ exports_unhex(uint8_t *bytes, size_t len, const char *text)
     }
 
     return 0;
+}
+
+
+size_t
+exports_decimal(char *text, uint64_t number)
+{
+    char    digits[EXPORTS_DECIMAL_MAX], *p;
+    size_t  len;
+
+    p = digits + sizeof(digits);
+
+    do {
+        *--p = (char) ('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+
+    len = (size_t) (digits + sizeof(digits) - p);
+    memcpy(text, p, len);
+
+    return len;
 }
 
 

@@ -18,6 +18,11 @@ void exports_hex(char *text, const uint8_t *bytes, size_t len);
 /* Reads 2 * len digits of either case.  Returns 0, or -1: not hexadecimal. */
 int exports_unhex(uint8_t *bytes, size_t len, const char *text);
 
+#define EXPORTS_DECIMAL_MAX  20
+
+/* Writes up to EXPORTS_DECIMAL_MAX digits; returns the number written. */
+size_t exports_decimal(char *text, uint64_t number);
+
 /* 8-4-4-4-12; unparse writes EXPORTS_LINEAGE_TEXT_LEN bytes */
 void exports_uuid_unparse(char *text, const uint8_t *bytes);
 int exports_uuid_parse(uint8_t *bytes, const char *text, size_t len);

@@ -39,7 +39,7 @@ ngx_int_t
 ngx_http_exports_etag(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     const uint8_t *lineage)
 {
-    u_char                         *p, bytes[16];
+    u_char                          bytes[16];
     XXH128_hash_t                   hash;
     ngx_http_exports_validator_t    v;
 
@@ -61,9 +61,9 @@ ngx_http_exports_etag(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     exports_put64(bytes, hash.high64);
     exports_put64(bytes + 8, hash.low64);
 
-    p = ngx_cpymem(ctx->etag, "W/\"", 3);
-    p = ngx_hex_dump(p, bytes, sizeof(bytes));
-    *p = '"';
+    ngx_memcpy(ctx->etag, "W/\"", 3);
+    exports_hex((char *) ctx->etag + 3, bytes, sizeof(bytes));
+    ctx->etag[NGX_HTTP_EXPORTS_ETAG_LEN - 1] = '"';
 
     return NGX_OK;
 }

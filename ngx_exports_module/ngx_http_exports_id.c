@@ -6,11 +6,20 @@
 #include <openssl/rand.h>
 
 
-#define NGX_HTTP_EXPORTS_RANDOM_LEN  6
+/* digits of an ID, and how many IDs' are made at a time */
+#define NGX_HTTP_EXPORTS_RANDOM_LEN  12
+#define NGX_HTTP_EXPORTS_RANDOM_IDS  256
 
 
-static ngx_int_t ngx_http_exports_random(u_char *bytes);
-static const u_char *ngx_http_exports_second(uint64_t now);
+static const u_char *ngx_http_exports_random(void);
+static void ngx_http_exports_second(uint64_t now);
+
+
+/* of the second that was asked for last */
+
+static u_char    ngx_http_exports_stamp[EXPORTS_TIME_TEXT_MAX];
+static u_char    ngx_http_exports_date[sizeof("20260602T012345_") - 1];
+static uint64_t  ngx_http_exports_last = (uint64_t) -1;
 
 
 /* kind, then 20260602T012345_123456Z_abc123def456; NULL: no random bytes */
@@ -18,23 +27,19 @@ static const u_char *ngx_http_exports_second(uint64_t now);
 u_char *
 ngx_http_exports_id(u_char *p, uint64_t now, const char *kind)
 {
-    u_char         random[NGX_HTTP_EXPORTS_RANDOM_LEN];
     ngx_uint_t     i, micro;
-    const u_char  *s;
+    const u_char  *random;
 
-    if (ngx_http_exports_random(random) != NGX_OK) {
+    random = ngx_http_exports_random();
+
+    if (random == NULL) {
         return NULL;
     }
 
-    s = ngx_http_exports_second(now);
+    ngx_http_exports_second(now);
 
     p = ngx_cpymem(p, kind, ngx_strlen(kind));
-    p = ngx_cpymem(p, s, 4);
-    p = ngx_cpymem(p, s + 5, 2);
-    p = ngx_cpymem(p, s + 8, 5);
-    p = ngx_cpymem(p, s + 14, 2);
-    p = ngx_cpymem(p, s + 17, 2);
-    *p++ = '_';
+    p = ngx_cpymem(p, ngx_http_exports_date, sizeof(ngx_http_exports_date));
 
     micro = now % 1000000;
 
@@ -47,7 +52,7 @@ ngx_http_exports_id(u_char *p, uint64_t now, const char *kind)
     *p++ = 'Z';
     *p++ = '_';
 
-    return ngx_hex_dump(p, random, NGX_HTTP_EXPORTS_RANDOM_LEN);
+    return ngx_cpymem(p, random, NGX_HTTP_EXPORTS_RANDOM_LEN);
 }
 
 
@@ -56,46 +61,60 @@ ngx_http_exports_id(u_char *p, uint64_t now, const char *kind)
 u_char *
 ngx_http_exports_timestamp(u_char *p, uint64_t now)
 {
-    return ngx_cpymem(p, ngx_http_exports_second(now), 20);
+    ngx_http_exports_second(now);
+
+    return ngx_cpymem(p, ngx_http_exports_stamp, 20);
 }
 
 
-/* one call of RAND_bytes() takes longer than a hundred copies out of it */
-
-static ngx_int_t
-ngx_http_exports_random(u_char *bytes)
-{
-    static u_char      pool[256 * NGX_HTTP_EXPORTS_RANDOM_LEN];
-    static ngx_uint_t  used = sizeof(pool);
-
-    if (used == sizeof(pool)) {
-
-        if (RAND_bytes(pool, sizeof(pool)) != 1) {
-            ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
-                          "RAND_bytes() failed");
-            return NGX_ERROR;
-        }
-
-        used = 0;
-    }
-
-    ngx_memcpy(bytes, pool + used, NGX_HTTP_EXPORTS_RANDOM_LEN);
-    used += NGX_HTTP_EXPORTS_RANDOM_LEN;
-
-    return NGX_OK;
-}
-
+/*
+ * the digits of one ID, good until the next call.  One call of RAND_bytes()
+ * takes longer than a hundred copies of what it made
+ */
 
 static const u_char *
-ngx_http_exports_second(uint64_t now)
+ngx_http_exports_random(void)
 {
-    static u_char    text[EXPORTS_TIME_TEXT_MAX];
-    static uint64_t  second = (uint64_t) -1;
+    u_char             bytes[NGX_HTTP_EXPORTS_RANDOM_IDS
+                             * NGX_HTTP_EXPORTS_RANDOM_LEN / 2];
+    static u_char      digits[2 * sizeof(bytes)];
+    static ngx_uint_t  left;
 
-    if (now / 1000000 != second) {
-        second = now / 1000000;
-        (void) exports_time_format((char *) text, second * 1000000);
+    if (left == 0) {
+
+        if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
+            ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
+                          "RAND_bytes() failed");
+            return NULL;
+        }
+
+        exports_hex((char *) digits, bytes, sizeof(bytes));
+
+        left = NGX_HTTP_EXPORTS_RANDOM_IDS;
     }
 
-    return text;
+    return digits + --left * NGX_HTTP_EXPORTS_RANDOM_LEN;
+}
+
+
+static void
+ngx_http_exports_second(uint64_t now)
+{
+    u_char  *p, *s;
+
+    if (now / 1000000 == ngx_http_exports_last) {
+        return;
+    }
+
+    ngx_http_exports_last = now / 1000000;
+
+    s = ngx_http_exports_stamp;
+    (void) exports_time_format((char *) s, ngx_http_exports_last * 1000000);
+
+    p = ngx_cpymem(ngx_http_exports_date, s, 4);
+    p = ngx_cpymem(p, s + 5, 2);
+    p = ngx_cpymem(p, s + 8, 5);
+    p = ngx_cpymem(p, s + 14, 2);
+    p = ngx_cpymem(p, s + 17, 2);
+    *p = '_';
 }

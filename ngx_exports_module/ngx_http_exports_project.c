@@ -240,7 +240,7 @@ ngx_http_exports_project_length(ngx_http_request_t *r,
     len = sizeof(NGX_HTTP_EXPORTS_HEAD NGX_HTTP_EXPORTS_TOTAL
                  NGX_HTTP_EXPORTS_LIMITED NGX_HTTP_EXPORTS_FROM
                  NGX_HTTP_EXPORTS_END) - 1
-          + 3 * NGX_INT64_LEN
+          + 3 * EXPORTS_DECIMAL_MAX
           + page->nitems * (ctx->conf->link.len + 2);
 
     for (i = 0; i < page->nitems; i++) {
@@ -278,11 +278,11 @@ ngx_http_exports_project_render(ngx_http_request_t *r,
     }
 
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_TOTAL);
-    p = ngx_sprintf(p, "%uL", page->total);
+    p += exports_decimal((char *) p, page->total);
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_LIMITED);
-    p = ngx_sprintf(p, "%ui", ctx->limit);
+    p += exports_decimal((char *) p, ctx->limit);
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FROM);
-    p = ngx_sprintf(p, "%uL", ctx->offset);
+    p += exports_decimal((char *) p, ctx->offset);
 
     return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_END);
 }

@@ -277,13 +277,13 @@ ngx_http_exports_number_header(ngx_http_request_t *r, const char *name,
 {
     u_char  *p;
 
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    p = ngx_pnalloc(r->pool, EXPORTS_DECIMAL_MAX);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     return ngx_http_exports_add_header(r, name, ngx_strlen(name), p,
-                                       ngx_sprintf(p, "%ui", number) - p)
+                                       exports_decimal((char *) p, number))
            != NULL ? NGX_OK : NGX_ERROR;
 }
 

@@ -312,7 +312,7 @@ ngx_http_exports_signature(const exports_hmac_t *key, const u_char *text,
 
     exports_hmac(key, code, text, len);
 
-    (void) ngx_hex_dump(signature, code, EXPORTS_SHA256_LEN);
+    exports_hex((char *) signature, code, EXPORTS_SHA256_LEN);
 }
 
 

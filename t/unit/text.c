@@ -59,6 +59,33 @@ hexadecimal(void)
 
 
 static void
+decimals(void)
+{
+    int       want;
+    char      text[EXPORTS_DECIMAL_MAX + 2], expected[EXPORTS_DECIMAL_MAX + 1];
+    size_t    len;
+    uint64_t  number;
+    unsigned  n;
+
+    for (n = 0; n <= 3 * 64; n++) {
+
+        /* around every power of two, zero and the greatest too */
+
+        number = (n / 3 < 64 ? 1ULL << n / 3 : 0) - 1 + n % 3;
+        want = snprintf(expected, sizeof(expected), "%" PRIu64, number);
+
+        memset(text, 'x', sizeof(text));
+        len = exports_decimal(text, number);
+
+        check(len == (size_t) want && memcmp(text, expected, len) == 0
+              && text[len] == 'x', "%s", expected);
+    }
+
+    checked("decimal digits");
+}
+
+
+static void
 uuids(void)
 {
     char               text[EXPORTS_LINEAGE_TEXT_LEN + 2];
@@ -256,6 +283,7 @@ main(void)
     random_seed();
 
     hexadecimal();
+    decimals();
     uuids();
     statuses();
     names();
