@@ -4,39 +4,30 @@
 #include "ngx_http_exports.h"
 
 
-static u_char *ngx_http_exports_decode(u_char *dst, u_char *src, u_char *end,
-    ngx_str_t *decoded, ngx_uint_t *bad);
+static u_char *ngx_http_exports_arg_end(u_char *p, u_char *last,
+    ngx_http_exports_arg_t *arg, ngx_uint_t *encoded);
+static u_char *ngx_http_exports_decode(u_char *dst, ngx_str_t *text,
+    ngx_uint_t *bad);
 
 
-/* in the order of the query; a name or value may have any byte, zero too */
+/*
+ * in the order of the query; a name or value may have any byte, zero too.
+ * Where there is nothing to decode they stay where they are
+ */
 
 ngx_int_t
 ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
 {
-    u_char                  *p, *dst, *end, *last, *value;
-    ngx_uint_t               ignored;
-    ngx_http_exports_arg_t  *arg;
+    u_char                  *p, *dst, *end, *last;
+    ngx_uint_t               encoded, ignored;
+    ngx_http_exports_arg_t   found, *arg;
 
-    if (r->args.len == 0) {
-        return NGX_OK;
-    }
-
-    /* what is decoded is not longer */
-
-    dst = ngx_pnalloc(r->pool, r->args.len);
-    if (dst == NULL) {
-        return NGX_ERROR;
-    }
-
+    dst = NULL;
     last = r->args.data + r->args.len;
 
     for (p = r->args.data; p < last; p = end + 1) {
 
-        end = ngx_strlchr(p, last, '&');
-
-        if (end == NULL) {
-            end = last;
-        }
+        end = ngx_http_exports_arg_end(p, last, &found, &encoded);
 
         if (end == p) {
             continue;
@@ -47,24 +38,67 @@ ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
             return NGX_ERROR;
         }
 
-        arg->bad = 0;
-        arg->value.len = 0;
-        arg->value.data = dst;
+        *arg = found;
 
-        value = ngx_strlchr(p, end, '=');
-
-        if (value == NULL) {
-            arg->bad = 1;
-            dst = ngx_http_exports_decode(dst, p, end, &arg->name, &ignored);
+        if (!encoded) {
             continue;
         }
 
-        dst = ngx_http_exports_decode(dst, p, value, &arg->name, &ignored);
-        dst = ngx_http_exports_decode(dst, value + 1, end, &arg->value,
-                                      &arg->bad);
+        /* what is decoded is not longer */
+
+        if (dst == NULL) {
+            dst = ngx_pnalloc(r->pool, r->args.len);
+            if (dst == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        dst = ngx_http_exports_decode(dst, &arg->name, &ignored);
+        dst = ngx_http_exports_decode(dst, &arg->value, &arg->bad);
     }
 
     return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_exports_arg_end(u_char *p, u_char *last, ngx_http_exports_arg_t *arg,
+    ngx_uint_t *encoded)
+{
+    u_char               *name, *value;
+    static const u_char   special[256] = {
+        ['&'] = 1, ['='] = 1, ['%'] = 1, ['+'] = 1
+    };
+
+    name = p;
+    value = NULL;
+    *encoded = 0;
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (!special[*p]) {
+            continue;
+        }
+
+        if (*p == '&') {
+            break;
+        }
+
+        if (*p != '=') {
+            *encoded = 1;
+
+        } else if (value == NULL) {
+            value = p + 1;
+        }
+    }
+
+    arg->bad = (value == NULL);
+    arg->name.data = name;
+    arg->name.len = (value != NULL ? value - 1 : p) - name;
+    arg->value.data = value != NULL ? value : p;
+    arg->value.len = p - arg->value.data;
+
+    return p;
 }
 
 
@@ -111,12 +145,15 @@ ngx_http_exports_arg_number(const ngx_http_exports_arg_t *arg,
 
 
 static u_char *
-ngx_http_exports_decode(u_char *dst, u_char *src, u_char *end,
-    ngx_str_t *decoded, ngx_uint_t *bad)
+ngx_http_exports_decode(u_char *dst, ngx_str_t *text, ngx_uint_t *bad)
 {
-    ngx_int_t  byte;
+    u_char     *src, *end;
+    ngx_int_t   byte;
 
-    decoded->data = dst;
+    src = text->data;
+    end = src + text->len;
+
+    text->data = dst;
 
     while (src < end) {
 
@@ -141,7 +178,7 @@ ngx_http_exports_decode(u_char *dst, u_char *src, u_char *end,
         }
     }
 
-    decoded->len = dst - decoded->data;
+    text->len = dst - text->data;
 
     return dst;
 }
