@@ -238,7 +238,10 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
 }
 
 
-/* what is compressed right away is not kept as it is, too */
+/*
+ * what is compressed right away is not kept as it is, too.  A page that is not
+ * kept has room for what follows it
+ */
 
 static exports_rc_t
 ngx_http_exports_list_render(ngx_http_request_t *r,
@@ -255,6 +258,10 @@ ngx_http_exports_list_render(ngx_http_request_t *r,
 
     keep = (!ctx->gzip || len < NGX_HTTP_EXPORTS_GZIP_MIN)
            && ngx_http_exports_cache_takes(ctx, 0, len);
+
+    if (!keep && api->tail != NULL) {
+        len += api->tail_length(ctx);
+    }
 
     ngx_http_exports_guard_hold(1);
 

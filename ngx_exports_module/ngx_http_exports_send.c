@@ -17,7 +17,9 @@ static ngx_int_t ngx_http_exports_number_header(ngx_http_request_t *r,
 static ngx_int_t ngx_http_exports_page_buf(ngx_http_exports_page_t *page,
     ngx_buf_t **buf, ngx_pool_t *pool);
 static ngx_int_t ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx,
-    ngx_buf_t **buf, ngx_pool_t *pool);
+    ngx_buf_t *page, ngx_buf_t **buf, ngx_pool_t *pool);
+static ngx_uint_t ngx_http_exports_page_room(
+    const ngx_http_exports_page_t *page, size_t len);
 static ngx_int_t ngx_http_exports_send_body(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_chain_t *out);
 
@@ -48,7 +50,8 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     }
 
     if (ngx_http_exports_page_buf(ctx->page, &page.buf, r->pool) != NGX_OK
-        || ngx_http_exports_tail_buf(ctx, &tail.buf, r->pool) != NGX_OK)
+        || ngx_http_exports_tail_buf(ctx, page.buf, &tail.buf, r->pool)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -323,11 +326,11 @@ ngx_http_exports_page_buf(ngx_http_exports_page_t *page, ngx_buf_t **buf,
 }
 
 
-/* NULL: there is nothing to follow the page */
+/* NULL: nothing follows the page, or it has room for what does */
 
 static ngx_int_t
-ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t **buf,
-    ngx_pool_t *pool)
+ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
+    ngx_buf_t **buf, ngx_pool_t *pool)
 {
     size_t                         len;
     u_char                        *p;
@@ -340,6 +343,14 @@ ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t **buf,
     *buf = NULL;
 
     if (len == 0 && !ctx->page->gzip) {
+        return NGX_OK;
+    }
+
+    /* filters pass a single buffer on as it is */
+
+    if (ngx_http_exports_page_room(ctx->page, len)) {
+        page->last = api->tail(ctx, page->last);
+        page->end = page->last;
         return NGX_OK;
     }
 
@@ -365,6 +376,23 @@ ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t **buf,
     *buf = b;
 
     return NGX_OK;
+}
+
+
+/* of a page that nobody else sends, or ever will */
+
+static ngx_uint_t
+ngx_http_exports_page_room(const ngx_http_exports_page_t *page, size_t len)
+{
+    size_t  used;
+
+    if (page->kept || page->refs > 1 || page->gzip) {
+        return 0;
+    }
+
+    used = page->data + page->len - (u_char *) page;
+
+    return len <= page->size - used;
 }
 
 
