@@ -8,6 +8,7 @@ use strict;
 use Digest::SHA qw(sha256_hex);
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use Socket qw(SOL_SOCKET SO_RCVBUF);
 use Test::More;
 
 use Exports::Test;
@@ -26,7 +27,8 @@ http {
     exports_root %%DIR%%/root;
     PAGES
     server {
-        listen 127.0.0.1:%%PORT_back%%;
+        listen 127.0.0.1:%%PORT_back%% sndbuf=16k;
+        add_header X-Page $exports_cache;
         location /projects/ { exports_api project; }
         location /exports { exports_api user; }
         location /twin { exports_api user; }
@@ -74,7 +76,7 @@ $t->write_file('root/a-1', 'bytes of a-1');
 
 my @lines = (
     (map { project_line(project => $_->[0], id => "exp_$_->[1]") }
-         ['one', 1], ['two', 2]),
+         ['one', 1], ['two', 2], map { ['long', $_] } 1 .. 500),
     (map { user_line(user => $_->[0], uuid => "$_->[1]-1") }
          [1, 'a'], [2, 'b'], [12, 'c']),
 );
@@ -86,6 +88,7 @@ my %token = (
     one => $t->token($store, project => 'one', admin => 1),
     one_too => $t->token($store, project => 'one'),
     two => $t->token($store, project => 'two'),
+    long => $t->token($store, project => 'long'),
     a => $t->token($store, user => 1), b => $t->token($store, user => 2),
     c => $t->token($store, user => 12),
     revoked => $t->token($store, user => 1,
@@ -256,6 +259,33 @@ SKIP: {
 
     is $t->get('/exports', @auth)->status, 401, 'is not for a revoked token';
     is listed(get('a', '/exports', port => 'back')), 'a-1', 'but for others';
+}
+
+
+
+# ---- clients that read slowly, of one page ---------------------------------
+
+SKIP: {
+    skip 'there is no exports_page_cache', 4 if !$pages;
+
+    my $uri = '/projects/long/exports?limit=500';
+    get('long', $uri, port => 'back') for 1 .. 3;
+
+    # the end of a body is the request's own, though it is sent last
+
+    my @slow = map { $t->connect('back') } 1 .. 4;
+
+    for my $c (@slow) {
+        setsockopt $c->{socket}, SOL_SOCKET, SO_RCVBUF, 16384;
+        $c->send(Exports::Test::request_text('GET', $uri,
+                     Authorization => "Bearer $token{long}"));
+        $c->_until(sub { $c->{in} =~ /\r\n\r\n/ }) or die 'no answer';
+    }
+
+    for my $r (map { $_->response('GET') } @slow) {
+        is $r->header('X-Page') . ' ' . $r->json->{request_id},
+           'HIT ' . $r->header('X-Request-Id'), 'its own request ID';
+    }
 }
 
 $t->done;
