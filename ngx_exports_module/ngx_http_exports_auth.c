@@ -4,6 +4,10 @@
 #include "exports_digest.h"
 
 
+static ngx_uint_t ngx_http_exports_opens(ngx_http_exports_ctx_t *ctx,
+    const exports_token_t *token);
+
+
 /*
  * the digest of the bearer token to the context; NGX_DECLINED: there is none.
  * Of the token itself nothing is kept or logged
@@ -55,53 +59,64 @@ ngx_http_exports_bearer(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
 
 /*
- * the scope that the token must open to ctx->found: the route's, or for an API
- * of users the token's own.  ctx->error when it does not; what is wrong with
- * it is not told: unknown, revoked and another scope's take the same way
+ * the token's scope to ctx->found, when it is the one that is asked for: the
+ * route's, or for an API of users the token's own.  Otherwise ctx->error; what
+ * is wrong with the token is not told
  */
 
 exports_rc_t
 ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
     exports_reader_t *reader, exports_token_t *token)
 {
-    exports_rc_t    token_rc, scope_rc;
-    exports_kind_t  kind;
+    exports_rc_t  rc;
 
-    kind = ctx->conf->api->kind;
+    rc = exports_read_token(reader, ctx->digest, token);
 
-    token_rc = exports_read_token(reader, ctx->digest, token);
-
-    if (token_rc != EXPORTS_OK && token_rc != EXPORTS_NOT_FOUND) {
-        return token_rc;
+    if (rc == EXPORTS_OK) {
+        rc = ngx_http_exports_opens(ctx, token)
+                 ? exports_read_scope(reader, token->kind,
+                                      token->scope_name.data,
+                                      token->scope_name.len, &ctx->found)
+                 : EXPORTS_NOT_FOUND;
     }
 
-    if (kind == EXPORTS_USER && token_rc == EXPORTS_OK
-        && token->kind == EXPORTS_USER
-        && token->scope_name.len <= EXPORTS_USER_MAX)
-    {
-        ngx_memcpy(ctx->user, token->scope_name.data, token->scope_name.len);
-
-        ctx->scope.data = ctx->user;
-        ctx->scope.len = token->scope_name.len;
+    if (rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND) {
+        return rc;
     }
 
-    scope_rc = EXPORTS_NOT_FOUND;
-
-    if (ctx->scope.len > 0) {
-        scope_rc = exports_read_scope(reader, kind, (char *) ctx->scope.data,
-                                      ctx->scope.len, &ctx->found);
-    }
-
-    if (scope_rc != EXPORTS_OK && scope_rc != EXPORTS_NOT_FOUND) {
-        return scope_rc;
-    }
-
-    if (token_rc != EXPORTS_OK || scope_rc != EXPORTS_OK
-        || token->kind != kind || token->scope != ctx->found.id
-        || !exports_token_valid(token, ctx->now))
-    {
+    if (rc == EXPORTS_NOT_FOUND || token->scope != ctx->found.id) {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_INVALID_TOKEN);
     }
 
     return EXPORTS_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_exports_opens(ngx_http_exports_ctx_t *ctx,
+    const exports_token_t *token)
+{
+    const exports_str_t  *name;
+
+    name = &token->scope_name;
+
+    if (token->kind != ctx->conf->api->kind) {
+        return 0;
+    }
+
+    if (token->kind == EXPORTS_USER) {
+
+        if (name->len == 0 || name->len > EXPORTS_USER_MAX) {
+            return 0;
+        }
+
+        ngx_memcpy(ctx->user, name->data, name->len);
+
+        ctx->scope.data = ctx->user;
+        ctx->scope.len = name->len;
+    }
+
+    return name->len == ctx->scope.len
+           && ngx_memcmp(name->data, ctx->scope.data, name->len) == 0
+           && exports_token_valid(token, ctx->now);
 }
