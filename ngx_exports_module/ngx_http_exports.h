@@ -35,6 +35,7 @@ typedef struct ngx_http_exports_error_s  ngx_http_exports_error_t;
 typedef struct ngx_http_exports_zone_s   ngx_http_exports_zone_t;
 typedef struct ngx_http_exports_artifact_s  ngx_http_exports_artifact_t;
 typedef struct ngx_http_exports_page_s   ngx_http_exports_page_t;
+typedef struct ngx_http_exports_routes_s  ngx_http_exports_routes_t;
 
 
 #define NGX_HTTP_EXPORTS_REQUEST_ID_LEN  40
@@ -149,7 +150,7 @@ struct ngx_http_exports_api_s {
 
 typedef struct {
     ngx_array_t                 stores;     /* ngx_http_exports_store_t * */
-    ngx_regex_t                *routes[2];  /* by api->index */
+    ngx_http_exports_routes_t  *routes[2];  /* by api->index */
     ngx_array_t                 fallbacks;  /* ngx_http_exports_fallback_t */
     size_t                      page_cache; /* bytes; 0: off */
 } ngx_http_exports_main_conf_t;
@@ -181,7 +182,7 @@ typedef struct {
 typedef struct {
     ngx_http_exports_store_t   *store;
     const ngx_http_exports_api_t *api;
-    ngx_regex_t                *routes;
+    ngx_http_exports_routes_t  *routes;
     ngx_str_t                   prefix;     /* no slash at its end */
     ngx_str_t                   link;       /* prefix as it goes into URLs */
     ngx_str_t                   fallback;   /* a named location */
@@ -339,7 +340,7 @@ u_char *ngx_http_exports_id(u_char *p, uint64_t now, const char *kind);
 u_char *ngx_http_exports_timestamp(u_char *p, uint64_t now);
 
 /* route.c */
-ngx_regex_t *ngx_http_exports_route_compile(ngx_conf_t *cf,
+ngx_http_exports_routes_t *ngx_http_exports_route_compile(ngx_conf_t *cf,
     const ngx_http_exports_api_t *api);
 ngx_int_t ngx_http_exports_route(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);

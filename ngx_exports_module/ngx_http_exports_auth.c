@@ -26,9 +26,10 @@ ngx_http_exports_bearer(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     value = &r->headers_in.authorization->value;
 
     if (value->len < sizeof("Bearer ") - 1
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
-                           sizeof("Bearer ") - 1)
-           != 0)
+        || (ngx_memcmp(value->data, "Bearer ", sizeof("Bearer ") - 1) != 0
+            && ngx_strncasecmp(value->data, (u_char *) "Bearer ",
+                               sizeof("Bearer ") - 1)
+               != 0))
     {
         return NGX_DECLINED;
     }

@@ -110,7 +110,7 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t                      *value, prefix;
     ngx_uint_t                      i;
-    ngx_regex_t                   **routes;
+    ngx_http_exports_routes_t     **routes;
     ngx_http_core_loc_conf_t       *clcf;
     ngx_http_exports_main_conf_t   *emcf;
 

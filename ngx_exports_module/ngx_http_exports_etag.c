@@ -173,14 +173,16 @@ ngx_http_exports_etag_listed(u_char *p, u_char *last, u_char *etag)
             return 0;
         }
 
+        /* nothing inside of ours could end it */
+
+        if ((size_t) (last - p) >= len && ngx_memcmp(p, etag, len) == 0) {
+            return 1;
+        }
+
         end = ngx_strlchr(p + 1, last, '"');
 
         if (end == NULL) {
             return 0;
-        }
-
-        if ((size_t) (end + 1 - p) == len && ngx_memcmp(p, etag, len) == 0) {
-            return 1;
         }
 
         p = end + 1;

@@ -2,13 +2,21 @@
 #include "ngx_http_exports.h"
 
 
-/* two groups at the most, and what PCRE needs beside them */
-#define NGX_HTTP_EXPORTS_CAPTURES  ((2 + 1) * 3)
+/* the whole match, and two groups at the most */
+#define NGX_HTTP_EXPORTS_CAPTURES  3
+
+
+struct ngx_http_exports_routes_s {
+    pcre2_code        *code;
+    pcre2_match_data  *match;
+};
 
 
 static void ngx_http_exports_route_free(void *data);
-static void ngx_http_exports_captured(ngx_str_t *dst, ngx_str_t *path,
-    int *captures, ngx_int_t n, ngx_uint_t group);
+static int ngx_http_exports_route_match(ngx_http_exports_routes_t *routes,
+    const ngx_str_t *path);
+static void ngx_http_exports_captured(ngx_str_t *dst, const ngx_str_t *path,
+    const size_t *captures, int n, ngx_uint_t group);
 
 
 /*
@@ -16,35 +24,45 @@ static void ngx_http_exports_captured(ngx_str_t *dst, ngx_str_t *path,
  * while nginx compiles, and cannot be given to the JIT compiler from here
  */
 
-ngx_regex_t *
+ngx_http_exports_routes_t *
 ngx_http_exports_route_compile(ngx_conf_t *cf,
     const ngx_http_exports_api_t *api)
 {
-    int                  n;
-    size_t               offset;
-    ngx_regex_t         *re;
-    ngx_pool_cleanup_t  *cln;
+    int                         n;
+    size_t                      offset;
+    ngx_pool_cleanup_t         *cln;
+    ngx_http_exports_routes_t  *routes;
 
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(ngx_http_exports_routes_t));
     if (cln == NULL) {
         return NULL;
     }
 
-    re = pcre2_compile(api->pattern.data, api->pattern.len, 0, &n, &offset,
-                       NULL);
-    if (re == NULL) {
+    routes = cln->data;
+    ngx_memzero(routes, sizeof(ngx_http_exports_routes_t));
+
+    cln->handler = ngx_http_exports_route_free;
+
+    routes->code = pcre2_compile(api->pattern.data, api->pattern.len, 0, &n,
+                                 &offset, NULL);
+    if (routes->code == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "pcre2_compile() failed: %d in \"%V\" at %uz",
                            n, &api->pattern, offset);
         return NULL;
     }
 
-    cln->handler = ngx_http_exports_route_free;
-    cln->data = re;
+    routes->match = pcre2_match_data_create(NGX_HTTP_EXPORTS_CAPTURES, NULL);
+
+    if (routes->match == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "pcre2_match_data_create() failed");
+        return NULL;
+    }
 
     /* every request matches it; without JIT it works as well, but slower */
 
-    n = pcre2_jit_compile(re, PCRE2_JIT_COMPLETE);
+    n = pcre2_jit_compile(routes->code, PCRE2_JIT_COMPLETE);
 
     if (n != 0) {
         ngx_conf_log_error(NGX_LOG_INFO, cf, 0,
@@ -52,14 +70,17 @@ ngx_http_exports_route_compile(ngx_conf_t *cf,
                            n, &api->pattern);
     }
 
-    return re;
+    return routes;
 }
 
 
 static void
 ngx_http_exports_route_free(void *data)
 {
-    pcre2_code_free(data);
+    ngx_http_exports_routes_t *routes = data;
+
+    pcre2_match_data_free(routes->match);
+    pcre2_code_free(routes->code);
 }
 
 
@@ -68,8 +89,8 @@ ngx_http_exports_route_free(void *data)
 ngx_int_t
 ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
-    int                           captures[NGX_HTTP_EXPORTS_CAPTURES];
-    ngx_int_t                     n;
+    int                           n;
+    size_t                       *captures;
     ngx_str_t                     path;
     ngx_http_exports_loc_conf_t  *elcf;
     const ngx_http_exports_api_t *api;
@@ -85,20 +106,20 @@ ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     path.data = r->uri.data + elcf->prefix.len;
     path.len = r->uri.len - elcf->prefix.len;
 
-    n = ngx_regex_exec(elcf->routes, &path, captures,
-                       NGX_HTTP_EXPORTS_CAPTURES);
+    n = ngx_http_exports_route_match(elcf->routes, &path);
 
-    if (n == NGX_REGEX_NO_MATCHED) {
+    if (n == PCRE2_ERROR_NOMATCH) {
         return NGX_DECLINED;
     }
 
     if (n < 0) {
         ngx_log_error(NGX_LOG_ALERT, ngx_http_exports_log(r), 0,
-                      ngx_regex_exec_n " failed: %i on exports route", n);
+                      "pcre2_match() failed: %d on exports route", n);
         return NGX_ERROR;
     }
 
     api = elcf->api;
+    captures = pcre2_get_ovector_pointer(elcf->routes->match);
 
     if (api->scope_capture > 0) {
         ngx_http_exports_captured(&ctx->scope, &path, captures, n,
@@ -118,13 +139,33 @@ ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 }
 
 
+/* straight to the compiled code: pcre2_match() first looks what there is */
+
+static int
+ngx_http_exports_route_match(ngx_http_exports_routes_t *routes,
+    const ngx_str_t *path)
+{
+    int  n;
+
+    n = pcre2_jit_match(routes->code, path->data, path->len, 0, 0,
+                        routes->match, NULL);
+
+    if (n == PCRE2_ERROR_JIT_BADOPTION) {
+        n = pcre2_match(routes->code, path->data, path->len, 0, 0,
+                        routes->match, NULL);
+    }
+
+    return n;
+}
+
+
 /* n: one more than the last group that took part */
 
 static void
-ngx_http_exports_captured(ngx_str_t *dst, ngx_str_t *path, int *captures,
-    ngx_int_t n, ngx_uint_t group)
+ngx_http_exports_captured(ngx_str_t *dst, const ngx_str_t *path,
+    const size_t *captures, int n, ngx_uint_t group)
 {
-    if ((ngx_int_t) group < n && captures[2 * group] >= 0) {
+    if ((int) group < n && captures[2 * group] != PCRE2_UNSET) {
         dst->data = path->data + captures[2 * group];
         dst->len = captures[2 * group + 1] - captures[2 * group];
     }
