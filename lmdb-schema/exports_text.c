@@ -83,6 +83,11 @@ exports_decimal(char *text, uint64_t number)
     char    digits[EXPORTS_DECIMAL_MAX], *p;
     size_t  len;
 
+    if (number < 10) {
+        *text = (char) ('0' + number);
+        return 1;
+    }
+
     p = digits + sizeof(digits);
 
     do {

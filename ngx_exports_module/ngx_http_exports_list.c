@@ -18,6 +18,7 @@ static exports_rc_t ngx_http_exports_list_read(exports_reader_t *reader,
     void *data);
 static exports_rc_t ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     exports_reader_t *reader);
+static ngx_uint_t ngx_http_exports_list_empty(const exports_scope_t *scope);
 static exports_rc_t ngx_http_exports_list_render(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
 static void ngx_http_exports_list_use(ngx_http_request_t *r,
@@ -221,6 +222,13 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     query.limit = ctx->limit;
     query.counts = ctx->found.counts;
 
+    if (ngx_http_exports_list_empty(&ctx->found)) {
+        page.nitems = 0;
+        page.total = 0;
+
+        return ngx_http_exports_list_render(r, ctx, &page);
+    }
+
     api->lists(ctx, &query);
 
     rc = exports_page_read(reader, &query, &page);
@@ -235,6 +243,23 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     }
 
     return ngx_http_exports_list_render(r, ctx, &page);
+}
+
+
+/* all its lists are, then: there is nothing to be looked for */
+
+static ngx_uint_t
+ngx_http_exports_list_empty(const exports_scope_t *scope)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < EXPORTS_STATUSES; i++) {
+        if (scope->counts[i] > 0) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
