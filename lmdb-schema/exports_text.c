@@ -11,7 +11,7 @@ static uint64_t hex_digits(uint64_t n);
 void
 exports_hex(char *text, const uint8_t *bytes, size_t len)
 {
-    uint64_t  digits;
+    uint8_t  rest[4], digits[8];
 
     for ( /* void */ ; len >= 4; len -= 4) {
         exports_put64((uint8_t *) text, hex_digits(exports_get32(bytes)));
@@ -20,11 +20,12 @@ exports_hex(char *text, const uint8_t *bytes, size_t len)
         text += 8;
     }
 
-    for ( /* void */ ; len > 0; len--) {
-        digits = hex_digits(*bytes++);
+    if (len > 0) {
+        memset(rest, 0, sizeof(rest));
+        memcpy(rest, bytes, len);
 
-        *text++ = (char) (digits >> 8);
-        *text++ = (char) digits;
+        exports_put64(digits, hex_digits(exports_get32(rest)));
+        memcpy(text, digits, 2 * len);
     }
 }
 

@@ -50,7 +50,14 @@ ngx_http_exports_user_urls(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     ua->url.data = p;
     ua->url.len = len + elcf->link.len;
 
-    p += ngx_http_exports_user_clean(p, &base);
+    if (len == base.len) {
+        ngx_memcpy(p, base.data, len);
+
+    } else {
+        (void) ngx_http_exports_user_clean(p, &base);
+    }
+
+    p += len;
     ngx_memcpy(p, elcf->link.data, elcf->link.len);
 
     if (ngx_http_exports_user_expiry(r, ctx) != NGX_OK) {
@@ -169,6 +176,7 @@ static ngx_int_t
 ngx_http_exports_user_expiry(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
+    u_char                         *p;
     time_t                          ttl, quarter;
     ngx_http_exports_user_args_t   *ua;
 
@@ -179,15 +187,18 @@ ngx_http_exports_user_expiry(ngx_http_request_t *r,
     ua->expires = (time_t) (ctx->now / 1000000) + ttl;
     ua->expires = (ua->expires + quarter - 1) / quarter * quarter;
 
-    ua->expiry.data = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_EXPORTS_EXPIRY)
-                                           + NGX_TIME_T_LEN);
-    if (ua->expiry.data == NULL) {
+    p = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_EXPORTS_EXPIRY) - 1
+                             + EXPORTS_DECIMAL_MAX);
+    if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ua->expiry.len = ngx_sprintf(ua->expiry.data, NGX_HTTP_EXPORTS_EXPIRY "%T",
-                                 ua->expires)
-                     - ua->expiry.data;
+    ua->expiry.data = p;
+
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_EXPIRY);
+    p += exports_decimal((char *) p, (uint64_t) ua->expires);
+
+    ua->expiry.len = p - ua->expiry.data;
 
     return NGX_OK;
 }
@@ -222,7 +233,7 @@ ngx_http_exports_user_query(ngx_http_request_t *r,
 
     ua->query.data = p;
 
-    for (status = 0; status < 32; status++) {
+    for (status = 0; ua->statuses >> status; status++) {
         if (ua->statuses & (1U << status)) {
             p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_Q_STATUS);
             p = ngx_sprintf(p, "%s&", exports_status_name(status));
