@@ -8,6 +8,7 @@ static u_char *ngx_http_exports_arg_end(u_char *p, u_char *last,
     ngx_http_exports_arg_t *arg, ngx_uint_t *encoded);
 static u_char *ngx_http_exports_decode(u_char *dst, ngx_str_t *text,
     ngx_uint_t *bad);
+static ngx_int_t ngx_http_exports_digit(u_char c);
 
 
 /*
@@ -147,8 +148,8 @@ ngx_http_exports_arg_number(const ngx_http_exports_arg_t *arg,
 static u_char *
 ngx_http_exports_decode(u_char *dst, ngx_str_t *text, ngx_uint_t *bad)
 {
-    u_char     *src, *end;
-    ngx_int_t   byte;
+    u_char     c, *src, *end;
+    ngx_int_t  high, low;
 
     src = text->data;
     end = src + text->len;
@@ -156,29 +157,43 @@ ngx_http_exports_decode(u_char *dst, ngx_str_t *text, ngx_uint_t *bad)
     text->data = dst;
 
     while (src < end) {
+        c = *src++;
 
-        if (*src == '+') {
-            *dst++ = ' ';
-            src++;
+        if (c == '+') {
+            c = ' ';
 
-        } else if (*src != '%') {
-            *dst++ = *src++;
+        } else if (c == '%') {
+            high = end - src > 1 ? ngx_http_exports_digit(src[0]) : NGX_ERROR;
+            low = end - src > 1 ? ngx_http_exports_digit(src[1]) : NGX_ERROR;
 
-        } else {
-            byte = end - src > 2 ? ngx_hextoi(src + 1, 2) : NGX_ERROR;
-
-            if (byte == NGX_ERROR) {
+            if (high == NGX_ERROR || low == NGX_ERROR) {
                 *bad = 1;
-                *dst++ = *src++;
-                continue;
-            }
 
-            *dst++ = (u_char) byte;
-            src += 3;
+            } else {
+                c = (u_char) (high << 4 | low);
+                src += 2;
+            }
         }
+
+        *dst++ = c;
     }
 
     text->len = dst - text->data;
 
     return dst;
+}
+
+
+/* hexadecimal */
+
+static ngx_int_t
+ngx_http_exports_digit(u_char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : NGX_ERROR;
 }
