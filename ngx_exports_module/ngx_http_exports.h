@@ -2,7 +2,7 @@
 /*
  * What the sources of the module share.  The way of a request: handler.c
  * (route, method) -> list.c (token, rate, operation, arguments, ETag, page of
- * cache.c or rendered, gzip.c) -> send.c, or -> download.c -> artifact.c or
+ * cache.c or render.c, gzip.c) -> send.c, or -> download.c -> artifact.c or
  * redirect.c; what goes wrong on it, or around it in nginx: error.c, filter.c.
  * store.c hands out the store; project.c and user.c say what is special to an
  * API.
@@ -128,15 +128,20 @@ struct ngx_http_exports_api_s {
     ngx_http_exports_reason_e (*permit)(const exports_token_t *token,
                                         const exports_record_t *record);
 
-    /* what is the same for all requests of a page, in two passes over the
-       same items: its length at most, then its bytes */
-    size_t                    (*length)(ngx_http_request_t *r,
-                                        ngx_http_exports_ctx_t *ctx,
-                                        const exports_page_t *page);
-    u_char                   *(*render)(ngx_http_request_t *r,
-                                        ngx_http_exports_ctx_t *ctx,
-                                        const exports_page_t *page,
-                                        u_char *p);
+    /* items that are read beyond a page, to know whether there are more */
+    ngx_uint_t                  beyond;
+
+    /* what is the same for all requests of a page: head, items with a comma
+       between, foot; length: of head and foot, item_length: of an item, at
+       most */
+    ngx_str_t                   head;
+    size_t                    (*length)(ngx_http_exports_ctx_t *ctx);
+    size_t                    (*item_length)(ngx_http_exports_ctx_t *ctx,
+                                             const exports_item_t *item);
+    u_char                   *(*item)(ngx_http_exports_ctx_t *ctx,
+                                      const exports_item_t *item, u_char *p);
+    u_char                   *(*foot)(ngx_http_exports_ctx_t *ctx,
+                                      const exports_page_t *page, u_char *p);
 
     /* what follows and differs; NULL: nothing */
     size_t                    (*tail_length)(ngx_http_exports_ctx_t *ctx);
@@ -268,7 +273,7 @@ struct ngx_http_exports_ctx_s {
     /* arguments */
     const ngx_http_exports_error_t *bad_args;
     uint32_t                        statuses;   /* bits; 0: all */
-    ngx_uint_t                      limit;
+    ngx_uint_t                      limit;      /* items to read */
     uint64_t                        offset;
     void                           *args;       /* further ones, the API's */
 

@@ -88,6 +88,27 @@ ngx_http_exports_page_create(ngx_http_exports_ctx_t *ctx, size_t len,
 }
 
 
+ngx_http_exports_page_t *
+ngx_http_exports_page_trim(ngx_http_exports_page_t *page)
+{
+    size_t                    size;
+    ngx_http_exports_page_t  *trimmed;
+
+    size = page->data + page->len - (u_char *) page;
+
+    trimmed = realloc(page, size);
+    if (trimmed == NULL) {
+        return page;
+    }
+
+    trimmed->size = size;
+    trimmed->key.data = (u_char *) trimmed + sizeof(ngx_http_exports_page_t);
+    trimmed->data = trimmed->key.data + trimmed->key.len;
+
+    return trimmed;
+}
+
+
 void
 ngx_http_exports_page_release(ngx_http_exports_page_t *page)
 {

@@ -65,6 +65,11 @@ ngx_http_exports_page_t *ngx_http_exports_page_create(
     ngx_http_exports_ctx_t *ctx, size_t len, ngx_uint_t keep, ngx_log_t *log);
 void ngx_http_exports_page_release(ngx_http_exports_page_t *page);
 
+/* of the only reference: gives back what its bytes do not need, and moves */
+
+ngx_http_exports_page_t *ngx_http_exports_page_trim(
+    ngx_http_exports_page_t *page);
+
 /*
  * whether a page of so many bytes is worth being kept: what is not admitted
  * costs no copy and no place.  Changes nothing, and may be interrupted
@@ -91,6 +96,28 @@ ngx_int_t ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     ngx_http_exports_page_t *page);
 
 void ngx_http_exports_cache_done(ngx_log_t *log);
+
+
+/* render.c: a page of the context's, as its items are read */
+
+typedef struct {
+    ngx_http_request_t         *request;
+    ngx_http_exports_ctx_t     *ctx;
+    ngx_uint_t                  expected;   /* items */
+    ngx_uint_t                  items;      /* that have been written */
+    u_char                     *last;       /* NULL: nothing has */
+    u_char                     *end;        /* of the room for items */
+} ngx_http_exports_render_t;
+
+void ngx_http_exports_render_init(ngx_http_exports_render_t *render,
+    ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx);
+
+/* for exports_page_visit(); EXPORTS_OK or EXPORTS_NOMEM */
+
+exports_rc_t ngx_http_exports_render_item(void *data,
+    const exports_page_t *page, const exports_item_t *item);
+exports_rc_t ngx_http_exports_render_end(ngx_http_exports_render_t *render,
+    const exports_page_t *page);
 
 
 /* gzip.c */

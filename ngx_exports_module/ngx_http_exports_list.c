@@ -19,8 +19,6 @@ static exports_rc_t ngx_http_exports_list_read(exports_reader_t *reader,
 static exports_rc_t ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     exports_reader_t *reader);
 static ngx_uint_t ngx_http_exports_list_empty(const exports_scope_t *scope);
-static exports_rc_t ngx_http_exports_list_render(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
 static void ngx_http_exports_list_use(ngx_http_request_t *r,
     ngx_http_exports_list_t *list);
 static void ngx_http_exports_list_compress(ngx_http_request_t *r,
@@ -205,6 +203,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     ngx_http_request_t            *r;
     exports_page_query_t           query;
     ngx_http_exports_ctx_t        *ctx;
+    ngx_http_exports_render_t      render;
     const ngx_http_exports_api_t  *api;
 
     /* 16 KB that are used between here and the end of this function only */
@@ -222,27 +221,26 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     query.limit = ctx->limit;
     query.counts = ctx->found.counts;
 
+    ngx_http_exports_render_init(&render, r, ctx);
+
     if (ngx_http_exports_list_empty(&ctx->found)) {
         page.nitems = 0;
         page.total = 0;
 
-        return ngx_http_exports_list_render(r, ctx, &page);
+        return ngx_http_exports_render_end(&render, &page);
     }
 
     api->lists(ctx, &query);
 
-    rc = exports_page_read(reader, &query, &page);
+    rc = exports_page_visit(reader, &query, &page,
+                            ngx_http_exports_render_item, &render);
 
-    if (rc != EXPORTS_OK) {
-        if (rc == EXPORTS_CORRUPT) {
-            ngx_http_exports_log_unreadable(r, ctx, &page);
-            list->logged = 1;
-        }
-
-        return rc;
+    if (rc == EXPORTS_CORRUPT) {
+        ngx_http_exports_log_unreadable(r, ctx, &page);
+        list->logged = 1;
     }
 
-    return ngx_http_exports_list_render(r, ctx, &page);
+    return rc == EXPORTS_OK ? ngx_http_exports_render_end(&render, &page) : rc;
 }
 
 
@@ -260,54 +258,6 @@ ngx_http_exports_list_empty(const exports_scope_t *scope)
     }
 
     return 1;
-}
-
-
-/*
- * what is compressed right away is not kept as it is, too.  A page that is not
- * kept has room for what follows it
- */
-
-static exports_rc_t
-ngx_http_exports_list_render(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
-{
-    size_t                         len;
-    u_char                        *last;
-    ngx_uint_t                     keep;
-    const ngx_http_exports_api_t  *api;
-
-    api = ctx->conf->api;
-
-    len = api->length(r, ctx, page);
-
-    keep = (!ctx->gzip || len < NGX_HTTP_EXPORTS_GZIP_MIN)
-           && ngx_http_exports_cache_takes(ctx, 0, len);
-
-    if (!keep && api->tail != NULL) {
-        len += api->tail_length(ctx);
-    }
-
-    ngx_http_exports_guard_hold(1);
-
-    ctx->page = ngx_http_exports_page_create(ctx, len, keep,
-                                             ngx_http_exports_log(r));
-    ngx_http_exports_guard_hold(0);
-
-    if (ctx->page == NULL) {
-        return EXPORTS_NOMEM;
-    }
-
-    last = api->render(r, ctx, page, ctx->page->data);
-
-    if (last == NULL) {
-        return EXPORTS_NOMEM;
-    }
-
-    ctx->page->len = last - ctx->page->data;
-    ctx->page->total = page->total;
-
-    return EXPORTS_OK;
 }
 
 

@@ -16,10 +16,13 @@ static ngx_http_exports_reason_e ngx_http_exports_project_permit(
     const exports_token_t *token, const exports_record_t *record);
 static void ngx_http_exports_project_lists(ngx_http_exports_ctx_t *ctx,
     exports_page_query_t *query);
-static size_t ngx_http_exports_project_length(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
-static u_char *ngx_http_exports_project_render(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page, u_char *p);
+static size_t ngx_http_exports_project_length(ngx_http_exports_ctx_t *ctx);
+static size_t ngx_http_exports_project_item_length(
+    ngx_http_exports_ctx_t *ctx, const exports_item_t *item);
+static u_char *ngx_http_exports_project_item(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item, u_char *p);
+static u_char *ngx_http_exports_project_foot(ngx_http_exports_ctx_t *ctx,
+    const exports_page_t *page, u_char *p);
 static u_char *ngx_http_exports_project_tail(ngx_http_exports_ctx_t *ctx,
     u_char *p);
 static size_t ngx_http_exports_project_tail_length(
@@ -68,8 +71,12 @@ const ngx_http_exports_api_t  ngx_http_exports_project = {
     NULL,
     ngx_http_exports_project_lists,
     ngx_http_exports_project_permit,
+    0,
+    ngx_string(NGX_HTTP_EXPORTS_HEAD),
     ngx_http_exports_project_length,
-    ngx_http_exports_project_render,
+    ngx_http_exports_project_item_length,
+    ngx_http_exports_project_item,
+    ngx_http_exports_project_foot,
     ngx_http_exports_project_tail_length,
     ngx_http_exports_project_tail,
     ngx_http_exports_project_error
@@ -231,52 +238,44 @@ ngx_http_exports_project_lists(ngx_http_exports_ctx_t *ctx,
 
 
 static size_t
-ngx_http_exports_project_length(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
+ngx_http_exports_project_length(ngx_http_exports_ctx_t *ctx)
 {
-    size_t      len;
-    ngx_uint_t  i;
+    return sizeof(NGX_HTTP_EXPORTS_HEAD NGX_HTTP_EXPORTS_TOTAL
+                  NGX_HTTP_EXPORTS_LIMITED NGX_HTTP_EXPORTS_FROM
+                  NGX_HTTP_EXPORTS_END) - 1
+           + 3 * EXPORTS_DECIMAL_MAX;
+}
 
-    len = sizeof(NGX_HTTP_EXPORTS_HEAD NGX_HTTP_EXPORTS_TOTAL
-                 NGX_HTTP_EXPORTS_LIMITED NGX_HTTP_EXPORTS_FROM
-                 NGX_HTTP_EXPORTS_END) - 1
-          + 3 * EXPORTS_DECIMAL_MAX
-          + page->nitems * (ctx->conf->link.len + 2);
 
-    for (i = 0; i < page->nitems; i++) {
-        len += page->items[i].json_len;
-    }
-
-    return len;
+static size_t
+ngx_http_exports_project_item_length(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item)
+{
+    return item->json_len + ctx->conf->link.len + 1;
 }
 
 
 static u_char *
-ngx_http_exports_project_render(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page, u_char *p)
+ngx_http_exports_project_item(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item, u_char *p)
 {
-    ngx_str_t             *link;
-    ngx_uint_t             i;
-    const exports_item_t  *item;
+    ngx_str_t  *link;
 
     link = &ctx->conf->link;
 
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_HEAD);
+    p = ngx_cpymem(p, item->json, item->link_pos);
+    p = ngx_cpymem(p, link->data, link->len);
+    *p++ = '/';
 
-    for (i = 0; i < page->nitems; i++) {
-        item = &page->items[i];
+    return ngx_cpymem(p, item->json + item->link_pos,
+                      item->json_len - item->link_pos);
+}
 
-        if (i > 0) {
-            *p++ = ',';
-        }
 
-        p = ngx_cpymem(p, item->json, item->link_pos);
-        p = ngx_cpymem(p, link->data, link->len);
-        *p++ = '/';
-        p = ngx_cpymem(p, item->json + item->link_pos,
-                       item->json_len - item->link_pos);
-    }
-
+static u_char *
+ngx_http_exports_project_foot(ngx_http_exports_ctx_t *ctx,
+    const exports_page_t *page, u_char *p)
+{
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_TOTAL);
     p += exports_decimal((char *) p, page->total);
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_LIMITED);

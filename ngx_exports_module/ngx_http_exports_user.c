@@ -15,10 +15,11 @@ static ngx_uint_t ngx_http_exports_user_types(
     ngx_uint_t n, uint64_t scope, ngx_uint_t facet, exports_facets_t *values);
 static ngx_http_exports_reason_e ngx_http_exports_user_permit(
     const exports_token_t *token, const exports_record_t *record);
-static size_t ngx_http_exports_user_length(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
-static u_char *ngx_http_exports_user_render(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page, u_char *p);
+static size_t ngx_http_exports_user_length(ngx_http_exports_ctx_t *ctx);
+static size_t ngx_http_exports_user_item_length(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item);
+static u_char *ngx_http_exports_user_foot(ngx_http_exports_ctx_t *ctx,
+    const exports_page_t *page, u_char *p);
 static u_char *ngx_http_exports_user_item(ngx_http_exports_ctx_t *ctx,
     const exports_item_t *item, u_char *p);
 static u_char *ngx_http_exports_user_link(ngx_http_exports_ctx_t *ctx,
@@ -60,8 +61,12 @@ const ngx_http_exports_api_t  ngx_http_exports_user = {
     ngx_http_exports_user_parts,
     ngx_http_exports_user_lists,
     ngx_http_exports_user_permit,
+    1,
+    ngx_string(NGX_HTTP_EXPORTS_DATA),
     ngx_http_exports_user_length,
-    ngx_http_exports_user_render,
+    ngx_http_exports_user_item_length,
+    ngx_http_exports_user_item,
+    ngx_http_exports_user_foot,
     NULL,
     NULL,
     ngx_http_exports_user_error
@@ -200,80 +205,37 @@ ngx_http_exports_user_permit(const exports_token_t *token,
 
 
 static size_t
-ngx_http_exports_user_length(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
+ngx_http_exports_user_length(ngx_http_exports_ctx_t *ctx)
 {
-    size_t                          len;
-    ngx_uint_t                      i;
     ngx_http_exports_user_args_t   *ua;
 
     ua = ctx->args;
 
-    len = sizeof(NGX_HTTP_EXPORTS_DATA NGX_HTTP_EXPORTS_FIRST
-                 NGX_HTTP_EXPORTS_PREV NGX_HTTP_EXPORTS_NEXT
-                 NGX_HTTP_EXPORTS_CURRENT NGX_HTTP_EXPORTS_FROM
-                 NGX_HTTP_EXPORTS_PATH NGX_HTTP_EXPORTS_PER_PAGE
-                 NGX_HTTP_EXPORTS_TO NGX_HTTP_EXPORTS_DONE)
-          + 3 * (ua->url.len + ua->query.len + NGX_HTTP_EXPORTS_URL_LEN)
-          + ua->url.len + 4 * NGX_INT64_LEN;
-
-    for (i = 0; i < page->nitems; i++) {
-        len += page->items[i].json_len + 1;
-
-        if (page->items[i].flags & EXPORTS_RECORD_LINK) {
-            len += ua->url.len + 1 + page->items[i].id.len
-                   + ua->expiry.len + sizeof(NGX_HTTP_EXPORTS_SIGNATURE)
-                   + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
-        }
-    }
-
-    return len;
+    return sizeof(NGX_HTTP_EXPORTS_DATA NGX_HTTP_EXPORTS_FIRST
+                  NGX_HTTP_EXPORTS_PREV NGX_HTTP_EXPORTS_NEXT
+                  NGX_HTTP_EXPORTS_CURRENT NGX_HTTP_EXPORTS_FROM
+                  NGX_HTTP_EXPORTS_PATH NGX_HTTP_EXPORTS_PER_PAGE
+                  NGX_HTTP_EXPORTS_TO NGX_HTTP_EXPORTS_DONE)
+           + 3 * (ua->url.len + ua->query.len + NGX_HTTP_EXPORTS_URL_LEN)
+           + ua->url.len + 4 * NGX_INT64_LEN;
 }
 
 
-static u_char *
-ngx_http_exports_user_render(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page, u_char *p)
+static size_t
+ngx_http_exports_user_item_length(ngx_http_exports_ctx_t *ctx,
+    const exports_item_t *item)
 {
-    ngx_uint_t                      i, n, more;
     ngx_http_exports_user_args_t   *ua;
+
+    if ((item->flags & EXPORTS_RECORD_LINK) == 0) {
+        return item->json_len;
+    }
 
     ua = ctx->args;
 
-    /* one item more than a page was read, to see whether there is a next */
-
-    more = page->nitems > ua->per_page;
-    n = more ? ua->per_page : page->nitems;
-
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_DATA);
-
-    for (i = 0; i < n; i++) {
-
-        if (i > 0) {
-            *p++ = ',';
-        }
-
-        p = ngx_http_exports_user_item(ctx, &page->items[i], p);
-    }
-
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FIRST);
-    p = ngx_http_exports_user_page_url(p, ua, 1);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PREV);
-    p = ngx_http_exports_user_page_url(p, ua, ua->page - 1);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_NEXT);
-    p = ngx_http_exports_user_page_url(p, ua, more ? ua->page + 1 : 0);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_CURRENT);
-    p = ngx_http_exports_user_number(p, 1, ua->page);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FROM);
-    p = ngx_http_exports_user_number(p, n > 0, ctx->offset + 1);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PATH);
-    p = ngx_cpymem(p, ua->url.data, ua->url.len);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PER_PAGE);
-    p = ngx_http_exports_user_number(p, 1, ua->per_page);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_TO);
-    p = ngx_http_exports_user_number(p, n > 0, ctx->offset + n);
-
-    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_DONE);
+    return item->json_len + ua->url.len + 1 + item->id.len + ua->expiry.len
+           + sizeof(NGX_HTTP_EXPORTS_SIGNATURE)
+           + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
 }
 
 
@@ -322,6 +284,39 @@ ngx_http_exports_user_link(ngx_http_exports_ctx_t *ctx,
     ngx_http_exports_sign(ctx->conf, path, len, p);
 
     return p + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
+}
+
+
+static u_char *
+ngx_http_exports_user_foot(ngx_http_exports_ctx_t *ctx,
+    const exports_page_t *page, u_char *p)
+{
+    ngx_uint_t                      n, more;
+    ngx_http_exports_user_args_t   *ua;
+
+    ua = ctx->args;
+
+    more = page->nitems > ua->per_page;
+    n = more ? ua->per_page : page->nitems;
+
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FIRST);
+    p = ngx_http_exports_user_page_url(p, ua, 1);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PREV);
+    p = ngx_http_exports_user_page_url(p, ua, ua->page - 1);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_NEXT);
+    p = ngx_http_exports_user_page_url(p, ua, more ? ua->page + 1 : 0);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_CURRENT);
+    p = ngx_http_exports_user_number(p, 1, ua->page);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FROM);
+    p = ngx_http_exports_user_number(p, n > 0, ctx->offset + 1);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PATH);
+    p = ngx_cpymem(p, ua->url.data, ua->url.len);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PER_PAGE);
+    p = ngx_http_exports_user_number(p, 1, ua->per_page);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_TO);
+    p = ngx_http_exports_user_number(p, n > 0, ctx->offset + n);
+
+    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_DONE);
 }
 
 

@@ -516,12 +516,9 @@ check_lists(ngx_http_request_t *r)
 }
 
 
-/* into as many bytes as were asked for */
-
 static void
 check_page(ngx_http_request_t *r, unsigned nitems)
 {
-    size_t                  len;
     u_char                 *body, *last;
     json_t                 *json;
     unsigned                i;
@@ -532,6 +529,7 @@ check_page(ngx_http_request_t *r, unsigned nitems)
 
     ctx = fuzz_ctx(r);
     page.nitems = nitems;
+    page.total = ctx->offset + nitems;
 
     for (i = 0; i < nitems; i++) {
         item = &page.items[i];
@@ -543,13 +541,7 @@ check_page(ngx_http_request_t *r, unsigned nitems)
         item->id.len = 3;
     }
 
-    len = ngx_http_exports_user.length(r, ctx, &page);
-    body = malloc(len);
-    must(body != NULL, "out of memory");
-
-    last = ngx_http_exports_user.render(r, ctx, &page, body);
-    must(last != NULL && last <= body + len, "%zd bytes of %zu", last - body,
-         len);
+    body = fuzz_body(r, &page, &last);
 
     json = load(body, (size_t) (last - body));
     must(json_array_size(json_object_get(json, "data"))

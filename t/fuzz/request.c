@@ -223,3 +223,38 @@ fuzz_header(ngx_http_request_t *r, const char *name, const void *value,
 
     return h;
 }
+
+
+u_char *
+fuzz_body(ngx_http_request_t *r, exports_page_t *page, u_char **last)
+{
+    u_char                     *body;
+    unsigned                    nitems;
+    ngx_http_exports_ctx_t     *ctx;
+    ngx_http_exports_render_t   render;
+
+    ctx = fuzz_ctx(r);
+    nitems = page->nitems;
+
+    ngx_http_exports_render_init(&render, r, ctx);
+
+    for (page->nitems = 1; page->nitems <= nitems; page->nitems++) {
+        must(ngx_http_exports_render_item(&render, page,
+                                          &page->items[page->nitems - 1])
+             == EXPORTS_OK, "an item");
+    }
+
+    page->nitems = nitems;
+
+    must(ngx_http_exports_render_end(&render, page) == EXPORTS_OK, "the end");
+
+    body = malloc(ctx->page->len);
+    must(body != NULL, "out of memory");
+    ngx_memcpy(body, ctx->page->data, ctx->page->len);
+    *last = body + ctx->page->len;
+
+    ngx_http_exports_page_release(ctx->page);
+    ctx->page = NULL;
+
+    return body;
+}

@@ -9,6 +9,7 @@
 #ifndef FUZZ_REQUEST_H
 #define FUZZ_REQUEST_H
 
+#include "ngx_http_exports_cache.h"
 #include "ngx_http_exports_user.h"
 #include "fuzz.h"
 
@@ -43,6 +44,10 @@ ngx_str_t fuzz_str(ngx_http_request_t *r, const void *data, size_t len);
 /* a header of the request, at the end of the list */
 ngx_table_elt_t *fuzz_header(ngx_http_request_t *r, const char *name,
     const void *value, size_t len);
+
+/* the body of a page with all these items, in memory of its own: to be freed;
+   *last: its end */
+u_char *fuzz_body(ngx_http_request_t *r, exports_page_t *page, u_char **last);
 
 
 #endif /* FUZZ_REQUEST_H */

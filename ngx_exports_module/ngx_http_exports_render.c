@@ -1,0 +1,230 @@
+
+/*
+ * The body of a page, written while its items are read: their records are then
+ * still in the processor's caches, and have just been verified.  How long it
+ * will be is not known before, and guessed from the pages before.
+ */
+
+#include "ngx_http_exports_cache.h"
+
+
+/* bytes of an item, before there was any */
+#define NGX_HTTP_EXPORTS_ITEM_SIZE  640
+
+
+static ngx_int_t ngx_http_exports_render_begin(
+    ngx_http_exports_render_t *render, const exports_page_t *page,
+    size_t len);
+static ngx_int_t ngx_http_exports_render_room(
+    ngx_http_exports_render_t *render, size_t len);
+static void ngx_http_exports_render_learn(ngx_http_exports_render_t *render);
+
+
+/* of an API, about: the most of late */
+
+static size_t  ngx_http_exports_item_size[2] = {
+    NGX_HTTP_EXPORTS_ITEM_SIZE, NGX_HTTP_EXPORTS_ITEM_SIZE
+};
+
+
+void
+ngx_http_exports_render_init(ngx_http_exports_render_t *render,
+    ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    render->request = r;
+    render->ctx = ctx;
+    render->items = 0;
+    render->last = NULL;
+}
+
+
+exports_rc_t
+ngx_http_exports_render_item(void *data, const exports_page_t *page,
+    const exports_item_t *item)
+{
+    ngx_http_exports_render_t *render = data;
+
+    size_t                         len;
+    ngx_uint_t                     left;
+    ngx_http_exports_ctx_t        *ctx;
+    const ngx_http_exports_api_t  *api;
+
+    ctx = render->ctx;
+    api = ctx->conf->api;
+
+    if (page->nitems > ctx->limit - api->beyond) {
+        return EXPORTS_OK;
+    }
+
+    len = api->item_length(ctx, item) + 1;
+
+    if (render->last == NULL
+        && ngx_http_exports_render_begin(render, page, len) != NGX_OK)
+    {
+        return EXPORTS_NOMEM;
+    }
+
+    if ((size_t) (render->end - render->last) < len) {
+        left = render->expected - render->items;
+
+        if (ngx_http_exports_render_room(render, left * len) != NGX_OK) {
+            return EXPORTS_NOMEM;
+        }
+    }
+
+    if (render->items++ > 0) {
+        *render->last++ = ',';
+    }
+
+    render->last = api->item(ctx, item, render->last);
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+ngx_http_exports_render_end(ngx_http_exports_render_t *render,
+    const exports_page_t *page)
+{
+    ngx_http_exports_ctx_t  *ctx;
+
+    ctx = render->ctx;
+
+    if (render->last == NULL
+        && ngx_http_exports_render_begin(render, page, 0) != NGX_OK)
+    {
+        return EXPORTS_NOMEM;
+    }
+
+    ngx_http_exports_render_learn(render);
+
+    render->last = ctx->conf->api->foot(ctx, page, render->last);
+
+    ctx->page->len = render->last - ctx->page->data;
+    ctx->page->total = page->total;
+
+    if (ctx->page->key.len > 0) {
+        ngx_http_exports_guard_hold(1);
+        ctx->page = ngx_http_exports_page_trim(ctx->page);
+        ngx_http_exports_guard_hold(0);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+/* len: of the first item; 0: there is none */
+
+static ngx_int_t
+ngx_http_exports_render_begin(ngx_http_exports_render_t *render,
+    const exports_page_t *page, size_t len)
+{
+    size_t                         size;
+    uint64_t                       left;
+    ngx_uint_t                     limit;
+    ngx_http_exports_ctx_t        *ctx;
+    const ngx_http_exports_api_t  *api;
+
+    ctx = render->ctx;
+    api = ctx->conf->api;
+
+    render->expected = 0;
+    size = 0;
+
+    if (len > 0) {
+        left = page->total - ctx->offset;
+        limit = ctx->limit - api->beyond;
+        render->expected = left < limit ? (ngx_uint_t) left : limit;
+
+        size = ngx_http_exports_item_size[api->index];
+        size = ngx_max(len, render->expected * (size + size / 16));
+    }
+
+    if (ngx_http_exports_render_room(render, size) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    render->last = ngx_cpymem(render->last, api->head.data, api->head.len);
+    render->end += api->head.len;
+
+    return NGX_OK;
+}
+
+
+/*
+ * For len more bytes of items: a new page, with all that is there already.  What
+ * is compressed right away is not kept as it is, too; a page that is not kept
+ * has room for what follows it.
+ */
+
+static ngx_int_t
+ngx_http_exports_render_room(ngx_http_exports_render_t *render, size_t len)
+{
+    size_t                         size, used;
+    ngx_uint_t                     keep;
+    ngx_http_exports_ctx_t        *ctx;
+    ngx_http_exports_page_t       *page;
+    const ngx_http_exports_api_t  *api;
+
+    ctx = render->ctx;
+    api = ctx->conf->api;
+
+    used = render->last != NULL ? (size_t) (render->last - ctx->page->data)
+                                : 0;
+    size = used + len + api->length(ctx);
+
+    keep = (!ctx->gzip || size < NGX_HTTP_EXPORTS_GZIP_MIN)
+           && ngx_http_exports_cache_takes(ctx, 0, size);
+
+    if (!keep && api->tail != NULL) {
+        size += api->tail_length(ctx);
+    }
+
+    ngx_http_exports_guard_hold(1);
+
+    page = ngx_http_exports_page_create(ctx, size, keep,
+                                        ngx_http_exports_log(render->request));
+
+    if (page != NULL && ctx->page != NULL) {
+        ngx_memcpy(page->data, ctx->page->data, used);
+        ngx_http_exports_page_release(ctx->page);
+    }
+
+    if (page != NULL) {
+        ctx->page = page;
+    }
+
+    ngx_http_exports_guard_hold(0);
+
+    if (page == NULL) {
+        return NGX_ERROR;
+    }
+
+    render->last = page->data + used;
+    render->end = render->last + len;
+
+    return NGX_OK;
+}
+
+
+/* long items are expected at once, and forgotten after some pages without */
+
+static void
+ngx_http_exports_render_learn(ngx_http_exports_render_t *render)
+{
+    size_t                         size, *expected;
+    ngx_http_exports_ctx_t        *ctx;
+    const ngx_http_exports_api_t  *api;
+
+    if (render->items == 0) {
+        return;
+    }
+
+    ctx = render->ctx;
+    api = ctx->conf->api;
+
+    size = (render->last - ctx->page->data - api->head.len) / render->items;
+    expected = &ngx_http_exports_item_size[api->index];
+
+    *expected = size > *expected ? size : *expected - (*expected - size) / 8;
+}
