@@ -13,17 +13,20 @@ static ngx_int_t ngx_http_exports_digit(u_char c);
 
 /*
  * in the order of the query; a name or value may have any byte, zero too.
- * Where there is nothing to decode they stay where they are
+ * Where there is nothing to decode they stay where they are.  A name that is
+ * repeated by the next argument is the same string
  */
 
 ngx_int_t
 ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
 {
     u_char                  *p, *dst, *end, *last;
-    ngx_uint_t               encoded, ignored;
+    ngx_str_t                name;
+    ngx_uint_t               encoded, same, ignored;
     ngx_http_exports_arg_t   found, *arg;
 
     dst = NULL;
+    ngx_str_null(&name);
     last = r->args.data + r->args.len;
 
     for (p = r->args.data; p < last; p = end + 1) {
@@ -41,6 +44,17 @@ ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
 
         *arg = found;
 
+        /* a filter's values follow each other: its name is decoded once */
+
+        same = name.data != NULL && found.name.len == name.len
+               && ngx_memcmp(found.name.data, name.data, name.len) == 0;
+
+        name = found.name;
+
+        if (same) {
+            arg->name = arg[-1].name;
+        }
+
         if (!encoded) {
             continue;
         }
@@ -54,7 +68,10 @@ ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
             }
         }
 
-        dst = ngx_http_exports_decode(dst, &arg->name, &ignored);
+        if (!same) {
+            dst = ngx_http_exports_decode(dst, &arg->name, &ignored);
+        }
+
         dst = ngx_http_exports_decode(dst, &arg->value, &arg->bad);
     }
 
