@@ -15,12 +15,16 @@
 /* longer than this, "\r\n" included, no line is looked at */
 #define LONGEST    ((size_t) EXPORTS_JSON_MAX + 2)
 
-#define BUFFER_SIZE  (BATCH_TEXT + LONGEST + READ_SIZE)
+/* behind a batch there is no more than a part of a line and what was read last;
+   as much may be before it */
+#define REST_SIZE    (LONGEST + READ_SIZE)
+#define BUFFER_SIZE  (BATCH_TEXT + 2 * REST_SIZE)
 
 #define PART_TEXT    ((size_t) 64 << 10)
 #define PART_SIZE    (PART_TEXT + LONGEST + 1)
 
 
+static void make_room(ctl_lines_t *lines);
 static int read_more(ctl_lines_t *lines);
 
 
@@ -82,13 +86,13 @@ ctl_lines_fill(ctl_lines_t *lines, uint64_t max)
     size_t     line, scanned;
     uint64_t   n;
 
-    memmove(lines->buf, lines->buf + lines->start, lines->end - lines->start);
+    make_room(lines);
 
-    lines->end -= lines->start;
-    lines->start = 0;
-    lines->stop = 0;
+    lines->stop = lines->start;
+    line = lines->start;
+    scanned = line;
 
-    for (n = 0, line = 0, scanned = 0; n < max && line < BATCH_TEXT; ) {
+    for (n = 0; n < max && line - lines->start < BATCH_TEXT; ) {
 
         newline = memchr(lines->buf + scanned, '\n', lines->end - scanned);
 
@@ -210,6 +214,23 @@ ctl_lines_error(const ctl_lines_t *lines)
     return lines->fd == STDIN_FILENO
                ? ctl_error("standard input: %s", strerror(lines->err))
                : ctl_error("\"%s\": %s", lines->name, strerror(lines->err));
+}
+
+
+/* what is there is not moved again and again for batches of a line each */
+
+static void
+make_room(ctl_lines_t *lines)
+{
+    size_t  rest;
+
+    rest = lines->end - lines->start;
+
+    if (lines->start >= rest) {
+        memmove(lines->buf, lines->buf + lines->start, rest);
+        lines->start = 0;
+        lines->end = rest;
+    }
 }
 
 

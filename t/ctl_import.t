@@ -178,7 +178,7 @@ my @good = (
     ['a token', token_line('x', project => 'demo')],
 );
 
-plan tests => @ctls * (3 * @bad + 2 * @good + 51) + 1;
+plan tests => @ctls * (3 * @bad + 2 * @good + 53) + 1;
 
 sub count {
     my ($store, @scope) = @_;
@@ -268,6 +268,15 @@ for my $ctl (@ctls) {
     like $err, qr/line 23: id: missing/, 'a bad line: which';
     like $err, qr/\b20\b.*committed/, 'a bad line: what is committed';
     is count($store), 20, 'a bad line: two batches are kept';
+
+    # batches of a line, of which the input is read many at once
+
+    $store = $t->store('batch' . $n++);
+    @some = map { $_ . ' ' x 200_000 } @some;
+    ($exit, $out, $err) = $t->ctl('import', $store, '-', '--batch', 1,
+                                  { stdin => join "\n", @some, '' });
+    like $err, qr/line 23: id: missing/, 'batches of a long line: which';
+    is count($store), 22, 'batches of a long line: 22 are kept';
 
     # all or nothing
 
