@@ -26,6 +26,9 @@
 #define GROUPS       256
 #define GROUP_SIZE   (3 * sizeof(ctl_parsed_t))
 
+/* for fewer of them those that parse are not woken */
+#define GROUPS_WAKE  (GROUPS / 4)
+
 #define ALIGNED(n)   (((n) + sizeof(max_align_t) - 1)                         \
                       & ~(sizeof(max_align_t) - 1))
 
@@ -68,6 +71,7 @@ struct ctl_parser_s {
     unsigned          busy;         /* workers that touch more than lines */
 
     group_t          *free;
+    unsigned          nfree;
     group_t          *turns[GROUPS];
     uint64_t          next;         /* turn to be taken */
     uint64_t          head;         /* turn to be written */
@@ -122,6 +126,8 @@ ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
         p->groups[i].next = p->free;
         p->free = &p->groups[i];
     }
+
+    p->nfree = GROUPS;
 
     rc = ctl_lines_open(&p->lines, path);
 
@@ -296,6 +302,7 @@ take_turn(ctl_parser_t *p, worker_t *worker)
 
     worker->group = p->free;
     p->free = p->free->next;
+    p->nfree--;
 
     worker->group->used = 0;
     p->turns[p->next++ % GROUPS] = worker->group;
@@ -561,14 +568,19 @@ give_back(ctl_parser_t *p)
     if (group->more) {
         group->more = 0;
         group->used = 0;
-
-    } else {
-        p->turns[p->head++ % GROUPS] = NULL;
-        group->next = p->free;
-        p->free = group;
+        (void) pthread_cond_broadcast(&p->changed);
+        return;
     }
 
-    (void) pthread_cond_broadcast(&p->changed);
+    p->turns[p->head++ % GROUPS] = NULL;
+    group->next = p->free;
+    p->free = group;
+
+    /* who waits for a group has seen none, so their number passes this one */
+
+    if (++p->nfree == GROUPS_WAKE) {
+        (void) pthread_cond_broadcast(&p->changed);
+    }
 }
 
 
