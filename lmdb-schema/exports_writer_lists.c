@@ -72,6 +72,8 @@ static exports_rc_t delete_entries(exports_writer_t *w, const changed_t *list,
 static exports_rc_t put_entries(exports_writer_t *w, MDB_cursor *cursor,
     const changed_t *list, const exports_change_t *changes, uint8_t *entries,
     exports_error_t *error);
+static int count_older(MDB_cursor *cursor, const changed_t *list,
+    const uint8_t *entries, size_t n, size_t *older);
 static exports_rc_t put_run(exports_writer_t *w, MDB_cursor *cursor,
     const changed_t *list, const uint8_t *entries, size_t n, unsigned flags,
     exports_error_t *error);
@@ -481,32 +483,25 @@ static exports_rc_t
 put_entries(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
     const exports_change_t *changes, uint8_t *entries, exports_error_t *error)
 {
-    int            rc;
-    size_t         n, older;
-    uint32_t       i;
-    MDB_val        k, v;
-    exports_rc_t   erc;
+    int           rc;
+    size_t        n, older;
+    uint32_t      i;
+    exports_rc_t  erc;
 
-    k.mv_data = (void *) list->key.bytes;
-    k.mv_size = list->key.len;
-
-    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET);
-
-    if (rc == 0) {
-        rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST_DUP);
-    }
-
-    if (rc != 0 && rc != MDB_NOTFOUND) {
-        return exports_mdb_error(error, w->env, "writing", rc);
-    }
-
-    for (n = 0, older = 0, i = 0; i < list->n; i++) {
+    for (n = 0, i = 0; i < list->n; i++) {
         if (changes[i].add) {
             memcpy(entries + n++ * EXPORTS_ENTRY_LEN, changes[i].entry,
                    EXPORTS_ENTRY_LEN);
-            older += rc == 0 && memcmp(changes[i].entry, v.mv_data,
-                                       EXPORTS_ENTRY_LEN) <= 0;
         }
+    }
+
+    if (n == 0) {
+        return EXPORTS_OK;
+    }
+
+    rc = count_older(cursor, list, entries, n, &older);
+    if (rc != 0) {
+        return exports_mdb_error(error, w->env, "writing", rc);
     }
 
     erc = put_run(w, cursor, list, entries, older, 0, error);
@@ -515,6 +510,49 @@ put_entries(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
                ? put_run(w, cursor, list, entries + older * EXPORTS_ENTRY_LEN,
                          n - older, MDB_APPENDDUP, error)
                : erc;
+}
+
+
+/* how many entries, of which there are some, are not newer than the newest */
+
+static int
+count_older(MDB_cursor *cursor, const changed_t *list, const uint8_t *entries,
+    size_t n, size_t *older)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    k.mv_data = (void *) list->key.bytes;
+    k.mv_size = list->key.len;
+    v.mv_data = (void *) entries;
+    v.mv_size = EXPORTS_ENTRY_LEN;
+
+    *older = 0;
+
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_GET_BOTH_RANGE);
+
+    if (rc != 0) {
+        return rc == MDB_NOTFOUND ? 0 : rc;
+    }
+
+    /* the list goes on behind the first of them */
+
+    if (n == 1) {
+        *older = 1;
+        return 0;
+    }
+
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST_DUP);
+
+    while (rc == 0 && *older < n
+           && memcmp(entries + *older * EXPORTS_ENTRY_LEN, v.mv_data,
+                     EXPORTS_ENTRY_LEN)
+              <= 0)
+    {
+        ++*older;
+    }
+
+    return rc;
 }
 
 

@@ -28,7 +28,6 @@ typedef struct {
 static exports_rc_t failed(exports_writer_t *w, exports_rc_t rc,
     exports_error_t *error);
 static exports_rc_t rank_level(ranking_t *r);
-static exports_rc_t all_open(ranking_t *r);
 static exports_rc_t change_boundary(ranking_t *r,
     const exports_change_t *change);
 static exports_rc_t put_boundary(ranking_t *r, const uint8_t *block);
@@ -36,7 +35,7 @@ static exports_rc_t del_boundary(ranking_t *r, const uint8_t *block);
 static exports_rc_t recount(ranking_t *r, const uint8_t *entry, uint8_t *end);
 static exports_rc_t count_block(ranking_t *r, const uint8_t *after,
     const uint8_t *end, uint64_t *count);
-static exports_rc_t put_count(ranking_t *r, const uint8_t *old,
+static exports_rc_t put_count(ranking_t *r, int back, const uint8_t *old,
     const uint8_t *block);
 static exports_rc_t put_block(void *data, unsigned level,
     const uint8_t *key, size_t len, const uint8_t *block);
@@ -111,9 +110,10 @@ rank_level(ranking_t *r)
         boundaries += exports_rank_height(r->changes[i].entry) >= r->level;
     }
 
-    erc = boundaries == 0 ? all_open(r) : EXPORTS_OK;
-
-    for (i = 0; boundaries > 0 && i < r->n && erc == EXPORTS_OK; i++) {
+    for (erc = EXPORTS_OK, i = 0;
+         boundaries > 0 && i < r->n && erc == EXPORTS_OK;
+         i++)
+    {
         if (exports_rank_height(r->changes[i].entry) >= r->level) {
             erc = change_boundary(r, &r->changes[i]);
         }
@@ -127,9 +127,11 @@ rank_level(ranking_t *r)
 
             if (erc != EXPORTS_OK) {
 
-                /* in the open block, as are all that follow */
+                /* in the open block, as are all that follow; if all are, so
+                   they are on higher levels */
 
-                return erc == EXPORTS_NOT_FOUND ? EXPORTS_OK : erc;
+                return erc == EXPORTS_NOT_FOUND && (i > 0 || boundaries > 0)
+                           ? EXPORTS_OK : erc;
             }
 
             for (added = 0; i < r->n; i++) {
@@ -152,33 +154,6 @@ rank_level(ranking_t *r)
     }
 
     return erc;
-}
-
-
-/* whether all changes are newer than the last boundary */
-
-static exports_rc_t
-all_open(ranking_t *r)
-{
-    int      rc;
-    MDB_val  k, v;
-
-    k.mv_data = r->key;
-    k.mv_size = r->len;
-
-    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_SET);
-
-    if (rc == 0) {
-        rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_LAST_DUP);
-    }
-
-    if (rc != 0) {
-        return exports_rc_of_mdb(rc);
-    }
-
-    return memcmp(v.mv_data, r->changes[0].entry, EXPORTS_ENTRY_LEN) < 0
-               ? EXPORTS_NOT_FOUND
-               : EXPORTS_OK;
 }
 
 
@@ -305,8 +280,8 @@ recount(ranking_t *r, const uint8_t *entry, uint8_t *end)
     memcpy(new, end, EXPORTS_ENTRY_LEN);
     exports_rank_encode(new, count, r->key, r->len);
 
-    return memcmp(new, old, EXPORTS_RANK_LEN) == 0 ? EXPORTS_OK
-                                                   : put_count(r, old, new);
+    return memcmp(new, old, EXPORTS_RANK_LEN) == 0
+               ? EXPORTS_OK : put_count(r, after != NULL, old, new);
 }
 
 
@@ -364,8 +339,10 @@ count_block(ranking_t *r, const uint8_t *after, const uint8_t *end,
 }
 
 
+/* back: the cursor of ranks is at the block before */
+
 static exports_rc_t
-put_count(ranking_t *r, const uint8_t *old, const uint8_t *block)
+put_count(ranking_t *r, int back, const uint8_t *old, const uint8_t *block)
 {
     int      rc;
     MDB_val  k, v;
@@ -374,8 +351,23 @@ put_count(ranking_t *r, const uint8_t *old, const uint8_t *block)
     k.mv_size = r->len;
     v.mv_data = (void *) old;
     v.mv_size = EXPORTS_RANK_LEN;
+    rc = 0;
 
-    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH);
+    /* for a higher level it has gone to the blocks below */
+
+    if (r->level > 1) {
+        rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH);
+
+    } else if (back) {
+        rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_NEXT_DUP);
+    }
+
+    if (rc == MDB_NOTFOUND
+        || (rc == 0 && (v.mv_size != EXPORTS_RANK_LEN
+                        || memcmp(v.mv_data, old, EXPORTS_RANK_LEN) != 0)))
+    {
+        rc = MDB_CORRUPTED;
+    }
 
     if (rc == 0) {
         v.mv_data = (void *) block;
