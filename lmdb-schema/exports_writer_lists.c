@@ -34,6 +34,7 @@ typedef struct {
     exports_facet_t     key;
     uint32_t            n;          /* changes of it */
     uint32_t            first;      /* of them, when they are in order */
+    uint32_t            changed;    /* it was by one of them */
 } changed_t;
 
 typedef struct {
@@ -67,10 +68,11 @@ static int in_order(const exports_change_t *changes, uint32_t n);
 static int compare_lists(const void *a, const void *b, void *data);
 static int compare_changes(const void *a, const void *b);
 static uint32_t last_ones(exports_change_t *changes, uint32_t n);
-static exports_rc_t delete_entries(exports_writer_t *w, const changed_t *list,
+static exports_rc_t delete_entries(exports_writer_t *w, changed_t *list,
     const exports_change_t *changes, exports_error_t *error);
+static size_t count_entries(exports_writer_t *w);
 static exports_rc_t put_entries(exports_writer_t *w, MDB_cursor *cursor,
-    const changed_t *list, const exports_change_t *changes, uint8_t *entries,
+    changed_t *list, const exports_change_t *changes, uint8_t *entries,
     exports_error_t *error);
 static int count_older(MDB_cursor *cursor, const changed_t *list,
     const uint8_t *entries, size_t n, size_t *older);
@@ -326,7 +328,7 @@ flush(exports_writer_t *w, exports_pending_t *p, exports_error_t *error)
         erc = put_entries(w, cursor, list, sorted + list->first, entries,
                           error);
 
-        if (erc == EXPORTS_OK) {
+        if (erc == EXPORTS_OK && list->changed) {
             erc = exports_writer_rank(w, cursor, &ranks, &list->key,
                                       sorted + list->first, list->n, error);
         }
@@ -459,11 +461,14 @@ last_ones(exports_change_t *changes, uint32_t n)
 
 
 static exports_rc_t
-delete_entries(exports_writer_t *w, const changed_t *list,
+delete_entries(exports_writer_t *w, changed_t *list,
     const exports_change_t *changes, exports_error_t *error)
 {
+    size_t        before;
     uint32_t      i;
     exports_rc_t  rc;
+
+    before = count_entries(w);
 
     for (rc = EXPORTS_OK, i = 0; i < list->n && rc == EXPORTS_OK; i++) {
         if (!changes[i].add) {
@@ -473,18 +478,32 @@ delete_entries(exports_writer_t *w, const changed_t *list,
         }
     }
 
+    list->changed = (rc == EXPORTS_OK && count_entries(w) != before);
+
     return rc;
+}
+
+
+/* of all lists; 0: it cannot be said, and the transaction fails */
+
+static size_t
+count_entries(exports_writer_t *w)
+{
+    MDB_stat  st;
+
+    return mdb_stat(w->txn, w->env->dbi[DB_FACETS], &st) == 0 ? st.ms_entries
+                                                              : 0;
 }
 
 
 /* entries: room for all; those that are newer than the list's newest apart */
 
 static exports_rc_t
-put_entries(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
+put_entries(exports_writer_t *w, MDB_cursor *cursor, changed_t *list,
     const exports_change_t *changes, uint8_t *entries, exports_error_t *error)
 {
     int           rc;
-    size_t        n, older;
+    size_t        n, older, before;
     uint32_t      i;
     exports_rc_t  erc;
 
@@ -504,12 +523,20 @@ put_entries(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
         return exports_mdb_error(error, w->env, "writing", rc);
     }
 
+    before = count_entries(w);
+
     erc = put_run(w, cursor, list, entries, older, 0, error);
 
-    return erc == EXPORTS_OK
-               ? put_run(w, cursor, list, entries + older * EXPORTS_ENTRY_LEN,
-                         n - older, MDB_APPENDDUP, error)
-               : erc;
+    if (erc == EXPORTS_OK) {
+        erc = put_run(w, cursor, list, entries + older * EXPORTS_ENTRY_LEN,
+                      n - older, MDB_APPENDDUP, error);
+    }
+
+    if (erc == EXPORTS_OK && count_entries(w) != before) {
+        list->changed = 1;
+    }
+
+    return erc;
 }
 
 

@@ -110,8 +110,8 @@ void exports_writer_forget(exports_writer_t *w);
 
 /*
  * Counts the blocks of a list that changes have touched; these by entry, one
- * an entry.  facets: a cursor; ranks: the same or NULL, to be closed by the
- * caller.  exports_writer_ranks.c
+ * an entry; a single one must have changed the list.  facets: a cursor; ranks:
+ * the same or NULL, to be closed by the caller.  exports_writer_ranks.c
  */
 exports_rc_t exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
     MDB_cursor **ranks, const exports_facet_t *list,

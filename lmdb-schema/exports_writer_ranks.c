@@ -1,10 +1,12 @@
 
 /*
  * What changes of a list do to the counts of its blocks.  Nothing, when all are
- * newer than its last boundary, as those of new exports are.  Otherwise each
- * block that a change lies in is counted again: its entries, or for a higher
- * level the counts of the blocks below.  That costs about what adding to the
- * counts would, and cannot carry on what was wrong before.
+ * newer than its last boundary, as those of new exports are.  A single entry
+ * that is no boundary is added to the counts of the blocks that it is in, or
+ * taken from them.  Otherwise each block that a change lies in is counted
+ * again: its entries, or for a higher level the counts of the blocks below.
+ * For many changes that costs about what adding to the counts would; for one it
+ * would read many pages that nothing else is wanted from.
  */
 
 #include <string.h>
@@ -19,6 +21,7 @@ typedef struct {
     const exports_facet_t   *list;
     const exports_change_t  *changes;
     size_t                   n;
+    unsigned                 recount;   /* counts are not added to */
     unsigned                 level;
     size_t                   len;
     uint8_t                  key[EXPORTS_RANK_KEY_MAX];
@@ -27,6 +30,7 @@ typedef struct {
 
 static exports_rc_t failed(exports_writer_t *w, exports_rc_t rc,
     exports_error_t *error);
+static exports_rc_t add_to_level(ranking_t *r);
 static exports_rc_t rank_level(ranking_t *r);
 static exports_rc_t change_boundary(ranking_t *r,
     const exports_change_t *change);
@@ -55,6 +59,7 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
     r.list = list;
     r.changes = changes;
     r.n = n;
+    r.recount = n > 1 || exports_rank_height(changes[0].entry) > 0;
 
     rc = EXPORTS_OK;
 
@@ -70,7 +75,7 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
 
         if (rc == EXPORTS_OK) {
             r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
-            rc = rank_level(&r);
+            rc = r.recount ? rank_level(&r) : add_to_level(&r);
         }
     }
 
@@ -93,6 +98,51 @@ failed(exports_writer_t *w, exports_rc_t rc, exports_error_t *error)
 
     return exports_error(error, rc, "writing \"%s\": %s", w->env->path,
                          exports_strerror(rc));
+}
+
+
+/* the same as rank_level(), of one entry; what is damaged is counted again */
+
+static exports_rc_t
+add_to_level(ranking_t *r)
+{
+    int       rc;
+    uint8_t   block[EXPORTS_RANK_LEN];
+    MDB_val   k, v;
+    uint64_t  count;
+
+    memset(block, 0, sizeof(block));
+    memcpy(block, r->changes[0].entry, EXPORTS_ENTRY_LEN);
+
+    k.mv_data = r->key;
+    k.mv_size = r->len;
+    v.mv_data = block;
+    v.mv_size = EXPORTS_RANK_LEN;
+
+    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH_RANGE);
+
+    if (rc != 0 || v.mv_size != EXPORTS_RANK_LEN) {
+        return rc != 0 ? exports_rc_of_mdb(rc) : EXPORTS_CORRUPT;
+    }
+
+    memcpy(block, v.mv_data, EXPORTS_RANK_LEN);
+
+    count = exports_get32(block + EXPORTS_ENTRY_LEN);
+    count += r->changes[0].add ? 1 : (uint64_t) -1;
+
+    /* the boundary is an entry of the block, too */
+
+    if (!exports_rank_sound(block, 1, r->key, r->len) || count == 0) {
+        r->recount = 1;
+        return rank_level(r);
+    }
+
+    exports_rank_encode(block, count, r->key, r->len);
+
+    v.mv_data = block;
+    v.mv_size = EXPORTS_RANK_LEN;
+
+    return exports_rc_of_mdb(mdb_cursor_put(*r->ranks, &k, &v, MDB_CURRENT));
 }
 
 

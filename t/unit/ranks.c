@@ -575,6 +575,93 @@ changes(void)
 }
 
 
+/* a count that its check does not fit */
+
+static void
+damage_last(exports_env_t *env, const exports_facet_t *list)
+{
+    size_t       len;
+    uint8_t      key[EXPORTS_RANK_KEY_MAX], block[EXPORTS_RANK_LEN];
+    MDB_val      k, v;
+    MDB_txn     *txn;
+    MDB_cursor  *cursor;
+
+    len = exports_rank_key(key, list->bytes, list->len, 1);
+
+    k.mv_data = key;
+    k.mv_size = len;
+
+    must(mdb_txn_begin(env->mdb, NULL, 0, &txn) == 0
+         && mdb_cursor_open(txn, env->dbi[DB_RANKS], &cursor) == 0
+         && mdb_cursor_get(cursor, &k, &v, MDB_SET) == 0
+         && mdb_cursor_get(cursor, &k, &v, MDB_LAST_DUP) == 0, "reading");
+
+    memcpy(block, v.mv_data, EXPORTS_RANK_LEN);
+    block[EXPORTS_ENTRY_LEN + 3] ^= 0x40;
+
+    v.mv_data = block;
+    must(mdb_cursor_put(cursor, &k, &v, MDB_CURRENT) == 0, "damaging");
+
+    mdb_cursor_close(cursor);
+    must(mdb_txn_commit(txn) == 0, "damaging");
+}
+
+
+static void
+change_alone(exports_env_t *env, const exports_facet_t *list, unsigned i,
+    int add)
+{
+    exports_writer_t  *w;
+
+    w = begin_writer(env);
+    change_entry(w, list, i, add);
+    commit_writer(w);
+
+    (void) recount(env);
+}
+
+
+/* each in a transaction of its own, the half of them without a change */
+
+static void
+alone(void)
+{
+    unsigned           i, n;
+    exports_env_t     *env;
+    exports_facet_t    list;
+    exports_writer_t  *w;
+
+    exports_facet_key(&list, 1, EXPORTS_FACET_ALL, NULL);
+
+    env = new_store(in_dir("alone"));
+    w = begin_writer(env);
+
+    for (i = 0; i < 64; i++) {
+        if (i % 4 < 2) {
+            change_entry(w, &list, i, 1);
+        }
+    }
+
+    commit_writer(w);
+    must(recount(env) == 16, "a boundary in four");
+
+    /* before the last boundary, and behind it */
+
+    damage_last(env, &list);
+    change_alone(env, &list, 59, 1);
+    change_alone(env, &list, 63, 1);
+
+    for (n = 0; n < rounds(400, 100); n++) {
+        i = below(64);
+        change_alone(env, &list, chance(80) ? i | 1 : i, chance(50));
+    }
+
+    checked("changes of one entry");
+
+    exports_env_close(env);
+}
+
+
 static void
 fill(exports_env_t *env, int backward)
 {
@@ -990,6 +1077,7 @@ main(void)
 
     property();
     changes();
+    alone();
     order();
     damage();
     disjoint();
