@@ -27,12 +27,13 @@ sub take_imports {
     return { manifests => $data->count, seconds => [$data->imports] };
 }
 
-# Rates of changes that are each durable before the next begins: ours, and of
-# LMDB, which is given back a value of the same store.
+# Rates of changes that are each durable before the next begins: ours, of LMDB,
+# which is given back a record of the same store, and of LMDB again, given back
+# what is on all pages that ours writes.
 sub take_changes {
     my ($dir, $ctl, $bare, $data, $case, $rounds) = @_;
     my $store = "$dir/changes";
-    my (@ours, @lmdb);
+    my (@ours, @lmdb, @pages);
 
     say_progress("$case->{name}: $rounds rounds of $CHANGES commits");
 
@@ -56,11 +57,14 @@ sub take_changes {
 
         ($seconds) = execute(600, $bare, $store, $CHANGES, $round);
         push @lmdb, $CHANGES / $seconds;
+
+        ($seconds) = execute(600, $bare, $store, $CHANGES, $round, 'all');
+        push @pages, $CHANGES / $seconds;
     }
 
     remove_dir($store);
 
-    return { ours => \@ours, lmdb => \@lmdb };
+    return { ours => \@ours, lmdb => \@lmdb, pages => \@pages };
 }
 
 sub _last_commit {
