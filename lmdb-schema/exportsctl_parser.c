@@ -26,8 +26,8 @@
 #define GROUPS       256
 #define GROUP_SIZE   (3 * sizeof(ctl_parsed_t))
 
-/* for fewer of them those that parse are not woken */
-#define GROUPS_WAKE  (GROUPS / 4)
+/* for so many of them that have become free one more thread is woken */
+#define GROUPS_WAKE  (GROUPS / 8)
 
 #define ALIGNED(n)   (((n) + sizeof(max_align_t) - 1)                         \
                       & ~(sizeof(max_align_t) - 1))
@@ -576,10 +576,13 @@ give_back(ctl_parser_t *p)
     group->next = p->free;
     p->free = group;
 
-    /* who waits for a group has seen none, so their number passes this one */
+    /*
+     * Who waits for a group has seen none, so their number passes these.  If
+     * one is woken that waits for more room, all will be when it has it.
+     */
 
-    if (++p->nfree == GROUPS_WAKE) {
-        (void) pthread_cond_broadcast(&p->changed);
+    if (++p->nfree % GROUPS_WAKE == 0) {
+        (void) pthread_cond_signal(&p->changed);
     }
 }
 
