@@ -64,34 +64,33 @@ exports_rc_t
 exports_list_open(exports_list_t *list, exports_reader_t *reader,
     unsigned slot, const exports_facet_t *key)
 {
-    int            rc;
-    size_t         count = 0;
-    MDB_val        k, v;
-    MDB_cursor   **cursor;
-    exports_rc_t   erc;
+    exports_rc_t  rc;
 
-    cursor = &reader->facets[slot];
+    rc = exports_reader_cursor(reader, DB_FACETS, &reader->facets[slot]);
 
-    erc = exports_reader_cursor(reader, DB_FACETS, cursor);
-    if (erc != EXPORTS_OK) {
-        return erc;
-    }
+    return rc == EXPORTS_OK ? exports_list_at(list, reader, slot, key) : rc;
+}
 
-    list->reader = reader;
-    list->cursor = *cursor;
-    list->key = key;
-    list->left = 0;
-    list->count = 0;
-    list->checked = 0;
-    memset(list->ends, 0, sizeof(list->ends));
+
+exports_rc_t
+exports_list_at(exports_list_t *list, exports_reader_t *reader, unsigned slot,
+    const exports_facet_t *key)
+{
+    int      rc;
+    size_t   count = 0;
+    MDB_val  k, v;
+
+    exports_list_none(list, reader, key);
+
+    list->cursor = reader->facets[slot];
 
     k.mv_data = (void *) key->bytes;
     k.mv_size = key->len;
 
-    rc = mdb_cursor_get(*cursor, &k, &v, MDB_SET);
+    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
 
     if (rc == 0) {
-        rc = mdb_cursor_count(*cursor, &count);
+        rc = mdb_cursor_count(list->cursor, &count);
     }
 
     if (rc == 0) {
@@ -99,6 +98,20 @@ exports_list_open(exports_list_t *list, exports_reader_t *reader,
     }
 
     return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+}
+
+
+void
+exports_list_none(exports_list_t *list, exports_reader_t *reader,
+    const exports_facet_t *key)
+{
+    list->reader = reader;
+    list->cursor = NULL;
+    list->key = key;
+    list->left = 0;
+    list->count = 0;
+    list->checked = 0;
+    memset(list->ends, 0, sizeof(list->ends));
 }
 
 

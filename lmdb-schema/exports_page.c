@@ -184,14 +184,13 @@ count_lists(walk_t *w)
     unsigned      i;
     exports_rc_t  rc;
 
+    rc = exports_lists_open(w->lists, w->reader, w->query->lists,
+                            w->query->nlists);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
     for (i = 0; i < w->query->nlists; i++) {
-        rc = exports_list_open(&w->lists[i], w->reader, i,
-                               &w->query->lists[i]);
-
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-
         w->page->total += w->lists[i].count;
     }
 

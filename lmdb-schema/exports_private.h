@@ -3,8 +3,8 @@
  * exports_private.h: what the sources of the library share; not installed.
  *
  * Outside it only exports_env.c, exports_read.c, exports_tree.c, exports_run.c,
- * exports_list.c, exports_union.c, exports_page.c, the writer and
- * exports_verify*.c see LMDB.
+ * exports_list.c, exports_lists.c, exports_union.c, exports_page.c, the writer
+ * and exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -123,6 +123,20 @@ typedef struct {
 /* slot: which of the reader's cursors it takes */
 exports_rc_t exports_list_open(exports_list_t *list, exports_reader_t *reader,
     unsigned slot, const exports_facet_t *key);
+
+/* the same by a cursor that has been used: one that is there need not be
+   searched for */
+exports_rc_t exports_list_at(exports_list_t *list, exports_reader_t *reader,
+    unsigned slot, const exports_facet_t *key);
+
+/* one without entries */
+void exports_list_none(exports_list_t *list, exports_reader_t *reader,
+    const exports_facet_t *key);
+
+/* Opens n lists, the fastest in the order of their keys, with the first n of
+   the reader's cursors at most: exports_lists.c */
+exports_rc_t exports_lists_open(exports_list_t *lists,
+    exports_reader_t *reader, const exports_facet_t *keys, unsigned n);
 
 /* to the newest entry; there must be one */
 exports_rc_t exports_list_last(exports_list_t *list);

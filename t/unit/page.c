@@ -543,6 +543,15 @@ add_list(query_t *query, unsigned facet, const exports_facets_t *values)
 }
 
 
+static int
+compare_lists(const void *a, const void *b)
+{
+    const exports_facet_t  *x = a, *y = b;
+
+    return memcmp(x->bytes, y->bytes, x->len);
+}
+
+
 static unsigned
 ones(uint64_t set)
 {
@@ -599,6 +608,13 @@ make_lists(query_t *query)
                 }
             }
         }
+    }
+
+    /* as a server asks for them, mostly */
+
+    if (chance(70)) {
+        qsort(query->lists, query->nlists, sizeof(exports_facet_t),
+              compare_lists);
     }
 }
 
