@@ -27,6 +27,8 @@ typedef struct {
     ngx_uint_t                      nstatuses;  /* values seen */
     ngx_uint_t                      ntypes;
     ngx_uint_t                      overflow;   /* types without a place */
+    u_char                         *repeated;   /* name of a list of values, */
+    ngx_uint_t                      filter;     /* which is theirs */
 
     const ngx_http_exports_arg_t   *subject_type;
     const ngx_http_exports_arg_t   *subject_id;
@@ -158,6 +160,10 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
     ngx_str_t   name;
     ngx_uint_t  i;
 
+    if (arg->name.data == up->repeated) {
+        return ngx_http_exports_filter_values(up, up->filter, arg);
+    }
+
     if (ngx_http_exports_arg(arg, "page")) {
         up->page = arg;
         return NGX_OK;
@@ -186,6 +192,8 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
 
     case NGX_HTTP_EXPORTS_FILTER_STATUS:
     case NGX_HTTP_EXPORTS_FILTER_TYPE:
+        up->repeated = arg->name.data;
+        up->filter = i;
         return ngx_http_exports_filter_values(up, i, arg);
 
     case NGX_HTTP_EXPORTS_FILTER_SUBJECT_TYPE:
@@ -320,7 +328,12 @@ ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
     ua->given |= EXPORTS_FACET_TYPE;
 
     for (i = 0; i < ua->ntypes; i++) {
+
+        /* names that begin alike are what there are many of */
+
         if (ua->types[i].len == value->len
+            && ua->types[i].data[value->len - 1]
+               == value->data[value->len - 1]
             && ngx_memcmp(ua->types[i].data, value->data, value->len) == 0)
         {
             return NGX_OK;
