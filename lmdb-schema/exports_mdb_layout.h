@@ -1,13 +1,15 @@
 
 /*
  * exports_mdb_layout.h: what LMDB 0.9 writes on 64-bit machines, as far as it
- * is read without LMDB or checked behind it; private.  From its mdb.c: struct MDB_meta behind the
- * page header on pages 0 and 1, and pages of trees.
+ * is read without LMDB or checked behind it; private.  From its mdb.c, the same
+ * from 0.9.24 to 0.9.32: struct MDB_meta behind the page header on pages 0 and
+ * 1, and pages of trees.
  */
 
 #ifndef EXPORTS_MDB_LAYOUT_H
 #define EXPORTS_MDB_LAYOUT_H
 
+#include <endian.h>
 #include <stdint.h>
 
 
@@ -67,8 +69,13 @@ typedef struct {
 } page_header_t;
 
 typedef struct {
+#if __BYTE_ORDER == __LITTLE_ENDIAN
     uint16_t  low;                      /* of the length, of the page below */
     uint16_t  high;
+#else
+    uint16_t  high;
+    uint16_t  low;
+#endif
     uint16_t  flags;                    /* or the page's bits from 32 up */
     uint16_t  key_len;
 } node_header_t;

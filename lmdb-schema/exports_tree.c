@@ -12,12 +12,16 @@
 
 static exports_rc_t read_root(exports_tree_t *tree, const exports_env_t *env,
     MDB_txn *txn, const char *name, const MDB_envinfo *info);
+static exports_rc_t find_map(exports_tree_t *tree, const exports_env_t *env,
+    const uint8_t *page);
+static int is_page(const exports_env_t *env, const uint8_t *page,
+    size_t page_size, uint64_t pgno);
 static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
     size_t len, MDB_val *value);
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
     size_t len);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
-    unsigned end, const uint8_t *key, size_t len);
+    unsigned end, const uint8_t *key, size_t len, const uint8_t **found);
 static exports_rc_t leaf_back(exports_tree_t *tree);
 static exports_rc_t enter(exports_tree_t *tree, unsigned level,
     uint64_t pgno);
@@ -51,7 +55,10 @@ leaf_of(const exports_tree_t *tree)
 }
 
 
-/* NULL: it would not lie in the page */
+/*
+ * NULL: no node can lie there.  In the free space before the nodes lie others
+ * that were once there, as sound as ever.
+ */
 
 static inline const uint8_t *
 node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
@@ -62,7 +69,8 @@ node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
     pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
     node = level->page + pos;
 
-    return pos + NODE_HEADER <= tree->page_size
+    return pos >= level->upper
+           && pos + NODE_HEADER <= tree->page_size
            && pos + NODE_HEADER + get16(node + NODE_KEY_LEN)
               <= tree->page_size
                ? node : NULL;
@@ -91,22 +99,25 @@ compare(const uint8_t *node, const uint8_t *key, size_t len)
 
 
 /*
- * The number of a snapshot comes from the lock file, and the root from the data
- * file, over which somebody may have copied an older one.
+ * The number of a snapshot comes from the lock file, which says 0 as long as no
+ * writer has been there; the root comes from the data file, over which somebody
+ * may have copied an older one.
  */
 
 exports_rc_t
 exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     MDB_txn *txn, exports_db_t db)
 {
+    uint64_t      txnid;
     MDB_envinfo   info;
     exports_rc_t  rc;
 
+    txnid = mdb_txn_id(txn);
     tree->positioned = 0;
 
     (void) mdb_env_info(env->mdb, &info);
 
-    if (tree->txnid == mdb_txn_id(txn)
+    if (tree->txnid == txnid && txnid != 0
         && tree->last == info.me_last_txnid
         && tree->maps == env->maps)
     {
@@ -118,49 +129,31 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     rc = read_root(tree, env, txn, exports_db_names[db], &info);
 
     if (rc == EXPORTS_OK) {
-        tree->txnid = mdb_txn_id(txn);
+        tree->txnid = txnid;
         tree->last = info.me_last_txnid;
-        tree->maps = env->maps;
     }
 
     return rc;
 }
 
 
-/*
- * What LMDB stores of a database, under its name, is on a page, which knows its
- * number: so the map is found, if pages lie at multiples of their size.
- */
+/* what LMDB stores of a database, under its name, in another database */
 
 static exports_rc_t
 read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
     const char *name, const MDB_envinfo *info)
 {
-    tree_t          stored;
-    MDB_val         v;
-    MDB_stat        st;
-    exports_rc_t    rc;
-    page_header_t   header;
-    const uint8_t  *page;
+    size_t        at;
+    tree_t        stored;
+    MDB_val       v;
+    MDB_stat      st;
+    exports_rc_t  rc;
 
     (void) mdb_env_stat(env->mdb, &st);
 
     if (st.ms_psize > (size_t) sysconf(_SC_PAGESIZE)) {
         return EXPORTS_NOT_FOUND;
     }
-
-    rc = exports_mdb_get(txn, env->names, name, strlen(name), &v);
-
-    if (rc != EXPORTS_OK || v.mv_size != sizeof(stored)) {
-        return rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND ? rc
-                                                           : EXPORTS_CORRUPT;
-    }
-
-    page = (const uint8_t *) v.mv_data
-           - ((uintptr_t) v.mv_data & (st.ms_psize - 1));
-
-    memcpy(&header, page, sizeof(header));
-    memcpy(&stored, v.mv_data, sizeof(stored));
 
     tree->page_size = st.ms_psize;
     tree->pages = info->me_last_pgno + 1;
@@ -169,15 +162,90 @@ read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
         tree->pages = info->me_mapsize / tree->page_size;
     }
 
-    if (header.pgno >= tree->pages || stored.depth > DEPTH_MAX) {
+    rc = exports_mdb_get(txn, env->names, name, strlen(name), &v);
+
+    if (rc != EXPORTS_OK) {
+        return rc != EXPORTS_NOT_FOUND ? rc : EXPORTS_CORRUPT;
+    }
+
+    /* its page is in the map, for LMDB has read the key before it */
+
+    at = (uintptr_t) v.mv_data & (tree->page_size - 1);
+
+    if (v.mv_size != sizeof(stored) || at < PAGE_HEADER
+        || at > tree->page_size - sizeof(stored))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    memcpy(&stored, v.mv_data, sizeof(stored));
+
+    if (stored.depth > DEPTH_MAX
+        || (stored.depth == 0) != (stored.root == NO_PAGE))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    tree->root = stored.root;
+    tree->height = stored.depth;
+
+    return tree->map != NULL && tree->maps == env->maps
+               ? EXPORTS_OK
+               : find_map(tree, env, (const uint8_t *) v.mv_data - at);
+}
+
+
+/*
+ * LMDB does not tell where its map begins.  But a page knows its number, and
+ * where pages lie at multiples of their size, where the page begins is known.
+ * A number that is wrong would lead out of the map: the file is asked.
+ */
+
+static exports_rc_t
+find_map(exports_tree_t *tree, const exports_env_t *env, const uint8_t *page)
+{
+    page_header_t  header;
+
+    tree->map = NULL;
+    memcpy(&header, page, sizeof(header));
+
+    if (header.pgno >= tree->pages
+        || !is_page(env, page, tree->page_size, header.pgno))
+    {
         return EXPORTS_CORRUPT;
     }
 
     tree->map = page - header.pgno * tree->page_size;
-    tree->root = stored.root;
-    tree->height = stored.root == NO_PAGE ? 0 : stored.depth;
+    tree->maps = env->maps;
 
     return EXPORTS_OK;
+}
+
+
+static int
+is_page(const exports_env_t *env, const uint8_t *page, size_t page_size,
+    uint64_t pgno)
+{
+    int      fd;
+    off_t    pos;
+    size_t   n;
+    uint8_t  buf[PAGE_SIZE_MIN];
+
+    fd = -1;
+    (void) mdb_env_get_fd(env->mdb, &fd);
+
+    pos = (off_t) (pgno * page_size);
+
+    for (n = 0; n < page_size; n += sizeof(buf)) {
+        if (pread(fd, buf, sizeof(buf), pos + (off_t) n)
+                != (ssize_t) sizeof(buf)
+            || memcmp(buf, page + n, sizeof(buf)) != 0)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -211,7 +279,7 @@ find(exports_tree_t *tree, const uint8_t *key, size_t len, MDB_val *value)
 
     if (tree->positioned) {
         level = climb(tree, key, len);
-        end = tree->levels[level].at + (level < tree->height - 1);
+        end = tree->levels[level].at;
 
     } else {
         rc = enter(tree, 0, tree->root);
@@ -225,13 +293,12 @@ find(exports_tree_t *tree, const uint8_t *key, size_t len, MDB_val *value)
 
     tree->positioned = 0;
     tree->ahead = 0;
+    node = NULL;
 
-    rc = descend(tree, level, end, key, len);
+    rc = descend(tree, level, end, key, len, &node);
     if (rc != EXPORTS_OK) {
         return rc;
     }
-
-    node = node_at(tree, leaf_of(tree), leaf_of(tree)->at);
 
     tree->positioned = 1;
 
@@ -267,11 +334,11 @@ climb(const exports_tree_t *tree, const uint8_t *key, size_t len)
 }
 
 
-/* from a page of that level, of whose nodes those before "end" may lead to it */
+/* from a page of that level, of whose nodes only those before "end" count */
 
 static exports_rc_t
 descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
-    size_t len)
+    size_t len, const uint8_t **found)
 {
     int               order, is_leaf;
     unsigned          low, middle;
@@ -300,6 +367,7 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
 
             if (order == 0) {
                 low = middle + 1;
+                *found = node;
                 break;
             }
 
@@ -412,7 +480,7 @@ child_of(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
 
     pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
 
-    if (pos > tree->page_size - NODE_HEADER) {
+    if (pos < level->upper || pos > tree->page_size - NODE_HEADER) {
         return NO_PAGE;
     }
 
@@ -452,7 +520,7 @@ enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
 
     if (header.pgno != pgno
         || (header.flags & KIND_FLAGS) != kind
-        || header.lower <= PAGE_HEADER
+        || header.lower < PAGE_HEADER + sizeof(uint16_t)
         || header.lower > header.upper
         || header.upper > tree->page_size)
     {
@@ -462,9 +530,10 @@ enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
     l = &tree->levels[level];
     l->page = page;
     l->n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
+    l->upper = header.upper;
     l->at = 0;
 
-    return l->n > 0 ? EXPORTS_OK : EXPORTS_CORRUPT;
+    return EXPORTS_OK;
 }
 
 
@@ -519,7 +588,9 @@ read_overflow(const exports_tree_t *tree, const uint8_t *data, size_t size,
     page = tree->map + pgno * tree->page_size;
     memcpy(&header, page, sizeof(header));
 
-    if (header.pgno != pgno || (header.flags & OVERFLOW_PAGE_FLAG) == 0) {
+    if (header.pgno != pgno
+        || (header.flags & KIND_FLAGS) != OVERFLOW_PAGE_FLAG)
+    {
         return EXPORTS_CORRUPT;
     }
 

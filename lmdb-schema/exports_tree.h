@@ -35,6 +35,7 @@ typedef enum {
 typedef struct {
     const uint8_t         *page;
     unsigned               n;           /* nodes of it */
+    unsigned               upper;       /* where they begin */
     unsigned               at;          /* the one on the way to the record */
 } exports_level_t;
 
@@ -71,7 +72,8 @@ exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
 
 /*
  * Of manifests: to the record of a key, which is less than the one before since
- * the tree was opened.
+ * the tree was opened.  What is found is where the tree is "positioned" then, and
+ * not otherwise.
  *
  * EXPORTS_NOT_FOUND  there is none
  * EXPORTS_CORRUPT    a page on the way to it is not what has to be there
@@ -79,7 +81,8 @@ exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
 exports_rc_t exports_tree_find(exports_tree_t *tree, const uint8_t *key,
     MDB_val *value);
 
-/* to the record before, whatever its scope, in the order of keys */
+/* To the record before, whatever its scope, in the order of keys: only in a
+   tree that is positioned. */
 exports_rc_t exports_tree_back(exports_tree_t *tree, const uint8_t **key,
     MDB_val *value);
 

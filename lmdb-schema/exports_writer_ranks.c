@@ -109,8 +109,9 @@ add_to_level(ranking_t *r)
     int       rc;
     uint8_t   block[EXPORTS_RANK_LEN];
     MDB_val   k, v;
-    uint64_t  count;
+    uint64_t  count, sum;
 
+    sum = 0;
     memset(block, 0, sizeof(block));
     memcpy(block, r->changes[0].entry, EXPORTS_ENTRY_LEN);
 
@@ -132,7 +133,9 @@ add_to_level(ranking_t *r)
 
     /* the boundary is an entry of the block, too */
 
-    if (!exports_rank_sound(block, 1, r->key, r->len) || count == 0) {
+    if (!exports_rank_check(block, 1, NULL, r->key, r->len, &sum)
+        || count == 0)
+    {
         r->recount = 1;
         return rank_level(r);
     }

@@ -751,7 +751,7 @@ check_page(exports_reader_t *reader, const query_t *query,
     visits.n = 0;
     visits.wrong = 0;
     visits.total = total;
-    visits.stop = chance(5) ? 1 + below(limit) : 0;
+    visits.stop = limit > 0 && chance(5) ? 1 + below(limit) : 0;
 
     rc = exports_page_visit(reader, &q, &page, visited, &visits);
     reads++;
