@@ -56,23 +56,27 @@ leaf_of(const exports_tree_t *tree)
 
 
 /*
- * NULL: no node can lie there.  In the free space before the nodes lie others
- * that were once there, as sound as ever.
+ * NULL: no node can lie there, or none with a key of this database.  In the free
+ * space before the nodes lie others that were once there, as sound as ever.
  */
 
 static inline const uint8_t *
 node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
 {
-    size_t          pos;
+    size_t          pos, key_len;
     const uint8_t  *node;
 
     pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
-    node = level->page + pos;
 
-    return pos >= level->upper
-           && pos + NODE_HEADER <= tree->page_size
-           && pos + NODE_HEADER + get16(node + NODE_KEY_LEN)
-              <= tree->page_size
+    if (pos < level->upper || pos + NODE_HEADER > tree->page_size) {
+        return NULL;
+    }
+
+    node = level->page + pos;
+    key_len = get16(node + NODE_KEY_LEN);
+
+    return pos + NODE_HEADER + key_len <= tree->page_size
+           && (tree->key_len == 0 || key_len == tree->key_len)
                ? node : NULL;
 }
 
@@ -80,19 +84,18 @@ node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
 /* a node's key to another one, as LMDB orders them */
 
 static inline int
-compare(const uint8_t *node, const uint8_t *key, size_t len)
+compare(const exports_tree_t *tree, const uint8_t *node, const uint8_t *key,
+    size_t len)
 {
     int     order;
     size_t  node_len;
 
-    node_len = get16(node + NODE_KEY_LEN);
-    node += NODE_HEADER;
-
-    if (node_len == len && len == EXPORTS_MANIFEST_KEY_LEN) {
-        return exports_manifest_order(node, key);
+    if (tree->key_len == EXPORTS_MANIFEST_KEY_LEN) {
+        return exports_manifest_order(node + NODE_HEADER, key);
     }
 
-    order = memcmp(node, key, node_len < len ? node_len : len);
+    node_len = get16(node + NODE_KEY_LEN);
+    order = memcmp(node + NODE_HEADER, key, node_len < len ? node_len : len);
 
     return order != 0 ? order : (node_len > len) - (node_len < len);
 }
@@ -125,6 +128,9 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     }
 
     tree->txnid = 0;
+    tree->key_len = db == DB_MANIFESTS ? EXPORTS_MANIFEST_KEY_LEN
+                    : db == DB_TOKENS ? EXPORTS_SHA256_LEN
+                    : 0;
 
     rc = read_root(tree, env, txn, exports_db_names[db], &info);
 
@@ -324,7 +330,7 @@ climb(const exports_tree_t *tree, const uint8_t *key, size_t len)
         if (above->at > 0) {
             node = node_at(tree, above, above->at);
 
-            if (node != NULL && compare(node, key, len) <= 0) {
+            if (node != NULL && compare(tree, node, key, len) <= 0) {
                 break;
             }
         }
@@ -363,7 +369,7 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
                 return EXPORTS_CORRUPT;
             }
 
-            order = compare(node, key, len);
+            order = compare(tree, node, key, len);
 
             if (order == 0) {
                 low = middle + 1;
@@ -420,10 +426,7 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
     }
 
     node = node_at(tree, leaf, leaf->at);
-
-    if (node == NULL
-        || get16(node + NODE_KEY_LEN) != EXPORTS_MANIFEST_KEY_LEN)
-    {
+    if (node == NULL) {
         return EXPORTS_CORRUPT;
     }
 

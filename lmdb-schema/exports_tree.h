@@ -45,6 +45,7 @@ typedef struct {
     unsigned               maps;        /* where the map was then */
     uint64_t               root;
     unsigned               height;      /* 0: it is empty */
+    size_t                 key_len;     /* of all keys; 0: they differ */
 
     const uint8_t         *map;
     uint64_t               pages;       /* of the map that may be in use */

@@ -788,6 +788,7 @@ copy_tree(exports_tree_t *copy, const exports_tree_t *tree)
 {
     memset(copy, 0, sizeof(exports_tree_t));
     copy->page_size = tree->page_size;
+    copy->key_len = tree->key_len;
     copy->height = tree->height;
 
     /* pages of any size lie at multiples of theirs */
