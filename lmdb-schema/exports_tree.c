@@ -48,6 +48,16 @@ get16(const uint8_t *p)
 }
 
 
+/* what does no more than this is taken for useless by gcc, and never called */
+
+static inline void
+fetch(const uint8_t *p)
+{
+    __builtin_prefetch(p);
+    __asm__ volatile ("");
+}
+
+
 static inline const exports_level_t *
 leaf_of(const exports_tree_t *tree)
 {
@@ -638,7 +648,7 @@ fetch_head(const exports_tree_t *tree, unsigned before)
     leaf = leaf_before(tree, before);
 
     if (leaf != NULL) {
-        __builtin_prefetch(leaf);
+        fetch(leaf);
     }
 }
 
@@ -665,8 +675,8 @@ fetch_nodes(const exports_tree_t *tree, unsigned before)
         pos = get16(p);
 
         if (pos < tree->page_size) {
-            __builtin_prefetch(leaf + pos);
-            __builtin_prefetch(leaf + pos + CACHE_LINE);
+            fetch(leaf + pos);
+            fetch(leaf + pos + CACHE_LINE);
         }
     }
 }
