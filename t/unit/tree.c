@@ -1316,10 +1316,10 @@ damage_leaf(exports_tree_t *tree, unsigned i, const MDB_val *value)
 }
 
 
-/* a node that ends with its key at the end of the page, and says more of it */
+/* a node that ends with its key at the end of the page, or behind it */
 
 static void
-damage_end(exports_tree_t *tree, unsigned i, unsigned flags)
+damage_end(exports_tree_t *tree, unsigned i, unsigned flags, size_t behind)
 {
     size_t                  pos;
     uint8_t                *at, old[NODE_HEADER + KEY_LEN];
@@ -1329,9 +1329,9 @@ damage_end(exports_tree_t *tree, unsigned i, unsigned flags)
 
     level = &tree->levels[tree->height - 1];
     at = (uint8_t *) level->page;
-    pos = tree->page_size - sizeof(old);
+    pos = tree->page_size - sizeof(old) + behind;
 
-    memcpy(old, at + pos, sizeof(old));
+    memcpy(old, at + pos, sizeof(old) - behind);
     damage16(&damage, at + PAGE_HEADER + 2 * level->at, (unsigned) pos);
 
     memset(&header, 0, sizeof(header));
@@ -1339,7 +1339,7 @@ damage_end(exports_tree_t *tree, unsigned i, unsigned flags)
     header.flags = (uint16_t) flags;
     header.key_len = KEY_LEN;
     memcpy(at + pos, &header, sizeof(header));
-    memcpy(at + pos + NODE_HEADER, content.records[i].key, KEY_LEN);
+    memcpy(at + pos + NODE_HEADER, content.records[i].key, KEY_LEN - behind);
 
     {
         MDB_val       v;
@@ -1350,7 +1350,7 @@ damage_end(exports_tree_t *tree, unsigned i, unsigned flags)
         check(rc != EXPORTS_OK, "a value behind the page, flags %u", flags);
     }
 
-    memcpy(at + pos, old, sizeof(old));
+    memcpy(at + pos, old, sizeof(old) - behind);
     repair(&damage);
 }
 
@@ -1487,8 +1487,9 @@ damage_way(exports_tree_t *tree, unsigned i)
     }
 
     damage_leaf(tree, i, &v);
-    damage_end(tree, i, 0);
-    damage_end(tree, i, OVERFLOW_FLAG);
+    damage_end(tree, i, 0, 0);
+    damage_end(tree, i, OVERFLOW_FLAG, 0);
+    damage_end(tree, i, 0, 1);
 
     if (i > 0) {
         damage_before(tree, i);
