@@ -99,11 +99,11 @@ typedef enum {
 
 
 /*
- * An entry of a list closes a block of level L when the last 6 * L bits of its
+ * An entry of a list closes a block of level L when the last 5 * L bits of its
  * tie are zero.
  */
-#define EXPORTS_RANK_LEVELS         3
-#define EXPORTS_RANK_BITS           6
+#define EXPORTS_RANK_LEVELS         4
+#define EXPORTS_RANK_BITS           5
 
 
 #endif /* EXPORTS_SCHEMA_H */

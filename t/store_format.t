@@ -222,7 +222,7 @@ my @base = (project => 'demo');
 # whether a tie, or an entry, which ends with one, closes a block of a level
 sub closes {
     my ($tie, $level) = @_;
-    return unpack('N', substr $tie, -4) % 2 ** (6 * $level) == 0;
+    return unpack('N', substr $tie, -4) % 2 ** (5 * $level) == 0;
 }
 
 # IDs that end blocks, eight of level 1 and one of them of level 2
@@ -518,7 +518,7 @@ my (%entries_of, @blocks_wanted);
 push @{ $entries_of{ $_->[0] } }, $_->[1] for entries($dump, 'facets');
 
 for my $list (sort keys %entries_of) {
-    for my $level (1 .. 3) {
+    for my $level (1 .. 4) {
         my $count = 0;
 
         for my $entry (sort @{ $entries_of{$list} }) {
@@ -619,7 +619,7 @@ is unpack('H*', $sums[0] ^ $sums[1]), unpack('H*', $sums[2] ^ $sums[3]),
 # but under each other's keys.
 
 $t->store('copy');
-my @ends = grep { tie("exp_$_") =~ /\0\z/ } 1 .. 3000;
+my @ends = grep { closes(tie("exp_$_"), 1) } 1 .. 300;
 
 $t->load($t->path('first'), project_line(project => 'second', id => 'exp_2'),
          map({ project_line(project => 'blocks', id => "exp_$_") }

@@ -53,19 +53,19 @@ static item_t          items[NITEMS], saved[NITEMS];
 static exports_page_t  page;
 
 
-/* of an eighth of all ties 6 bits are zero, of an eighth of these 12, ... */
+/* of an eighth of all ties 5 bits are zero, of an eighth of these 10, ... */
 
 static uint64_t
 random_tie(void)
 {
     uint64_t  tie;
 
-    for (tie = rnd(); (tie & 0x3f) == 0; tie = rnd()) {
+    for (tie = rnd(); (tie & 0x1f) == 0; tie = rnd()) {
         /* void */
     }
 
-    return below(8) ? tie : below(8) ? tie << 6 : below(4) ? tie << 12
-                                                : tie << 18;
+    return below(8) ? tie : below(8) ? tie << 5 : below(4) ? tie << 10
+           : below(4) ? tie << 15 : tie << 20;
 }
 
 
@@ -290,7 +290,7 @@ recount(exports_env_t *env)
          rc == 0;
          rc = mdb_cursor_get(facets, &list, &v, MDB_NEXT_NODUP))
     {
-        for (level = 1; level <= 3; level++) {
+        for (level = 1; level <= 4; level++) {
             count = 0;
             k = list;
 
@@ -301,7 +301,7 @@ recount(exports_env_t *env)
                 entry = v.mv_data;
                 count++;
 
-                if (exports_get64(entry + 8) % (1U << 6 * level) != 0) {
+                if (exports_get64(entry + 8) % (1U << 5 * level) != 0) {
                     continue;
                 }
 
