@@ -714,7 +714,7 @@ indexes(void)
     env = sound_store();
     key_of(env, 2, 4, other);
     id = stored_scope(env, scopes[0].kind, scopes[0].name).id;
-    len = exports_id_key(id_key, EXPORTS_PROJECT, id, "exp_a2_4", 7);
+    len = exports_id_key(id_key, EXPORTS_PROJECT, id, "exp_a2_4", 8);
     exports_id_encode(value, other, id_key, len);
     txn = raw_begin(env);
     raw_put(txn, env->dbi[DB_IDS], id_key, len, value, sizeof(value));
