@@ -21,8 +21,6 @@
 /* records that are found before they are read */
 #define FOUND_AHEAD     8
 
-#define CACHE_LINE      64
-
 
 typedef struct {
     exports_reader_t            *reader;
@@ -59,7 +57,7 @@ static unsigned scan_statuses(const exports_page_query_t *query);
 static unsigned list_statuses(const exports_facet_t *list);
 static exports_rc_t read_items(walk_t *w, unsigned want);
 static exports_rc_t find_next(walk_t *w, found_t *found);
-static inline void fetch(const uint8_t *record);
+static inline void fetch_record(const uint8_t *record);
 static exports_rc_t find_record(walk_t *w, const uint8_t *key,
     MDB_val *value);
 static exports_rc_t scan(walk_t *w, const uint8_t *key, MDB_val *value);
@@ -351,7 +349,7 @@ find_next(walk_t *w, found_t *found)
                    ? bad_record(w, found->key) : rc;
     }
 
-    fetch(found->value.mv_data);
+    fetch_record(found->value.mv_data);
 
     if (w->nheap == 1 && list->left > 1) {
         list->left--;
@@ -365,12 +363,12 @@ find_next(walk_t *w, found_t *found)
 /* the lines that a record has at least; those behind them come by themselves */
 
 static inline void
-fetch(const uint8_t *record)
+fetch_record(const uint8_t *record)
 {
-    __builtin_prefetch(record);
-    __builtin_prefetch(record + CACHE_LINE);
-    __builtin_prefetch(record + 2 * CACHE_LINE);
-    __builtin_prefetch(record + 3 * CACHE_LINE);
+    exports_fetch(record);
+    exports_fetch(record + CACHE_LINE);
+    exports_fetch(record + 2 * CACHE_LINE);
+    exports_fetch(record + 3 * CACHE_LINE);
 }
 
 

@@ -2,7 +2,7 @@
 /*
  * exports_private.h: what the sources of the library share; not installed.
  *
- * Outside it only exports_env.c, exports_read.c, exports_tree.c, exports_run.c,
+ * Outside it only exports_env.c, exports_read.c, exports_tree*.c, exports_run.c,
  * exports_list.c, exports_lists.c, exports_union.c, exports_page.c, the writer
  * and exports_verify*.c see LMDB.
  */

@@ -57,6 +57,19 @@ typedef struct {
 } exports_tree_t;
 
 
+/* Of memory, which is asked for it before it is read.  What does no more than
+   this is taken for useless by gcc, without the asm, and not called. */
+
+#define CACHE_LINE  64
+
+static inline void
+exports_fetch(const uint8_t *p)
+{
+    __builtin_prefetch(p);
+    __asm__ volatile ("");
+}
+
+
 /*
  * The tree of a read transaction, which is the reader's own: before each series
  * of keys.
