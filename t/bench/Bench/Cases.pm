@@ -64,6 +64,7 @@ my @GZIP = (servers => [qw(gzip gzip_cached exports cached gzip_filter)],
             base => 'gzip_filter');
 
 my @SIGNED = (status => [qw(ready failed)], type => ['invoices']);
+my @UNSIGNED = (status => [qw(pending failed)], type => ['invoices']);
 my @TYPES = map { sprintf 'type_%02d', $_ } 1 .. 15;
 my @UNION = (status => [qw(ready pending failed cancelled)],
              type => ['invoices', @TYPES]);
@@ -165,8 +166,15 @@ our @CASES = (
         @USER,
     },
     {
+        name => 'user-unsigned',
+        title => 'the same of two statuses that have no links',
+        data => 'user-1m',
+        requests => sub { user_page($_[0], 0, 25, 1, @UNSIGNED) },
+        @USER, aims => [[qw(exports static 2)], [qw(cached static 1.1 0.9)]],
+    },
+    {
         name => 'user-deep',
-        title => 'the same, page 10,000',
+        title => '25 of two statuses, one type, links, page 10,000',
         data => 'user-1m', longest => 2,
         requests => sub { deep_user_page($_[0], 10_000, @SIGNED) },
         @USER,
