@@ -302,16 +302,16 @@ static exports_rc_t
 read_items(walk_t *w, unsigned want)
 {
     found_t       found[FOUND_AHEAD];
-    unsigned      nfound;
+    unsigned      nfound, nread;
     exports_rc_t  rc;
 
-    for (nfound = 0; w->page->nitems < want; /* void */ ) {
+    for (nfound = 0, nread = 0; nread < want; /* void */ ) {
 
-        if (nfound < want && nfound < w->page->nitems + FOUND_AHEAD) {
+        if (nfound < want && nfound < nread + FOUND_AHEAD) {
             rc = find_next(w, &found[nfound++ % FOUND_AHEAD]);
 
         } else {
-            rc = add_item(w, &found[w->page->nitems % FOUND_AHEAD]);
+            rc = add_item(w, &found[nread++ % FOUND_AHEAD]);
         }
 
         if (rc != EXPORTS_OK) {
