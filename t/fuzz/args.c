@@ -304,7 +304,7 @@ static void
 check_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
     size_t                  len;
-    u_char                 *body, *last;
+    u_char                 *page_body, *body, *last;
     json_t                 *json, *data;
     static exports_page_t   page;
     static const char       item[] = "{\"id\":\"exp_1\",\"download_url\":\"x\"}";
@@ -316,12 +316,12 @@ check_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     page.items[0].link_pos = sizeof(item) - 4;
     page.items[1] = page.items[0];
 
-    body = fuzz_body(r, &page, &last);
+    page_body = fuzz_body(r, &page, &last);
 
     /* what follows the page */
 
-    len = (size_t) (last - body);
-    body = realloc(body, len + ngx_http_exports_project.tail_length(ctx));
+    len = (size_t) (last - page_body);
+    body = realloc(page_body, len + ngx_http_exports_project.tail_length(ctx));
     must(body != NULL, "out of memory");
     last = ngx_http_exports_project.tail(ctx, body + len);
 
