@@ -23,6 +23,7 @@ ngx_pool_t  *fuzz_pool;
 static ngx_log_t                     request_log;
 static ngx_cycle_t                   cycle;
 static ngx_http_core_srv_conf_t      server;
+static ngx_http_exports_main_conf_t  main_conf;     /* pages are not kept */
 static ngx_http_exports_loc_conf_t   locations[2];
 
 
@@ -142,10 +143,12 @@ fuzz_request(const ngx_http_exports_api_t *api)
     c->log = &request_log;
 
     r->ctx = ngx_pcalloc(pool, 2 * sizeof(void *));
+    r->main_conf = ngx_pcalloc(pool, 2 * sizeof(void *));
     r->srv_conf = ngx_pcalloc(pool, 2 * sizeof(void *));
     r->loc_conf = ngx_pcalloc(pool, 2 * sizeof(void *));
 
     r->srv_conf[ngx_http_core_module.ctx_index] = &server;
+    r->main_conf[ngx_http_exports_module.ctx_index] = &main_conf;
     r->loc_conf[ngx_http_exports_module.ctx_index] = &locations[api->index];
 
     must(ngx_list_init(&r->headers_in.headers, pool, 4,
