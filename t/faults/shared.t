@@ -66,9 +66,9 @@ for my $round (1 .. $ROUNDS) {
     is join(' ', map { status($_) } qw(first second)), '200 200',
        "round $round: served";
 
-    # the manifests' root: a loop for those who read them
+    # the root of the facets, which are read by LMDB's cursor: a loop
 
-    overwrite(endless($data, 'manifests'));
+    overwrite(endless($data, 'facets'));
     is status('first'), 503, 'damaged';
 
     overwrite($data);
