@@ -19,6 +19,7 @@ my $cold = Exports::Test->new;
 
 my $CONF = <<'EOC';
 %%MAIN%%
+worker_processes 1;
 events { }
 http {
     %%HTTP%%

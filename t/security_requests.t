@@ -165,11 +165,18 @@ is $r->status, 200, '150 headers';
 is $t->get('/projects/demo/exports',
            Authorization => 'Bearer ' . 'x' x 7000)->status, 401,
    'a token of 7000 bytes';
-is $t->get('/projects/demo/exports',
-           Authorization => 'Bearer ' . 'x' x 9000)->status, 400,
-   'a header of 9000 bytes is refused by nginx';
-is $t->get('/projects/demo/exports?' . 'x' x 9000)->status, 414,
-   'a line of 9000 bytes is too';
+
+# HTTP/2 compresses them, to less than nginx's limit
+SKIP: {
+    skip 'HTTP/2 has no lines', 2
+        if ($ENV{EXPORTS_VARIANT} // '') eq 'http2';
+
+    is $t->get('/projects/demo/exports',
+               Authorization => 'Bearer ' . 'x' x 9000)->status, 400,
+       'a header of 9000 bytes is refused by nginx';
+    is $t->get('/projects/demo/exports?' . 'x' x 9000)->status, 414,
+       'a line of 9000 bytes is too';
+}
 
 # as many arguments as there is room for; what they cost is bounded by the
 # buffers of nginx, and what is said about them by us
@@ -294,7 +301,8 @@ for (my $at = 128; $at + 64 <= length $lock; $at += 64) {
 }
 
 my @held = map { $held{$_} // 'none' } $t->workers;
-is "@held", '18446744073709551615', 'slow readers hold no snapshot';
+is scalar(grep { $_ ne '18446744073709551615' } @held), 0,
+   "slow readers hold no snapshot: @held";
 
 my $after = (grep { $_->response->status == 200 } @slow);
 is $after, 4, 'and get all of it, late';
