@@ -16,8 +16,14 @@
 #include <sys/time.h>
 
 
-/* ms of processor time that a read has at the least; it takes microseconds */
+/*
+ * ms of processor time that a read has at the least, less than 1000; it takes
+ * microseconds, but the first one in valgrind longer than this
+ */
+
+#ifndef NGX_HTTP_EXPORTS_GUARD_TICK
 #define NGX_HTTP_EXPORTS_GUARD_TICK  100
+#endif
 
 
 static void ngx_http_exports_guard_timer(ngx_log_t *log);
