@@ -13,6 +13,8 @@
 
 #define HEAD_LEN    16          /* magic 4, length 4, checksum 8 */
 
+#define SCOPE_CHECKED   (EXPORTS_SCOPE_VALUE_LEN - 8)
+
 
 static void decode_record(const uint8_t *key, uint8_t *value, size_t len,
     int seal);
@@ -297,7 +299,8 @@ decode_scope(const uint8_t *key, uint8_t *value, size_t len, int seal)
     key_len = 2 + key[0] % 20;
 
     if (seal && len == EXPORTS_SCOPE_VALUE_LEN) {
-        exports_put64(value + 16, exports_checksum(key, key_len, value, 16));
+        exports_put64(value + SCOPE_CHECKED,
+                      exports_checksum(key, key_len, value, SCOPE_CHECKED));
     }
 
     rc = exports_scope_decode(&scope, key, key_len, value, len);
