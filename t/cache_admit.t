@@ -16,6 +16,7 @@ my $t = Exports::Test->new;
 
 $t->conf(<<'EOC');
 %%MAIN%%
+worker_processes 1;
 events { }
 http {
     %%HTTP%%

@@ -26,6 +26,7 @@ my ($warm, $cold) = map { Exports::Test->new } 1, 2;
 
 my $CONF = <<'EOC';
 %%MAIN%%
+worker_processes 1;
 events { }
 http {
     %%HTTP%%
