@@ -26,6 +26,8 @@ static exports_rc_t check_others(exports_env_t *env, MDB_txn *txn,
     exports_error_t *error);
 static exports_rc_t open_databases(exports_env_t *env, MDB_txn *txn,
     int create, exports_error_t *error);
+static exports_rc_t no_database(exports_env_t *env, MDB_txn *txn,
+    exports_db_t db, exports_error_t *error);
 static exports_rc_t create_meta(exports_env_t *env, MDB_txn *txn,
     const uint8_t *lineage, exports_error_t *error);
 static exports_rc_t check_format(exports_env_t *env, MDB_txn *txn,
@@ -522,17 +524,7 @@ open_databases(exports_env_t *env, MDB_txn *txn, int create,
                           &env->dbi[i]);
 
         if (rc == MDB_NOTFOUND) {
-
-            /* another version's store has other databases */
-
-            if (i > DB_META && check_format(env, txn, error) != EXPORTS_OK) {
-                return EXPORTS_FORMAT;
-            }
-
-            return exports_error(error, EXPORTS_FORMAT,
-                                 "\"%s\" is not a store of exports: it has no "
-                                 "database \"%s\"", env->path,
-                                 exports_db_names[i]);
+            return no_database(env, txn, i, error);
         }
 
         if (rc == 0) {
@@ -552,6 +544,32 @@ open_databases(exports_env_t *env, MDB_txn *txn, int create,
     }
 
     return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+no_database(exports_env_t *env, MDB_txn *txn, exports_db_t db,
+    exports_error_t *error)
+{
+    MDB_stat  st;
+
+    /* it is made in one transaction, and who waits for it may come before */
+
+    if (mdb_stat(txn, env->names, &st) == 0 && st.ms_entries == 0) {
+        return exports_error(error, EXPORTS_MISSING,
+                             "\"%s\" is empty: the store is not there yet",
+                             env->path);
+    }
+
+    /* another version's store has other databases */
+
+    if (db > DB_META && check_format(env, txn, error) != EXPORTS_OK) {
+        return EXPORTS_FORMAT;
+    }
+
+    return exports_error(error, EXPORTS_FORMAT,
+                         "\"%s\" is not a store of exports: it has no "
+                         "database \"%s\"", env->path, exports_db_names[db]);
 }
 
 

@@ -18,7 +18,7 @@ typedef enum {
     EXPORTS_INVALID,        /* an argument or an input is not acceptable */
     EXPORTS_CONFLICT,       /* contradicts what is stored */
     EXPORTS_CORRUPT,        /* stored bytes fail their checks */
-    EXPORTS_MISSING,        /* there is no store at the path */
+    EXPORTS_MISSING,        /* there is no store at the path (yet) */
     EXPORTS_FORMAT,         /* not a store, or of a format not known here */
     EXPORTS_DENIED,         /* a file's permissions do not suffice */
     EXPORTS_UNLOCKED,       /* readers cannot be registered (read-only fs) */

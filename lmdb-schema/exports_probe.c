@@ -19,6 +19,7 @@
 #define ATTEMPTS        16
 
 
+static const char  empty[] = "is empty";
 static const char  truncated[] = "is shorter than its meta pages say";
 
 
@@ -57,8 +58,9 @@ exports_probe(const char *data_file, exports_error_t *error)
 
     if (fault != NULL) {
         return exports_error(error,
-                             fault == truncated ? EXPORTS_CORRUPT
-                                                : EXPORTS_FORMAT,
+                             fault == empty ? EXPORTS_MISSING
+                             : fault == truncated ? EXPORTS_CORRUPT
+                             : EXPORTS_FORMAT,
                              "\"%s\" %s", data_file, fault);
     }
 
@@ -82,7 +84,7 @@ check_file(int fd)
     }
 
     if (st.st_size == 0) {
-        return "is empty";
+        return empty;
     }
 
     page_size = 0;

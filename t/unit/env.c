@@ -306,10 +306,39 @@ plain_lmdb(const char *path, const char *name, unsigned flags)
 }
 
 
+/* as LMDB leaves it before a first commit */
+
+static void
+begun_lmdb(const char *path)
+{
+    int       rc;
+    MDB_env  *mdb;
+
+    must(mkdir(path, 0755) == 0, "mkdir: %s", strerror(errno));
+
+    rc = mdb_env_create(&mdb);
+    must(rc == 0, "%s", mdb_strerror(rc));
+
+    rc = mdb_env_open(mdb, path, 0, 0644);
+    must(rc == 0, "%s", mdb_strerror(rc));
+
+    mdb_env_close(mdb);
+}
+
+
 static void
 not_stores(void)
 {
     const char  *path;
+
+    path = in_dir("begun");
+    begun_lmdb(path);
+    refused(path, 0, EXPORTS_MISSING, "not there yet", path,
+            "an LMDB file with nothing in it");
+    refused(path, EXPORTS_ENV_WRITE, EXPORTS_MISSING, "not there yet", path,
+            "an LMDB file with nothing in it, for writing");
+    refused(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE, EXPORTS_OK, "", NULL,
+            "an LMDB file with nothing in it, creating");
 
     path = in_dir("plain");
     plain_lmdb(path, NULL, 0);
@@ -484,7 +513,7 @@ no_files(void)
     must(mkdir(path, 0755) == 0, "mkdir");
     fd = open(in_dir("zero/data.mdb"), O_CREAT|O_WRONLY, 0644);
     must(fd != -1 && close(fd) == 0, "open");
-    refused(path, 0, EXPORTS_FORMAT, "is empty", path, "an empty file");
+    refused(path, 0, EXPORTS_MISSING, "is empty", path, "an empty file");
     refused(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE, EXPORTS_OK, "", NULL,
             "an empty file, creating");
 
