@@ -28,6 +28,7 @@ typedef struct {
     exports_page_t              *page;
     exports_item_pt              visit;
     void                        *data;
+    uint8_t                      scope[8];  /* what keys begin with */
     uint64_t                     created;   /* of the record before */
     uint64_t                     tie;
     exports_tree_t              *tree;      /* NULL: by LMDB's cursor */
@@ -42,7 +43,7 @@ typedef struct {
 /* a record, not yet read */
 
 typedef struct {
-    uint8_t                      key[EXPORTS_MANIFEST_KEY_LEN];
+    const uint8_t               *key;
     MDB_val                      value;
     unsigned                     statuses;  /* that it may have */
 } found_t;
@@ -58,11 +59,17 @@ static unsigned list_statuses(const exports_facet_t *list);
 static exports_rc_t read_items(walk_t *w, unsigned want);
 static exports_rc_t find_next(walk_t *w, found_t *found);
 static inline void fetch_record(const uint8_t *record);
-static exports_rc_t find_record(walk_t *w, const uint8_t *key,
-    MDB_val *value);
-static exports_rc_t scan(walk_t *w, const uint8_t *key, MDB_val *value);
+static exports_rc_t find_record(walk_t *w, const uint8_t *entry,
+    found_t *found);
+static inline exports_rc_t scan(walk_t *w, const uint8_t *entry,
+    found_t *found);
+static exports_rc_t scan_on(walk_t *w, const uint8_t *entry, found_t *found);
+static inline int is_key(const walk_t *w, const uint8_t *key,
+    const uint8_t *entry);
+static void make_key(const walk_t *w, uint8_t *key, const uint8_t *entry);
+static exports_rc_t bad_entry(walk_t *w, const uint8_t *entry);
 static exports_rc_t bad_record(walk_t *w, const uint8_t *key);
-static exports_rc_t add_item(walk_t *w, const found_t *found);
+static inline exports_rc_t add_item(walk_t *w, const found_t *found);
 
 static exports_rc_t heap_build(walk_t *w);
 static void heapify(walk_t *w);
@@ -96,6 +103,7 @@ exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
     w.page = page;
     w.visit = visit;
     w.data = data;
+    exports_put64(w.scope, query->scope);
     w.created = UINT64_MAX;
     w.tie = UINT64_MAX;
     w.tree = NULL;
@@ -330,23 +338,24 @@ find_next(walk_t *w, found_t *found)
 {
     exports_rc_t     rc;
     exports_list_t  *list;
+    const uint8_t   *entry;
 
     if (w->nheap == 0) {
         return EXPORTS_CORRUPT;
     }
 
     list = w->heap[0];
-
-    exports_put64(found->key, w->query->scope);
-    memcpy(found->key + 8, exports_list_entry(list), EXPORTS_ENTRY_LEN);
+    entry = exports_list_entry(list);
 
     found->statuses = list_statuses(list->key);
 
-    rc = find_record(w, found->key, &found->value);
+    rc = w->statuses != 0 && w->tree->positioned
+             ? scan(w, entry, found)
+             : find_record(w, entry, found);
 
     if (rc != EXPORTS_OK) {
         return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT
-                   ? bad_record(w, found->key) : rc;
+                   ? bad_entry(w, entry) : rc;
     }
 
     fetch_record(found->value.mv_data);
@@ -373,23 +382,37 @@ fetch_record(const uint8_t *record)
 
 
 static exports_rc_t
-find_record(walk_t *w, const uint8_t *key, MDB_val *value)
+find_record(walk_t *w, const uint8_t *entry, found_t *found)
 {
     int      rc;
     MDB_val  k;
+    uint8_t  key[EXPORTS_MANIFEST_KEY_LEN];
 
-    if (w->tree == NULL) {
-        k.mv_data = (void *) key;
-        k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
+    make_key(w, key, entry);
 
-        rc = mdb_cursor_get(w->reader->manifests, &k, value, MDB_SET);
-
-        return exports_rc_of_mdb(rc);
+    if (w->tree != NULL) {
+        return exports_tree_find(w->tree, key, &found->key, &found->value);
     }
 
-    return w->statuses != 0 && w->tree->positioned
-               ? scan(w, key, value)
-               : exports_tree_find(w->tree, key, value);
+    k.mv_data = key;
+    k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
+
+    rc = mdb_cursor_get(w->reader->manifests, &k, &found->value, MDB_SET_KEY);
+    found->key = k.mv_data;
+
+    return exports_rc_of_mdb(rc);
+}
+
+
+static inline exports_rc_t
+scan(walk_t *w, const uint8_t *entry, found_t *found)
+{
+    exports_rc_t  rc;
+
+    rc = exports_tree_back(w->tree, &found->key, &found->value);
+
+    return rc != EXPORTS_OK || is_key(w, found->key, entry)
+               ? rc : scan_on(w, entry, found);
 }
 
 
@@ -399,35 +422,65 @@ find_record(walk_t *w, const uint8_t *key, MDB_val *value)
  */
 
 static exports_rc_t
-scan(walk_t *w, const uint8_t *key, MDB_val *value)
+scan_on(walk_t *w, const uint8_t *entry, found_t *found)
 {
-    int             order;
-    exports_rc_t    rc;
-    const uint8_t  *found;
+    uint8_t       key[EXPORTS_MANIFEST_KEY_LEN];
+    exports_rc_t  rc;
 
-    for ( ;; ) {
-        rc = exports_tree_back(w->tree, &found, value);
-        if (rc != EXPORTS_OK) {
-            return rc;
+    make_key(w, key, entry);
+
+    do {
+        if (exports_manifest_order(found->key, key) < 0) {
+            return EXPORTS_NOT_FOUND;
         }
 
-        order = exports_manifest_order(found, key);
-
-        if (order <= 0) {
-            return order == 0 ? EXPORTS_OK : EXPORTS_NOT_FOUND;
-        }
-
-        if (w->statuses & 1U << exports_item_status(value->mv_data,
-                                                    value->mv_size))
+        if (w->statuses & 1U << exports_item_status(found->value.mv_data,
+                                                    found->value.mv_size))
         {
-            return bad_record(w, found);
+            return bad_record(w, found->key);
         }
 
         if (++w->misses > SCAN_MISSES + 2 * w->page->nitems) {
             w->statuses = 0;
-            return exports_tree_find(w->tree, key, value);
+            return exports_tree_find(w->tree, key, &found->key,
+                                     &found->value);
         }
-    }
+
+        rc = exports_tree_back(w->tree, &found->key, &found->value);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+    } while (!is_key(w, found->key, entry));
+
+    return EXPORTS_OK;
+}
+
+
+static inline int
+is_key(const walk_t *w, const uint8_t *key, const uint8_t *entry)
+{
+    return memcmp(key + 8, entry, EXPORTS_ENTRY_LEN) == 0
+           && memcmp(key, w->scope, 8) == 0;
+}
+
+
+static void
+make_key(const walk_t *w, uint8_t *key, const uint8_t *entry)
+{
+    memcpy(key, w->scope, 8);
+    memcpy(key + 8, entry, EXPORTS_ENTRY_LEN);
+}
+
+
+static exports_rc_t
+bad_entry(walk_t *w, const uint8_t *entry)
+{
+    uint8_t  key[EXPORTS_MANIFEST_KEY_LEN];
+
+    make_key(w, key, entry);
+
+    return bad_record(w, key);
 }
 
 
@@ -451,7 +504,7 @@ bad_record(walk_t *w, const uint8_t *key)
  * are mixed up can be found out by.
  */
 
-static exports_rc_t
+static inline exports_rc_t
 add_item(walk_t *w, const found_t *found)
 {
     uint64_t         created, tie;

@@ -9,7 +9,7 @@
 
 
 static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
-    size_t len, MDB_val *value);
+    size_t len, const uint8_t **found, MDB_val *value);
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
     size_t len);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
@@ -18,8 +18,6 @@ static exports_rc_t leaf_back(exports_tree_t *tree);
 static exports_rc_t enter(exports_tree_t *tree, unsigned level,
     uint64_t pgno);
 static exports_rc_t enter_child(exports_tree_t *tree, unsigned level);
-static inline exports_rc_t read_value(const exports_tree_t *tree,
-    const uint8_t *node, MDB_val *value);
 static exports_rc_t read_overflow(const exports_tree_t *tree,
     const uint8_t *node, size_t size, MDB_val *value);
 static void read_ahead(exports_tree_t *tree);
@@ -27,17 +25,6 @@ static void fetch_head(const exports_tree_t *tree, unsigned before);
 static void fetch_nodes(const exports_tree_t *tree, unsigned before);
 static const uint8_t *leaf_before(const exports_tree_t *tree,
     unsigned before);
-
-
-static inline uint16_t
-get16(const uint8_t *p)
-{
-    uint16_t  value;
-
-    memcpy(&value, p, sizeof(value));
-
-    return value;
-}
 
 
 static inline const exports_level_t *
@@ -58,14 +45,14 @@ node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
     size_t          pos, key_len;
     const uint8_t  *node;
 
-    pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
 
     if (pos < level->upper || pos + NODE_HEADER > tree->page_size) {
         return NULL;
     }
 
     node = level->page + pos;
-    key_len = get16(node + NODE_KEY_LEN);
+    key_len = exports_tree_get16(node + NODE_KEY_LEN);
 
     return pos + NODE_HEADER + key_len <= tree->page_size
            && (tree->key_len == 0 || key_len == tree->key_len)
@@ -86,7 +73,7 @@ compare(const exports_tree_t *tree, const uint8_t *node, const uint8_t *key,
         return exports_manifest_order(node + NODE_HEADER, key);
     }
 
-    node_len = get16(node + NODE_KEY_LEN);
+    node_len = exports_tree_get16(node + NODE_KEY_LEN);
     order = memcmp(node + NODE_HEADER, key, node_len < len ? node_len : len);
 
     return order != 0 ? order : (node_len > len) - (node_len < len);
@@ -97,21 +84,25 @@ exports_rc_t
 exports_tree_get(exports_tree_t *tree, const uint8_t *key, size_t len,
     MDB_val *value)
 {
+    const uint8_t  *found;
+
     tree->positioned = 0;
 
-    return find(tree, key, len, value);
+    return find(tree, key, len, &found, value);
 }
 
 
 exports_rc_t
-exports_tree_find(exports_tree_t *tree, const uint8_t *key, MDB_val *value)
+exports_tree_find(exports_tree_t *tree, const uint8_t *key,
+    const uint8_t **found, MDB_val *value)
 {
-    return find(tree, key, EXPORTS_MANIFEST_KEY_LEN, value);
+    return find(tree, key, EXPORTS_MANIFEST_KEY_LEN, found, value);
 }
 
 
 static exports_rc_t
-find(exports_tree_t *tree, const uint8_t *key, size_t len, MDB_val *value)
+find(exports_tree_t *tree, const uint8_t *key, size_t len,
+    const uint8_t **found, MDB_val *value)
 {
     unsigned        level, end;
     exports_rc_t    rc;
@@ -145,8 +136,9 @@ find(exports_tree_t *tree, const uint8_t *key, size_t len, MDB_val *value)
     }
 
     tree->positioned = 1;
+    *found = node + NODE_HEADER;
 
-    return read_value(tree, node, value);
+    return exports_tree_value(tree, node, value);
 }
 
 
@@ -241,10 +233,8 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
 
 
 exports_rc_t
-exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
+exports_tree_step_back(exports_tree_t *tree)
 {
-    exports_rc_t      rc;
-    const uint8_t    *node;
     exports_level_t  *leaf;
 
     if (!tree->ahead) {
@@ -253,24 +243,13 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
 
     leaf = &tree->levels[tree->height - 1];
 
-    if (leaf->at > 0) {
-        leaf->at--;
-
-    } else {
-        rc = leaf_back(tree);
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
+    if (leaf->at == 0) {
+        return leaf_back(tree);
     }
 
-    node = node_at(tree, leaf, leaf->at);
-    if (node == NULL) {
-        return EXPORTS_CORRUPT;
-    }
+    leaf->at--;
 
-    *key = node + NODE_HEADER;
-
-    return read_value(tree, node, value);
+    return EXPORTS_OK;
 }
 
 
@@ -319,7 +298,7 @@ child_of(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
     unsigned        pos;
     node_header_t   node;
 
-    pos = get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
 
     if (pos < level->upper || pos > tree->page_size - NODE_HEADER) {
         return NO_PAGE;
@@ -378,8 +357,8 @@ enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
 }
 
 
-static inline exports_rc_t
-read_value(const exports_tree_t *tree, const uint8_t *node, MDB_val *value)
+exports_rc_t
+exports_tree_value(const exports_tree_t *tree, const uint8_t *node, MDB_val *value)
 {
     size_t          size;
     node_header_t   header;
@@ -493,14 +472,14 @@ fetch_nodes(const exports_tree_t *tree, unsigned before)
         return;
     }
 
-    end = leaf + get16(leaf + PAGE_LOWER);
+    end = leaf + exports_tree_get16(leaf + PAGE_LOWER);
 
     if (end > leaf + CACHE_LINE) {
         end = leaf + CACHE_LINE;
     }
 
     for (p = leaf + PAGE_HEADER; p < end; p += sizeof(uint16_t)) {
-        pos = get16(p);
+        pos = exports_tree_get16(p);
 
         if (pos < tree->page_size) {
             exports_fetch(leaf + pos);

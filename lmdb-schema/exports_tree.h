@@ -16,8 +16,11 @@
 #ifndef EXPORTS_TREE_H
 #define EXPORTS_TREE_H
 
+#include <string.h>
+
 #include <lmdb.h>
 
+#include "exports_codec.h"
 #include "exports_env.h"
 #include "exports_mdb_layout.h"
 
@@ -87,18 +90,82 @@ exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
 /*
  * Of manifests: to the record of a key, which is less than the one before since
  * the tree was opened.  What is found is where the tree is "positioned" then, and
- * not otherwise.
+ * not otherwise.  *found: the key as it is stored.
  *
  * EXPORTS_NOT_FOUND  there is none
  * EXPORTS_CORRUPT    a page on the way to it is not what has to be there
  */
 exports_rc_t exports_tree_find(exports_tree_t *tree, const uint8_t *key,
-    MDB_val *value);
+    const uint8_t **found, MDB_val *value);
+
+/* what exports_tree_back() cannot do at once */
+exports_rc_t exports_tree_step_back(exports_tree_t *tree);
+exports_rc_t exports_tree_value(const exports_tree_t *tree,
+    const uint8_t *node, MDB_val *value);
+
+
+static inline uint16_t
+exports_tree_get16(const uint8_t *p)
+{
+    uint16_t  value;
+
+    memcpy(&value, p, sizeof(value));
+
+    return value;
+}
+
 
 /* To the record before, whatever its scope, in the order of keys: only in a
-   tree that is positioned. */
-exports_rc_t exports_tree_back(exports_tree_t *tree, const uint8_t **key,
-    MDB_val *value);
+   tree that is positioned.  For each record of a page, so without a call. */
+
+static inline exports_rc_t
+exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
+{
+    size_t            pos, size, room;
+    exports_rc_t      rc;
+    node_header_t     header;
+    const uint8_t    *node;
+    exports_level_t  *leaf;
+
+    leaf = &tree->levels[tree->height - 1];
+
+    if (tree->ahead && leaf->at > 0) {
+        leaf->at--;
+
+    } else {
+        rc = exports_tree_step_back(tree);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    pos = exports_tree_get16(leaf->page + PAGE_HEADER
+                             + leaf->at * sizeof(uint16_t));
+    room = tree->page_size - NODE_HEADER - EXPORTS_MANIFEST_KEY_LEN;
+
+    if (pos < leaf->upper || pos > room) {
+        return EXPORTS_CORRUPT;
+    }
+
+    node = leaf->page + pos;
+    memcpy(&header, node, sizeof(header));
+
+    if (header.key_len != EXPORTS_MANIFEST_KEY_LEN) {
+        return EXPORTS_CORRUPT;
+    }
+
+    *key = node + NODE_HEADER;
+    size = header.low | (size_t) header.high << 16;
+
+    if (header.flags != 0 || size > room - pos) {
+        return exports_tree_value(tree, node, value);
+    }
+
+    value->mv_data = (void *) (node + NODE_HEADER + EXPORTS_MANIFEST_KEY_LEN);
+    value->mv_size = size;
+
+    return EXPORTS_OK;
+}
 
 
 #endif /* EXPORTS_TREE_H */

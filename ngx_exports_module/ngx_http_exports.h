@@ -132,12 +132,11 @@ struct ngx_http_exports_api_s {
     ngx_uint_t                  beyond;
 
     /* what is the same for all requests of a page: head, items with a comma
-       between, foot; length: of head and foot, item_length: of an item, at
-       most */
+       between, foot; length: of head and foot, link_length: of what is written
+       into an item, at most */
     ngx_str_t                   head;
     size_t                    (*length)(ngx_http_exports_ctx_t *ctx);
-    size_t                    (*item_length)(ngx_http_exports_ctx_t *ctx,
-                                             const exports_item_t *item);
+    size_t                    (*link_length)(ngx_http_exports_ctx_t *ctx);
     u_char                   *(*item)(ngx_http_exports_ctx_t *ctx,
                                       const exports_item_t *item, u_char *p);
     u_char                   *(*foot)(ngx_http_exports_ctx_t *ctx,

@@ -103,8 +103,10 @@ void ngx_http_exports_cache_done(ngx_log_t *log);
 typedef struct {
     ngx_http_request_t         *request;
     ngx_http_exports_ctx_t     *ctx;
+    ngx_uint_t                  limit;      /* items of a page */
     ngx_uint_t                  expected;   /* items */
     ngx_uint_t                  items;      /* that have been written */
+    size_t                      link;       /* bytes of an item's, at most */
     u_char                     *last;       /* NULL: nothing has */
     u_char                     *end;        /* of the room for items */
 } ngx_http_exports_render_t;

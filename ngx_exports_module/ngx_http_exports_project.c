@@ -17,8 +17,8 @@ static ngx_http_exports_reason_e ngx_http_exports_project_permit(
 static void ngx_http_exports_project_lists(ngx_http_exports_ctx_t *ctx,
     exports_page_query_t *query);
 static size_t ngx_http_exports_project_length(ngx_http_exports_ctx_t *ctx);
-static size_t ngx_http_exports_project_item_length(
-    ngx_http_exports_ctx_t *ctx, const exports_item_t *item);
+static size_t ngx_http_exports_project_link_length(
+    ngx_http_exports_ctx_t *ctx);
 static u_char *ngx_http_exports_project_item(ngx_http_exports_ctx_t *ctx,
     const exports_item_t *item, u_char *p);
 static u_char *ngx_http_exports_project_foot(ngx_http_exports_ctx_t *ctx,
@@ -74,7 +74,7 @@ const ngx_http_exports_api_t  ngx_http_exports_project = {
     0,
     ngx_string(NGX_HTTP_EXPORTS_HEAD),
     ngx_http_exports_project_length,
-    ngx_http_exports_project_item_length,
+    ngx_http_exports_project_link_length,
     ngx_http_exports_project_item,
     ngx_http_exports_project_foot,
     ngx_http_exports_project_tail_length,
@@ -248,10 +248,9 @@ ngx_http_exports_project_length(ngx_http_exports_ctx_t *ctx)
 
 
 static size_t
-ngx_http_exports_project_item_length(ngx_http_exports_ctx_t *ctx,
-    const exports_item_t *item)
+ngx_http_exports_project_link_length(ngx_http_exports_ctx_t *ctx)
 {
-    return item->json_len + ctx->conf->link.len + 1;
+    return ctx->conf->link.len + 1;
 }
 
 

@@ -14,7 +14,7 @@
 
 static ngx_int_t ngx_http_exports_render_begin(
     ngx_http_exports_render_t *render, const exports_page_t *page,
-    size_t len);
+    const exports_item_t *first);
 static ngx_int_t ngx_http_exports_render_room(
     ngx_http_exports_render_t *render, size_t len);
 static void ngx_http_exports_render_learn(ngx_http_exports_render_t *render);
@@ -33,6 +33,7 @@ ngx_http_exports_render_init(ngx_http_exports_render_t *render,
 {
     render->request = r;
     render->ctx = ctx;
+    render->limit = ctx->limit - ctx->conf->api->beyond;
     render->items = 0;
     render->last = NULL;
 }
@@ -44,39 +45,36 @@ ngx_http_exports_render_item(void *data, const exports_page_t *page,
 {
     ngx_http_exports_render_t *render = data;
 
-    size_t                         len;
-    ngx_uint_t                     left;
-    ngx_http_exports_ctx_t        *ctx;
-    const ngx_http_exports_api_t  *api;
+    size_t                   len;
+    ngx_http_exports_ctx_t  *ctx;
 
-    ctx = render->ctx;
-    api = ctx->conf->api;
-
-    if (page->nitems > ctx->limit - api->beyond) {
+    if (render->items == render->limit) {
         return EXPORTS_OK;
     }
 
-    len = api->item_length(ctx, item) + 1;
+    ctx = render->ctx;
 
     if (render->last == NULL
-        && ngx_http_exports_render_begin(render, page, len) != NGX_OK)
+        && ngx_http_exports_render_begin(render, page, item) != NGX_OK)
     {
         return EXPORTS_NOMEM;
     }
 
-    if ((size_t) (render->end - render->last) < len) {
-        left = render->expected - render->items;
+    len = item->json_len + render->link + 1;
 
-        if (ngx_http_exports_render_room(render, left * len) != NGX_OK) {
-            return EXPORTS_NOMEM;
-        }
+    if ((size_t) (render->end - render->last) < len
+        && ngx_http_exports_render_room(render,
+                                  (render->expected - render->items) * len)
+           != NGX_OK)
+    {
+        return EXPORTS_NOMEM;
     }
 
     if (render->items++ > 0) {
         *render->last++ = ',';
     }
 
-    render->last = api->item(ctx, item, render->last);
+    render->last = ctx->conf->api->item(ctx, item, render->last);
 
     return EXPORTS_OK;
 }
@@ -91,7 +89,7 @@ ngx_http_exports_render_end(ngx_http_exports_render_t *render,
     ctx = render->ctx;
 
     if (render->last == NULL
-        && ngx_http_exports_render_begin(render, page, 0) != NGX_OK)
+        && ngx_http_exports_render_begin(render, page, NULL) != NGX_OK)
     {
         return EXPORTS_NOMEM;
     }
@@ -113,15 +111,14 @@ ngx_http_exports_render_end(ngx_http_exports_render_t *render,
 }
 
 
-/* len: of the first item; 0: there is none */
+/* first: NULL, if there is none */
 
 static ngx_int_t
 ngx_http_exports_render_begin(ngx_http_exports_render_t *render,
-    const exports_page_t *page, size_t len)
+    const exports_page_t *page, const exports_item_t *first)
 {
     size_t                         size;
     uint64_t                       left;
-    ngx_uint_t                     limit;
     ngx_http_exports_ctx_t        *ctx;
     const ngx_http_exports_api_t  *api;
 
@@ -131,13 +128,15 @@ ngx_http_exports_render_begin(ngx_http_exports_render_t *render,
     render->expected = 0;
     size = 0;
 
-    if (len > 0) {
+    if (first != NULL) {
         left = page->total - ctx->offset;
-        limit = ctx->limit - api->beyond;
-        render->expected = left < limit ? (ngx_uint_t) left : limit;
+        render->expected = ngx_min(left, render->limit);
+        render->link = api->link_length(ctx);
 
         size = ngx_http_exports_item_size[api->index];
-        size = ngx_max(len, render->expected * (size + size / 16));
+        size = ngx_max(first->json_len + 1U,
+                       render->expected * (size + size / 16))
+               + render->link;
     }
 
     if (ngx_http_exports_render_room(render, size) != NGX_OK) {

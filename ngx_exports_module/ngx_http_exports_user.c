@@ -19,8 +19,7 @@ static ngx_uint_t ngx_http_exports_user_types(
 static ngx_http_exports_reason_e ngx_http_exports_user_permit(
     const exports_token_t *token, const exports_record_t *record);
 static size_t ngx_http_exports_user_length(ngx_http_exports_ctx_t *ctx);
-static size_t ngx_http_exports_user_item_length(ngx_http_exports_ctx_t *ctx,
-    const exports_item_t *item);
+static size_t ngx_http_exports_user_link_length(ngx_http_exports_ctx_t *ctx);
 static u_char *ngx_http_exports_user_foot(ngx_http_exports_ctx_t *ctx,
     const exports_page_t *page, u_char *p);
 static u_char *ngx_http_exports_user_item(ngx_http_exports_ctx_t *ctx,
@@ -67,7 +66,7 @@ const ngx_http_exports_api_t  ngx_http_exports_user = {
     1,
     ngx_string(NGX_HTTP_EXPORTS_DATA),
     ngx_http_exports_user_length,
-    ngx_http_exports_user_item_length,
+    ngx_http_exports_user_link_length,
     ngx_http_exports_user_item,
     ngx_http_exports_user_foot,
     NULL,
@@ -256,18 +255,13 @@ ngx_http_exports_user_length(ngx_http_exports_ctx_t *ctx)
 
 
 static size_t
-ngx_http_exports_user_item_length(ngx_http_exports_ctx_t *ctx,
-    const exports_item_t *item)
+ngx_http_exports_user_link_length(ngx_http_exports_ctx_t *ctx)
 {
     ngx_http_exports_user_args_t   *ua;
 
-    if ((item->flags & EXPORTS_RECORD_LINK) == 0) {
-        return item->json_len;
-    }
-
     ua = ctx->args;
 
-    return item->json_len + ua->url.len + 1 + item->id.len + ua->expiry.len
+    return ua->url.len + 1 + EXPORTS_ID_MAX + ua->expiry.len
            + sizeof(NGX_HTTP_EXPORTS_SIGNATURE)
            + NGX_HTTP_EXPORTS_SIGNATURE_LEN;
 }

@@ -352,18 +352,39 @@ check_value(unsigned i, exports_rc_t rc, const uint8_t *key,
 }
 
 
+/* the key that is found is the one that was sought, where it is stored */
+
+static exports_rc_t
+find_key(exports_tree_t *tree, const uint8_t *key, MDB_val *v)
+{
+    exports_rc_t    rc;
+    const uint8_t  *found;
+
+    found = NULL;
+
+    rc = exports_tree_find(tree, key, &found, v);
+
+    check(rc != EXPORTS_OK
+          || (found != key && memcmp(found, key, KEY_LEN) == 0),
+          "the key as it is stored");
+
+    return rc;
+}
+
+
 /* one series of keys, as a page of a list asks for them */
 
 static void
 check_series(exports_reader_t *reader)
 {
-    MDB_val          v;
-    uint8_t          key[KEY_LEN];
+    MDB_val          v = { 0, NULL };
+    uint8_t          key[KEY_LEN] = { 0 };
     unsigned         i, end, n, backs, stride;
     exports_rc_t     rc;
     exports_tree_t  *tree;
     const uint8_t   *found;
 
+    found = key;
     tree = &reader->trees[DB_MANIFESTS];
 
     rc = exports_tree_open(tree, reader->env, reader->txn, DB_MANIFESTS);
@@ -394,7 +415,7 @@ check_series(exports_reader_t *reader)
         }
 
         lesser_key(key, end, stride);
-        rc = exports_tree_find(tree, key, &v);
+        rc = find_key(tree, key, &v);
         i = place_of(key);
 
         if (is_key(key)) {
@@ -415,34 +436,35 @@ check_series(exports_reader_t *reader)
 static void
 check_whole(exports_reader_t *reader)
 {
-    MDB_val          v;
-    uint8_t          key[KEY_LEN];
+    MDB_val          v = { 0, NULL };
+    uint8_t          key[KEY_LEN] = { 0 };
     unsigned         i;
     exports_rc_t     rc;
     exports_tree_t  *tree;
     const uint8_t   *found;
 
+    found = key;
     tree = &reader->trees[DB_MANIFESTS];
 
     for (i = 0; i < content.n; i++) {
         must(exports_tree_open(tree, reader->env, reader->txn, DB_MANIFESTS)
              == EXPORTS_OK,
              "open");
-        rc = exports_tree_find(tree, content.records[i].key, &v);
+        rc = find_key(tree, content.records[i].key, &v);
         check_value(i, rc, content.records[i].key, &v, "find alone");
 
         memcpy(key, content.records[i].key, KEY_LEN);
         step_key(key, -1);
 
         if (rc == EXPORTS_OK && (i == 0 || !is_key(key))) {
-            rc = exports_tree_find(tree, key, &v);
+            rc = find_key(tree, key, &v);
             check(rc == EXPORTS_NOT_FOUND, "before %u: %s", i, rc_name(rc));
         }
     }
 
     if (content.n == 0) {
         memset(key, 0, KEY_LEN);
-        rc = exports_tree_find(tree, key, &v);
+        rc = find_key(tree, key, &v);
         check(rc == EXPORTS_NOT_FOUND, "in nothing: %s", rc_name(rc));
         return;
     }
@@ -451,7 +473,7 @@ check_whole(exports_reader_t *reader)
     check(rc == EXPORTS_OK, "open: %s", rc_name(rc));
 
     i = content.n - 1;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     check_value(i, rc, content.records[i].key, &v, "the last");
 
     while (i-- > 0) {
@@ -963,7 +985,7 @@ read_all(exports_tree_t *tree)
     stride = 1 + below(7);
 
     for (i = content.n; i > 0; i -= stride < i ? stride : i) {
-        rc = exports_tree_find(tree, content.records[i - 1].key, &v);
+        rc = find_key(tree, content.records[i - 1].key, &v);
         check_bounds(tree, rc, content.records[i - 1].key, &v);
 
         if (rc == EXPORTS_OK && chance(30)) {
@@ -979,7 +1001,7 @@ read_all(exports_tree_t *tree)
     tree->positioned = 0;
 
     for (i = content.n; i > 0 && !tree->positioned; i--) {
-        (void) exports_tree_find(tree, content.records[i - 1].key, &v);
+        (void) find_key(tree, content.records[i - 1].key, &v);
     }
 
     for (n = 0; tree->positioned && n < 2 * content.n; n++) {
@@ -1060,7 +1082,7 @@ random_damage(exports_tree_t *tree, damage_t *damage)
     exports_level_t  *level;
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[below(content.n)].key, &v);
+    rc = find_key(tree, content.records[below(content.n)].key, &v);
     must(rc == EXPORTS_OK, "a sound tree: %s", rc_name(rc));
 
     level = &tree->levels[below(tree->height)];
@@ -1154,13 +1176,13 @@ expect_corrupt(exports_tree_t *tree, unsigned i, const damage_t *damage,
     exports_rc_t  rc;
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     check(rc == EXPORTS_CORRUPT, "%s: %s", what, rc_name(rc));
 
     repair(damage);
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "%s, repaired: %s", what, rc_name(rc));
 }
 
@@ -1346,7 +1368,7 @@ damage_end(exports_tree_t *tree, unsigned i, unsigned flags, size_t behind)
         exports_rc_t  rc;
 
         tree->positioned = 0;
-        rc = exports_tree_find(tree, content.records[i].key, &v);
+        rc = find_key(tree, content.records[i].key, &v);
         check(rc != EXPORTS_OK, "a value behind the page, flags %u", flags);
     }
 
@@ -1385,14 +1407,14 @@ damage_free(exports_tree_t *tree, unsigned i, unsigned l)
              (unsigned) (free_at - at));
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     check(rc == EXPORTS_CORRUPT, "a node that is gone, level %u: %s", l,
           rc_name(rc));
 
     repair(&ptr);
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 }
 
@@ -1412,7 +1434,7 @@ damage_before(exports_tree_t *tree, unsigned i)
     exports_level_t  levels[DEPTH_MAX];
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i - 1].key, &v);
+    rc = find_key(tree, content.records[i - 1].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
     memcpy(levels, tree->levels, sizeof(levels));
 
@@ -1421,7 +1443,7 @@ damage_before(exports_tree_t *tree, unsigned i)
     node = node_of(at, levels[level].at);
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 
     damage16(&damage, node + NODE_KEY_LEN, 0);
@@ -1437,14 +1459,14 @@ damage_before(exports_tree_t *tree, unsigned i)
     /* a leaf that is not that of the record */
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 
     if (tree->levels[level].page == levels[level].page) {
         node = node_of((uint8_t *) levels[level - 1].page,
                        levels[level - 1].at);
         damage16(&damage, node + NODE_KEY_LEN, 0);
-        rc = exports_tree_find(tree, content.records[i - 1].key, &v);
+        rc = find_key(tree, content.records[i - 1].key, &v);
         check_bounds(tree, rc, content.records[i - 1].key, &v);
         repair(&damage);
         return;
@@ -1469,7 +1491,7 @@ damage_way(exports_tree_t *tree, unsigned i)
     const exports_level_t  *level;
 
     tree->positioned = 0;
-    rc = exports_tree_find(tree, content.records[i].key, &v);
+    rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 
     for (l = 0; l < tree->height; l++) {
@@ -1643,7 +1665,7 @@ damage_stored(names_t *names, uint64_t root, unsigned depth, exports_rc_t open,
 
     if (open == EXPORTS_OK) {
         tree = &names->reader->trees[DB_MANIFESTS];
-        rc = exports_tree_find(tree, content.records[0].key, &v);
+        rc = find_key(tree, content.records[0].key, &v);
         check(rc == find, "root %" PRIu64 ", depth %u: %s", root, depth,
               rc_name(rc));
     }
