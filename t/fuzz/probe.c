@@ -63,7 +63,7 @@ check_probe(size_t length)
 
     rc = exports_probe(file, &error);
 
-    want = EXPORTS_FORMAT;
+    want = length == 0 ? EXPORTS_MISSING : EXPORTS_FORMAT;
 
     if (pread(base_fd(), &meta[0], sizeof(meta_page_t), 0)
         == (ssize_t) sizeof(meta_page_t))
