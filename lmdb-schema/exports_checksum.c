@@ -64,7 +64,7 @@ exports_checksum(const void *key, size_t key_len, const void *value,
 }
 
 
-/* the length that pages are full of: there it pays that the compiler knows it */
+/* the length that pages are full of: there it pays that it is a constant */
 
 uint64_t
 exports_checksum_manifest(const uint8_t *key, const void *value, size_t len)

@@ -162,8 +162,8 @@ size_t exports_rank_key(uint8_t *key, const uint8_t *list, size_t len,
 void exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
     size_t len);
 
-/* Whether so many values, which follow one another, have their checks and come
-   in order, behind an entry, unless it is NULL; *sum: their counts are added. */
+/* Whether n values, which follow one another, have their checks and come in
+   order, behind an entry, unless it is NULL; *sum: their counts are added. */
 int exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
     const uint8_t *key, size_t len, uint64_t *sum);
 

@@ -107,6 +107,7 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
 
     env->path = path;
     env->flags = options->flags;
+    env->maps = 1;
     env->on_assert = options->on_assert;
     *envp = env;
     is_short = 0;

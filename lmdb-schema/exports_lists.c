@@ -6,9 +6,9 @@
  *
  * That must not miss what a search would find, also in a damaged tree, where
  * the list would be lacking and nothing else be wrong.  A leaf that got into
- * another's place can lead over the keys of those behind it.  So keys have to be
- * in order, and the last one has to be where a search finds it: then there is
- * nothing between it and the first.
+ * another's place can lead over the keys of those behind it.  So keys have to
+ * be in order, and the last one has to be where a search finds it: then there
+ * is nothing between it and the first.
  */
 
 #include <string.h>

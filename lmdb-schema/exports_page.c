@@ -159,28 +159,25 @@ read_page(walk_t *w)
 }
 
 
-/* a writer's own pages, not yet in the map, are LMDB's affair */
-
 static exports_rc_t
 open_manifests(walk_t *w)
 {
-    exports_rc_t       rc;
-    exports_reader_t  *reader;
+    exports_rc_t  rc;
 
-    reader = w->reader;
+    rc = exports_reader_tree(w->reader, DB_MANIFESTS, &w->tree);
 
-    if (!reader->borrowed) {
-        rc = exports_tree_open(&reader->trees[DB_MANIFESTS], reader->env,
-                               reader->txn, DB_MANIFESTS);
-
-        if (rc != EXPORTS_NOT_FOUND) {
-            w->tree = &reader->trees[DB_MANIFESTS];
-            w->statuses = scan_statuses(w->query);
-            return rc;
-        }
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
-    return exports_reader_cursor(reader, DB_MANIFESTS, &reader->manifests);
+    if (w->tree == NULL) {
+        return exports_reader_cursor(w->reader, DB_MANIFESTS,
+                                     &w->reader->manifests);
+    }
+
+    w->statuses = scan_statuses(w->query);
+
+    return EXPORTS_OK;
 }
 
 

@@ -50,8 +50,8 @@ exports_rc_t exports_page_read(exports_reader_t *reader,
 
 /*
  * The same, and hands over each item as soon as it has been read, when its
- * record is still in the processor's caches: page->nitems is its number, from 1,
- * and page->total is known.  EXPORTS_OK goes on; anything else ends the page and
+ * record is still in the processor's caches: page->nitems is its number, from
+ * 1, and page->total is known.  EXPORTS_OK goes on; anything else ends the page and
  * is returned.
  */
 typedef exports_rc_t (*exports_item_pt)(void *data,

@@ -2,9 +2,9 @@
 /*
  * exports_private.h: what the sources of the library share; not installed.
  *
- * Outside it only exports_env.c, exports_read.c, exports_tree*.c, exports_run.c,
- * exports_list.c, exports_lists.c, exports_union.c, exports_page.c, the writer
- * and exports_verify*.c see LMDB.
+ * Outside it only exports_env.c, exports_read.c, exports_tree*.c,
+ * exports_run.c, exports_list.c, exports_lists.c, exports_union.c,
+ * exports_page.c, the writer and exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -26,7 +26,7 @@ struct exports_env_s {
     MDB_env             *mdb;
     MDB_dbi              dbi[EXPORTS_DB_COUNT];
     MDB_dbi              names;         /* the database of their names */
-    unsigned             maps;          /* how often the map was moved */
+    unsigned             maps;          /* which map; another when it moved */
     exports_identity_t   identity;
     unsigned             flags;
     uint8_t              lineage[EXPORTS_LINEAGE_LEN];
@@ -253,6 +253,11 @@ void exports_reader_return(exports_reader_t *reader);
    snapshot.  A writer's lists are stored first. */
 exports_rc_t exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
     MDB_cursor **cursor);
+
+/* The tree of a database in the reader's snapshot.  NULL: it is one that LMDB
+   itself has to read. */
+exports_rc_t exports_reader_tree(exports_reader_t *reader, exports_db_t db,
+    exports_tree_t **tree);
 
 /* In a write transaction no cursor can be renewed, and each one open is moved
    about by every change: there they are closed after each use. */

@@ -143,6 +143,30 @@ exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
 }
 
 
+/* a writer's own pages, not yet in the map, are LMDB's affair */
+
+exports_rc_t
+exports_reader_tree(exports_reader_t *reader, exports_db_t db,
+    exports_tree_t **tree)
+{
+    exports_rc_t  rc;
+
+    *tree = NULL;
+
+    if (reader->borrowed) {
+        return EXPORTS_OK;
+    }
+
+    rc = exports_tree_open(&reader->trees[db], reader->env, reader->txn, db);
+
+    if (rc == EXPORTS_OK) {
+        *tree = &reader->trees[db];
+    }
+
+    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+}
+
+
 void
 exports_reader_close_cursors(exports_reader_t *reader)
 {
@@ -411,8 +435,6 @@ drop(exports_reader_t *reader)
 }
 
 
-/* a writer's own pages, not yet in the map, are LMDB's affair */
-
 static exports_rc_t
 get(exports_reader_t *reader, exports_db_t db, const uint8_t *key, size_t len,
     MDB_val *value)
@@ -420,18 +442,16 @@ get(exports_reader_t *reader, exports_db_t db, const uint8_t *key, size_t len,
     exports_rc_t     rc;
     exports_tree_t  *tree;
 
-    if (!reader->borrowed) {
-        tree = &reader->trees[db];
+    rc = exports_reader_tree(reader, db, &tree);
 
-        rc = exports_tree_open(tree, reader->env, reader->txn, db);
-
-        if (rc != EXPORTS_NOT_FOUND) {
-            return rc == EXPORTS_OK ? exports_tree_get(tree, key, len, value)
-                                    : rc;
-        }
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
-    return exports_mdb_get(reader->txn, reader->env->dbi[db], key, len, value);
+    return tree != NULL
+               ? exports_tree_get(tree, key, len, value)
+               : exports_mdb_get(reader->txn, reader->env->dbi[db], key, len,
+                                 value);
 }
 
 

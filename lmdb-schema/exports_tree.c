@@ -35,8 +35,8 @@ leaf_of(const exports_tree_t *tree)
 
 
 /*
- * NULL: no node can lie there, or none with a key of this database.  In the free
- * space before the nodes lie others that were once there, as sound as ever.
+ * NULL: no node can lie there, or none with a key of this database.  In the
+ * free space before the nodes lie others that were once there, as sound as ever.
  */
 
 static inline const uint8_t *
@@ -358,7 +358,8 @@ enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
 
 
 exports_rc_t
-exports_tree_value(const exports_tree_t *tree, const uint8_t *node, MDB_val *value)
+exports_tree_value(const exports_tree_t *tree, const uint8_t *node,
+    MDB_val *value)
 {
     size_t          size;
     node_header_t   header;

@@ -42,15 +42,23 @@ typedef struct {
     unsigned               at;          /* the one on the way to the record */
 } exports_level_t;
 
+/* of a meta page */
+typedef struct {
+    uint64_t               txnid;
+    uint64_t               root;        /* of the tree of names */
+} exports_meta_t;
+
 typedef struct {
     uint64_t               txnid;       /* whose root this is, 0: none's */
-    uint64_t               last;        /* the file's last commit then */
-    unsigned               maps;        /* where the map was then */
+    exports_meta_t         metas[2];    /* as they were then, and */
+    tree_t                 stored;      /* what is stored under the name, */
+    const uint8_t         *stored_at;   /* there */
     uint64_t               root;
     unsigned               height;      /* 0: it is empty */
     size_t                 key_len;     /* of all keys; 0: they differ */
 
     const uint8_t         *map;
+    unsigned               maps;        /* of which map this is, 0: of none */
     uint64_t               pages;       /* of the map that may be in use */
     size_t                 page_size;
 
@@ -77,11 +85,15 @@ exports_fetch(const uint8_t *p)
  * The tree of a read transaction, which is the reader's own: before each series
  * of keys.
  *
- * EXPORTS_NOT_FOUND  pages of this size need not lie at multiples of it
+ * EXPORTS_NOT_FOUND  the kernel does not tell where the map is: LMDB has to do
  * EXPORTS_CORRUPT, EXPORTS_STALE, EXPORTS_FAILED
  */
 exports_rc_t exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     MDB_txn *txn, exports_db_t db);
+
+/* Where byte 0 of a file is, of whose mapping this is a byte: exports_mapping.c.
+   NULL: the kernel does not tell. */
+const uint8_t *exports_mapping(const uint8_t *p);
 
 /* The value of a key.  EXPORTS_NOT_FOUND, EXPORTS_CORRUPT. */
 exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,

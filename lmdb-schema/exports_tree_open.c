@@ -4,41 +4,34 @@
  */
 
 #include <string.h>
-#include <unistd.h>
 
 #include "exports_private.h"
 
 
+static int is_kept(const exports_tree_t *tree);
+static void read_metas(const exports_tree_t *tree, exports_meta_t *metas);
 static exports_rc_t read_root(exports_tree_t *tree, const exports_env_t *env,
-    MDB_txn *txn, const char *name, const MDB_envinfo *info);
+    MDB_txn *txn, const char *name);
 static exports_rc_t find_map(exports_tree_t *tree, const exports_env_t *env,
-    const uint8_t *page);
-static int is_page(const exports_env_t *env, const uint8_t *page,
-    size_t page_size, uint64_t pgno);
+    const uint8_t *p);
+static int is_in_place(const exports_tree_t *tree, const uint8_t *p);
 
 
-/*
- * The number of a snapshot comes from the lock file, which says 0 as long as no
- * writer has been there; the root comes from the data file, over which somebody
- * may have copied an older one.
- */
+/* The number of a snapshot comes from the lock file, which says 0 as long as no
+   writer has been there. */
 
 exports_rc_t
 exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     MDB_txn *txn, exports_db_t db)
 {
     uint64_t      txnid;
-    MDB_envinfo   info;
     exports_rc_t  rc;
 
     txnid = mdb_txn_id(txn);
     tree->positioned = 0;
 
-    (void) mdb_env_info(env->mdb, &info);
-
-    if (tree->txnid == txnid && txnid != 0
-        && tree->last == info.me_last_txnid
-        && tree->maps == env->maps)
+    if (tree->txnid == txnid && txnid != 0 && tree->maps == env->maps
+        && is_kept(tree))
     {
         return EXPORTS_OK;
     }
@@ -48,14 +41,46 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
                     : db == DB_TOKENS ? EXPORTS_SHA256_LEN
                     : 0;
 
-    rc = read_root(tree, env, txn, exports_db_names[db], &info);
+    rc = read_root(tree, env, txn, exports_db_names[db]);
 
     if (rc == EXPORTS_OK) {
         tree->txnid = txnid;
-        tree->last = info.me_last_txnid;
     }
 
     return rc;
+}
+
+
+/*
+ * Numbers do not tell a file from another one that somebody has copied over it:
+ * all compacted copies have the same.  So what led to the root has to be there
+ * still.
+ */
+
+static int
+is_kept(const exports_tree_t *tree)
+{
+    exports_meta_t  metas[2];
+
+    read_metas(tree, metas);
+
+    return memcmp(metas, tree->metas, sizeof(metas)) == 0
+           && memcmp(tree->stored_at, &tree->stored, sizeof(tree_t)) == 0;
+}
+
+
+static void
+read_metas(const exports_tree_t *tree, exports_meta_t *metas)
+{
+    unsigned        i;
+    meta_page_t     meta;
+
+    for (i = 0; i < 2; i++) {
+        memcpy(&meta, tree->map + i * tree->page_size, sizeof(meta));
+
+        metas[i].txnid = meta.txnid;
+        metas[i].root = meta.trees[1].root;
+    }
 }
 
 
@@ -63,25 +88,21 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
 
 static exports_rc_t
 read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
-    const char *name, const MDB_envinfo *info)
+    const char *name)
 {
-    size_t        at;
-    tree_t        stored;
     MDB_val       v;
     MDB_stat      st;
+    MDB_envinfo   info;
     exports_rc_t  rc;
 
     (void) mdb_env_stat(env->mdb, &st);
-
-    if (st.ms_psize > (size_t) sysconf(_SC_PAGESIZE)) {
-        return EXPORTS_NOT_FOUND;
-    }
+    (void) mdb_env_info(env->mdb, &info);
 
     tree->page_size = st.ms_psize;
-    tree->pages = info->me_last_pgno + 1;
+    tree->pages = info.me_last_pgno + 1;
 
-    if (tree->pages > info->me_mapsize / tree->page_size) {
-        tree->pages = info->me_mapsize / tree->page_size;
+    if (tree->pages > info.me_mapsize / tree->page_size) {
+        tree->pages = info.me_mapsize / tree->page_size;
     }
 
     rc = exports_mdb_get(txn, env->names, name, strlen(name), &v);
@@ -90,82 +111,69 @@ read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
         return rc != EXPORTS_NOT_FOUND ? rc : EXPORTS_CORRUPT;
     }
 
-    /* its page is in the map, for LMDB has read the key before it */
+    rc = find_map(tree, env, v.mv_data);
 
-    at = (uintptr_t) v.mv_data & (tree->page_size - 1);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
 
-    if (v.mv_size != sizeof(stored) || at < PAGE_HEADER
-        || at > tree->page_size - sizeof(stored))
+    if (v.mv_size != sizeof(tree_t) || !is_in_place(tree, v.mv_data)) {
+        return EXPORTS_CORRUPT;
+    }
+
+    read_metas(tree, tree->metas);
+
+    tree->stored_at = v.mv_data;
+    memcpy(&tree->stored, v.mv_data, sizeof(tree_t));
+
+    if (tree->stored.depth > DEPTH_MAX
+        || (tree->stored.depth == 0) != (tree->stored.root == NO_PAGE))
     {
         return EXPORTS_CORRUPT;
     }
 
-    memcpy(&stored, v.mv_data, sizeof(stored));
+    tree->root = tree->stored.root;
+    tree->height = tree->stored.depth;
 
-    if (stored.depth > DEPTH_MAX
-        || (stored.depth == 0) != (stored.root == NO_PAGE))
-    {
-        return EXPORTS_CORRUPT;
-    }
-
-    tree->root = stored.root;
-    tree->height = stored.depth;
-
-    return tree->map != NULL && tree->maps == env->maps
-               ? EXPORTS_OK
-               : find_map(tree, env, (const uint8_t *) v.mv_data - at);
+    return EXPORTS_OK;
 }
 
 
-/*
- * LMDB does not tell where its map begins.  But a page knows its number, and
- * where pages lie at multiples of their size, where the page begins is known.
- * A number that is wrong would lead out of the map: the file is asked.
- */
+/* p: anywhere in it */
 
 static exports_rc_t
-find_map(exports_tree_t *tree, const exports_env_t *env, const uint8_t *page)
+find_map(exports_tree_t *tree, const exports_env_t *env, const uint8_t *p)
 {
-    page_header_t  header;
-
-    tree->map = NULL;
-    memcpy(&header, page, sizeof(header));
-
-    if (header.pgno >= tree->pages
-        || !is_page(env, page, tree->page_size, header.pgno))
-    {
-        return EXPORTS_CORRUPT;
+    if (tree->maps == env->maps) {
+        return EXPORTS_OK;
     }
 
-    tree->map = page - header.pgno * tree->page_size;
+    tree->map = exports_mapping(p);
+
+    if (tree->map == NULL) {
+        return EXPORTS_NOT_FOUND;
+    }
+
     tree->maps = env->maps;
 
     return EXPORTS_OK;
 }
 
 
+/* whether what is stored there lies on one page, which is where it says */
+
 static int
-is_page(const exports_env_t *env, const uint8_t *page, size_t page_size,
-    uint64_t pgno)
+is_in_place(const exports_tree_t *tree, const uint8_t *p)
 {
-    int      fd;
-    off_t    pos;
-    size_t   n;
-    uint8_t  buf[PAGE_SIZE_MIN];
+    size_t         at;
+    uint64_t       pgno;
+    page_header_t  header;
 
-    fd = -1;
-    (void) mdb_env_get_fd(env->mdb, &fd);
+    at = (size_t) (p - tree->map) % tree->page_size;
+    pgno = (size_t) (p - tree->map) / tree->page_size;
 
-    pos = (off_t) (pgno * page_size);
+    memcpy(&header, p - at, sizeof(header));
 
-    for (n = 0; n < page_size; n += sizeof(buf)) {
-        if (pread(fd, buf, sizeof(buf), pos + (off_t) n)
-                != (ssize_t) sizeof(buf)
-            || memcmp(buf, page + n, sizeof(buf)) != 0)
-        {
-            return 0;
-        }
-    }
-
-    return 1;
+    return pgno < tree->pages && header.pgno == pgno && at >= PAGE_HEADER
+           && at <= tree->page_size - sizeof(tree_t);
 }
