@@ -294,6 +294,7 @@ struct ngx_http_exports_ctx_s {
     ngx_http_exports_artifact_t    *artifact;   /* of a download */
     ngx_http_exports_cache_e        cache;
 
+    unsigned                        used:1;     /* to answer, under conf */
     unsigned                        bearer:1;   /* digest is set */
     unsigned                        authorized:1;
     unsigned                        has_total:1;
@@ -335,6 +336,10 @@ ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
 /* ctx.c: the state of a request, also behind an internal redirect */
 ngx_http_exports_ctx_t *ngx_http_exports_create_ctx(ngx_http_request_t *r);
 ngx_http_exports_ctx_t *ngx_http_exports_get_ctx(ngx_http_request_t *r);
+
+/* to answer by the configuration that holds now; again: also by one that did */
+ngx_http_exports_ctx_t *ngx_http_exports_use_ctx(ngx_http_request_t *r,
+    ngx_uint_t again);
 
 /* log.c: for messages of ours about a request; good until the next call */
 ngx_log_t *ngx_http_exports_log(ngx_http_request_t *r);

@@ -2,11 +2,77 @@
 #include "ngx_http_exports_cache.h"
 
 
+static ngx_http_exports_ctx_t *ngx_http_exports_add_ctx(ngx_http_request_t *r);
 static void ngx_http_exports_cleanup_ctx(void *data);
 
 
 ngx_http_exports_ctx_t *
 ngx_http_exports_create_ctx(ngx_http_request_t *r)
+{
+    ngx_http_exports_ctx_t  *ctx;
+
+    ctx = ngx_http_exports_add_ctx(r);
+
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->now = exports_time_now();
+
+    if (ngx_http_exports_id(ctx->request_id, ctx->now, "req_") == NULL) {
+        return NULL;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
+
+    return ctx;
+}
+
+
+/*
+ * A variable of ours may have made a context before an "if" or a redirection
+ * has changed the configuration.  One that has been used stays with its own,
+ * whose store and page it may have: behind it only the ID goes on
+ */
+
+ngx_http_exports_ctx_t *
+ngx_http_exports_use_ctx(ngx_http_request_t *r, ngx_uint_t again)
+{
+    ngx_http_exports_ctx_t       *ctx, *used;
+    ngx_http_exports_loc_conf_t  *elcf;
+
+    elcf = ngx_http_get_module_loc_conf(r, ngx_http_exports_module);
+
+    ctx = ngx_http_exports_get_ctx(r);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_exports_create_ctx(r);
+
+    } else if (ctx->used && (!again || ctx->conf != elcf)) {
+
+        used = ctx;
+        ctx = ngx_http_exports_add_ctx(r);
+
+        if (ctx != NULL) {
+            ctx->now = used->now;
+            ngx_memcpy(ctx->request_id, used->request_id,
+                       NGX_HTTP_EXPORTS_REQUEST_ID_LEN);
+
+            ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
+        }
+    }
+
+    if (ctx != NULL) {
+        ctx->conf = elcf;
+        ctx->used = 1;
+    }
+
+    return ctx;
+}
+
+
+static ngx_http_exports_ctx_t *
+ngx_http_exports_add_ctx(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t      *cln;
     ngx_http_exports_ctx_t  *ctx;
@@ -23,13 +89,6 @@ ngx_http_exports_create_ctx(ngx_http_request_t *r)
 
     ctx->request = r;
     ctx->conf = ngx_http_get_module_loc_conf(r, ngx_http_exports_module);
-    ctx->now = exports_time_now();
-
-    if (ngx_http_exports_id(ctx->request_id, ctx->now, "req_") == NULL) {
-        return NULL;
-    }
-
-    ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
 
     return ctx;
 }

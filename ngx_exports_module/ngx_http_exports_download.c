@@ -58,12 +58,15 @@ ngx_http_exports_download(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     rc = ngx_http_exports_store_read(ctx->conf->store, ngx_http_exports_log(r),
                                      ngx_http_exports_download_read,
                                      &download, &erc);
-    if (rc != NGX_OK) {
-        return ngx_http_exports_unavailable(r, ctx);
-    }
+
+    /* also where the read was left after the token had been found */
 
     if (ctx->authorized && ngx_http_exports_operation(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_http_exports_unavailable(r, ctx);
     }
 
     if (erc == EXPORTS_NOMEM) {

@@ -114,13 +114,9 @@ ngx_http_exports_error_ctx(ngx_http_request_t *r)
         return NULL;
     }
 
-    ctx = ngx_http_exports_get_ctx(r);
+    ctx = ngx_http_exports_use_ctx(r, 1);
 
-    if (ctx == NULL || ctx->conf != elcf) {
-        return ngx_http_exports_create_ctx(r);
-    }
-
-    return ctx->answered ? NULL : ctx;
+    return ctx == NULL || ctx->answered ? NULL : ctx;
 }
 
 

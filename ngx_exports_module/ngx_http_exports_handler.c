@@ -14,16 +14,10 @@ ngx_http_exports_handler(ngx_http_request_t *r)
     ngx_int_t                rc;
     ngx_http_exports_ctx_t  *ctx;
 
-    /* a variable of ours in the configuration may have made it */
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exports_module);
+    ctx = ngx_http_exports_use_ctx(r, 0);
 
     if (ctx == NULL) {
-        ctx = ngx_http_exports_create_ctx(r);
-
-        if (ctx == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     rc = ngx_http_exports_route(r, ctx);

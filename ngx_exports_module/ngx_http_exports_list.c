@@ -95,6 +95,10 @@ ngx_http_exports_unavailable(ngx_http_request_t *r,
         return ngx_http_named_location(r, &ctx->conf->fallback);
     }
 
+    /* a read that was left may have been counted; 503 does not tell of it */
+
+    ctx->rate.counted = 0;
+
     if (ngx_http_exports_header(r, "Retry-After", "1") == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
