@@ -38,7 +38,7 @@ http {
         location /exports { exports_api user; }
         location /s3/ {
             internal;
-            proxy_pass http://127.0.0.1:%%PORT_none%%/;
+            proxy_pass http://127.0.0.1:%%PORT_nobody%%/;
         }
     }
     server {

@@ -60,7 +60,7 @@ http {
         location = /echo { return 200 "$request_uri"; }
     }
     server {
-        listen 127.0.0.1:%%PORT_refused%%;
+        listen 127.0.0.1:%%PORT_away%%;
         location /api/v3/exports {
             exports_api user;
             exports_redirect s3 /refused/;
@@ -250,7 +250,7 @@ is_message $t->get(signed('uuid-stored'), 'If-Match' => '"x"'), 412,
 $r = $t->get(signed('uuid-stored'), Range => 'bytes=100-');
 is_message $r, 416, 'The range cannot be satisfied.', 'storage: 416';
 is $r->header('Content-Range'), 'bytes */13', 'storage: 416: of what';
-is_message $t->get(signed('uuid-stored'), port => 'refused'), 502,
+is_message $t->get(signed('uuid-stored'), port => 'away'), 502,
            'The storage behind this route failed.', 'storage: nobody is there';
 
 

@@ -174,13 +174,17 @@ sub conf {
     return $self;
 }
 
-sub port { $_[0]{ports}{$_[1] // ''} //= free_port() }
+# one that nobody listens on is held, so that no other nginx gets it
+sub port {
+    my ($self, $name) = ($_[0], $_[1] // '');
+    my $nobody = $name =~ /^(?:nobody|refused)\z/;
 
-sub free_port {
-    my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
-                                  Proto => 'tcp', Listen => 1)
-        or die "no port: $@";
-    return $s->sockport;
+    return $self->{ports}{$name} //= do {
+        my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
+            Proto => 'tcp', $nobody ? () : (Listen => 1)) or die "no port: $@";
+        push @{ $self->{held} }, $s if $nobody;
+        $s->sockport;
+    };
 }
 
 sub _expand {
@@ -286,9 +290,12 @@ sub run {
         my $log = $self->error_log . $self->read_file('stderr.log');
         die "nginx did not start:\n$log" if $log !~ /bind\(\) .* failed \(98/;
 
-        $self->{ports} = {};
+        # not those of listeners that a test has of its own
+
+        delete @{ $self->{ports} }{ $_, "by_curl_$_" } for map { $_ // '' }
+            $self->{template} =~ /\blisten\s[^;]*?%%PORT(?:_(\w+))?%%/g;
         $self->write_file('nginx.conf', $self->_expand($self->{template}));
-        unlink $self->path('error.log');
+        unlink map { $self->path($_) } 'error.log', 'stderr.log';
     }
 
     die "no free port";
