@@ -224,10 +224,12 @@ sub _variant_main {
 }
 
 # how many there have to be at the least
-sub _variant_workers {
+sub _least_workers {
     my ($self) = @_;
-    return $self->_variant_main($self->{template}) =~ /worker_processes (\d+)/
-        ? $1 : 1;
+    my $text = $self->{template};
+
+    $text .= $self->_variant_main($text);
+    return $text =~ /\bworker_processes (\d+)/ ? $1 : 1;
 }
 
 sub _variant_http {
@@ -329,7 +331,7 @@ sub _start {
         }
 
         return $self->read_file('nginx.pid') eq "$self->{pid}\n"
-            && $self->workers >= $self->_variant_workers
+            && $self->workers >= $self->_least_workers
             && IO::Socket::INET->new(
                    PeerAddr => '127.0.0.1', PeerPort => $self->port);
     };
