@@ -488,8 +488,18 @@ sub done {
 
     Test::More::ok(!@faults, 'error log is clean, nginx ended in order')
         or Test::More::diag(join "\n", @faults);
+    $self->_show_log if !Test::More->builder->is_passing;
 
     $self->_cleanup;
+}
+
+# the end of it, when something has failed
+sub _show_log {
+    my ($self) = @_;
+    my @lines = split /\n/, $self->error_log;
+
+    splice @lines, 0, -30 if @lines > 30;
+    Test::More::diag(join "\n", 'error.log ends with:', @lines) if @lines;
 }
 
 sub _cleanup {
@@ -515,6 +525,7 @@ END {
         eval { $t->stop };
         kill 'KILL', keys %{ $t->{background} || {} };
         Test::More::diag($_) for grep { defined } ($t->log_faults)[0 .. 9];
+        $t->_show_log if $status || !Test::More->builder->is_passing;
         $t->_cleanup;
     }
 
