@@ -198,7 +198,17 @@ sub no_faults {
 
 END {
     my $status = $?;
-    $_->kill for @running;
+
+    # what they have seen may say why it ends here
+
+    for my $load (grep { $$ == $_->{t}{owner} } @running) {
+        next if !@{ $load->{clients} };
+
+        my $faults = eval { $load->stop->{faults} } || {};
+        Test::More::diag('clients: ', Test::More::explain($faults)) if %$faults;
+        $load->kill;
+    }
+
     $? = $status;
 }
 
@@ -236,7 +246,7 @@ sub stop {
 
     for my $client (@{ $self->{clients} }) {
         Exports::Test::wait_for {
-            waitpid($client->{pid}, POSIX::WNOHANG) == $client->{pid} } 60;
+            waitpid($client->{pid}, POSIX::WNOHANG) != 0 } 60;
 
         my $text = $self->{t}->read_file($client->{report});
         my $report = $text ne '' ? Exports::Test::json($text)
