@@ -7,11 +7,13 @@ use strict;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Copy ();
+use List::Util 'min';
 use Test::More;
+use Time::HiRes 'time';
 
 use Exports::Test;
 
-plan tests => 22;
+plan tests => 27;
 
 my $t = Exports::Test->new;
 
@@ -113,11 +115,12 @@ generation('one', $count{one});
 for my $c (@connections) {
     wait_for { generation_of($c->get("/projects/$uri", @auth)) eq 'two'
                && generation_of($c->get("/again/$uri", @auth)) eq 'two'
-               && generation_of($c->get("/quick/$uri", @auth)) eq 'two' } 3;
+               && generation_of($c->get("/quick/$uri", @auth)) eq 'two'
+               && generation_of($c->get("/direct/$uri", @auth)) eq 'one' };
     is generation_of($c->get("/direct/$uri", @auth)), 'one', 'a new directory';
 }
 
-ok wait_for(sub { !grep { $_ } maps('old') }, 3),
+ok wait_for(sub { !grep { $_ } maps('old') }),
    'what is no longer served is unmapped';
 cmp_ok $_, '<=', 1, 'mapped once, though three paths lead there'
     for maps('two');
@@ -132,30 +135,41 @@ swap('void', 'current');
 $t->allow_log(qr{/(?:void|current)\b});
 
 my $r;
-wait_for { $r = $t->get("/projects/$uri", @auth); $r->status == 503 } 3;
+wait_for { $r = $t->get("/projects/$uri", @auth); $r->status == 503 };
 like $r->status, qr/^(?:503|200)\z/, 'swapped to nothing';
 is generation_of($t->get("/again/$uri", @auth)), 'two',
    'other paths do not mind';
 swap('one', 'current');
 wait_for { $r = $t->get("/projects/$uri", @auth); $r->status == 200
-           && generation_of($r) eq 'one' } 3;
+           && generation_of($r) eq 'one' };
 is generation_of($r), 'one', 'and back';
 
 
 # ---- a short interval ------------------------------------------------------
 
-for ('one', 'two') {
-    my $to = $_;
+# in one worker: another one may happen to look at once.  With the usual 250 ms
+# each but the first takes as long; a busy machine delays some.
+
+my $quick = $t->connect;
+my @took;
+
+for my $to (('one', 'two') x 3) {
+    my $begun = time;
     swap($to, 'quick');
-    ok wait_for(sub { generation_of($t->get("/quick/$uri", @auth)) eq $to },
-                0.5), "check=20ms: $to";
+    ok wait_for(sub {
+        generation_of($quick->get("/quick/$uri", @auth)) eq $to
+    }), "check=20ms: $to";
+    push @took, time - $begun;
 }
+
+cmp_ok min(@took[1 .. $#took]), '<', 0.2, 'check=20ms: sooner';
+$quick->close;
 
 
 # ---- the map grows over what the directive says ----------------------------
 
 my @c = map { $t->connect } 1 .. 4;
-my ($errors, $n) = (0, 3);
+my ($errors, $n, $error) = (0, 3);
 
 for my $batch (1 .. 8) {
     $t->load($t->path('small'), map { project_line(
@@ -165,11 +179,12 @@ for my $batch (1 .. 8) {
 
     for (@c) {
         $r = $_->get('/small/demo/exports?limit=500', @auth);
-        $errors++ if $r->status != 200 || total($r) != $n;
+        $r->status == 200 && total($r) == $n or $errors++, $error = $r->raw;
     }
 }
 
-is $errors, 0, 'a writer that outgrows map_size';
+is $errors, 0, 'a writer that outgrows map_size'
+    or diag substr $error, 0, 1000;
 cmp_ok -s $t->path('small/data.mdb'), '>', 3 << 20, 'it does';
 
 
@@ -200,7 +215,7 @@ if ($t->user) {
     chmod 0640, $t->path('fresh');
 }
 rename $t->path('fresh'), $t->path('small/data.mdb') or die "rename: $!";
-ok wait_for(sub { $t->get('/small/demo/exports', @auth)->status == 200 }, 10),
+ok wait_for(sub { $t->get('/small/demo/exports', @auth)->status == 200 }),
    'and recovers when it is replaced';
 
 $_->close for @connections, @c;
