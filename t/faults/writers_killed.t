@@ -20,7 +20,7 @@ my $PUTS = strength(15, 250);
 my $BATCH = 5;
 
 # of the next writer, s: it has a machine to share
-my $AT_ONCE = 5;
+my $AT_ONCE = 20;
 
 my $seed = $ENV{KILL_SEED} // time ^ $$;
 
@@ -191,6 +191,10 @@ for my $kill (1 .. $PUTS) {
     my ($exit) = $t->finish($job);
 
     push @{ $exit == 0 ? \@acknowledged : \@killed }, $id;
+
+    # the machine may be busier now, or less
+    $usual *= $exit == 0 ? 2 / 3 : 3 / 2;
+
     next_writer("after_put_$kill");
 }
 
