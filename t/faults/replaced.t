@@ -1,6 +1,6 @@
 # The files of a store are replaced as they must not be, under load: renamed
-# over, copied back, deleted.  Readers notice within a second, and a writer that
-# has the old ones open refuses to write.
+# over, copied back, deleted.  Readers notice soon, and a writer that has
+# the old ones open refuses to write.
 
 use warnings;
 use strict;
@@ -15,6 +15,9 @@ use Exports::Faults;
 use Exports::Test;
 
 my $ROUNDS = strength(1, 10);
+
+# a second, and what a busy machine needs
+my $SOON = 10;
 
 my $t = Exports::Test->new;
 
@@ -143,7 +146,7 @@ sub seen_after {
     wait_for {
         !grep { my $r = $_->get($uri, @auth);
                 !grep { $_ eq "exp_$id" } ids($r) } @connections;
-    } 5;
+    };
 
     return time - $begun;
 }
@@ -158,14 +161,15 @@ for (map { @cases } 1 .. $ROUNDS) {
 
     my $writer = $t->start_ctl('import', $store, '-', '--batch', 1);
     print { $writer->{in} } put_line("${id}_a");
-    cmp_ok seen_after("${id}_a"), '<', 5, "$case: a writer at work";
+    cmp_ok seen_after("${id}_a"), '<', $SOON, "$case: a writer at work";
     copy("$store/data.mdb", $t->path('saved'));
     $t->load($store, put_line("${id}_b"));
 
     my $name = $replace->();
     my $begun = time;
 
-    cmp_ok seen_after("${name}_1"), '<', 1, "$case: noticed" if defined $name;
+    cmp_ok seen_after("${name}_1"), '<', $SOON, "$case: noticed"
+        if defined $name;
 
     my $before = $t->read_file("$store/data.mdb");
     print { $writer->{in} } put_line("${id}_c");
@@ -192,7 +196,7 @@ for (map { @cases } 1 .. $ROUNDS) {
     }
 
     $t->load($store, put_line("${id}_e"));
-    cmp_ok seen_after("${id}_e"), '<', 1, "$case: later commits are seen";
+    cmp_ok seen_after("${id}_e"), '<', $SOON, "$case: later commits are seen";
     like $t->ctl_ok('verify', $store), qr/\b0 faults/, "$case: sound";
 }
 
