@@ -36,7 +36,11 @@ http {
         location /other/ { exports_api project; }
         location /v3 { exports_api user; exports_link_ttl 365d; }
         location /soon { exports_api user; }
-        location /based { exports_api user; exports_base_url $http_x_base; }
+        location /based {
+            exports_api user;
+            exports_link_ttl 365d;
+            exports_base_url $http_x_base;
+        }
     }
     server {
         listen 127.0.0.1:%%PORT_key%%;

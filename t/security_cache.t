@@ -23,6 +23,7 @@ http {
     %%HTTP%%
     proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
     exports_link_key_file %%DIR%%/keys;
+    exports_link_ttl 365d;
     exports_store %%DIR%%/store;
     exports_root %%DIR%%/root;
     PAGES
