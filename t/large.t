@@ -97,7 +97,7 @@ $t->ctl_ok('delete', $t->path('one'), '--project', 'demo',
 
 symlink 'two', $t->path('new') or die "symlink: $!";
 rename $t->path('new'), $t->path('current') or die "rename: $!";
-ok wait_for(sub { generation($t->get("$uri&limit=1", @auth)->body) eq 'b' }, 5),
+ok wait_for(sub { generation($t->get("$uri&limit=1", @auth)->body) eq 'b' }),
    'the store is swapped';
 
 truncate $t->path('one/data.mdb'), 4096 or die "truncate: $!";

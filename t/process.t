@@ -126,7 +126,7 @@ my $template = $t->{template};
 $t->write_file('nginx.conf', 'nonsense;');
 $t->allow_log(qr/unknown directive "nonsense"/);
 kill 'HUP', $t->{pid};
-ok wait_for(sub { $t->error_log =~ /unknown directive "nonsense"/ }, 5),
+ok wait_for(sub { $t->error_log =~ /unknown directive "nonsense"/ }),
    'a bad configuration is refused';
 is list()->status, 200, 'a bad configuration: still served';
 $t->conf($template);
@@ -229,7 +229,7 @@ is $c[0]->get($uri, @auth)->json->{data}{total}, 2,
    'master_process off: up to date';
 
 kill 'HUP', $single->{pid};
-wait_for { $single->error_log =~ /\breconfiguring\n.*using the "epoll"/s } 5;
+wait_for { $single->error_log =~ /\breconfiguring\n.*using the "epoll"/s };
 
 is $_->get($uri, @auth)->json->{data}{total}, 2,
    'master_process off: served after HUP' for @c;

@@ -164,14 +164,14 @@ for my $kind (@bad) {
 }
 
 for my $kind (@bad) {
-    wait_for { $r = list($kind); $r->status == 200 } 5;
+    wait_for { $r = list($kind); $r->status == 200 };
     is_page $r, ['exp_1'], { total => 1 }, "$kind: recovered";
 }
 
 # made in place
 
 $t->store('late', @line);
-wait_for { $r = list('late'); $r->status != 503 } 5;
+wait_for { $r = list('late'); $r->status != 503 };
 is_error $r, 401, 'invalid_token', 'a new store: no token yet';
 $t->token($t->path('late'), project => 'demo', token => $token);
 is_page list('late'), ['exp_1'], { total => 1 }, 'a new store: with one';
@@ -179,18 +179,18 @@ is_page list('late'), ['exp_1'], { total => 1 }, 'a new store: with one';
 mkdir $t->path($_) for 'not', 'not/there';
 $t->store('not/there/yet', @line);
 $t->token($t->path('not/there/yet'), project => 'demo', token => $token);
-wait_for { $r = list('deep'); $r->status == 200 } 5;
+wait_for { $r = list('deep'); $r->status == 200 };
 is_page $r, ['exp_1'], { total => 1 }, 'a new store in new directories';
 
 
 # ---- a whole directory goes, and comes back --------------------------------
 
 rename $t->path('late'), $t->path('gone') or die "rename: $!";
-wait_for { $r = list('late'); $r->status == 503 } 5;
+wait_for { $r = list('late'); $r->status == 503 };
 is_error $r, 503, 'store_unavailable', 'renamed away';
 is $t->get('/other/')->body, "other\n", 'other locations are served';
 rename $t->path('gone'), $t->path('late') or die "rename: $!";
-wait_for { $r = list('late'); $r->status == 200 } 5;
+wait_for { $r = list('late'); $r->status == 200 };
 is_page $r, ['exp_1'], { total => 1 }, 'renamed back';
 
 

@@ -94,7 +94,7 @@ for (@requests) {
 
     $logged++;
     wait_for { $log = $t->read_file('access.log');
-               $logged == ($log =~ tr/\n//) } 5;
+               $logged == ($log =~ tr/\n//) };
     my ($line) = $log =~ /([^\n]*)\n\z/;
 
     if (ref $want) {

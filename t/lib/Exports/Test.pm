@@ -422,7 +422,7 @@ sub stop {
 
     kill 'QUIT', $pid;
 
-    if (!wait_for { $self->_ended($pid) } 10) {
+    if (!wait_for { $self->_ended($pid) }) {
         push @{ $self->{faults} }, 'nginx had to be killed';
         kill 'KILL', @pids;
         waitpid $pid, 0;
