@@ -287,12 +287,13 @@ sub turns {
     symlink '../secret', $ways[1];
     mkdir $ways[2];
 
+    my $parent = $$;
     my $pid = fork // die "fork: $!";
     return $pid if $pid;
 
     # a copy of each in turn: a link cannot be renamed over a directory
 
-    while (getppid != 1) {
+    while (getppid == $parent) {
         for my $way (@ways) {
             rename $way, $swapped;
             rename $swapped, $way;
