@@ -103,16 +103,18 @@ is $t->read_file("/proc/$t->{pid}/maps") =~ /data\.mdb/, '',
 # ---- writes are seen at once, by both workers ------------------------------
 
 my @c = map { $t->connect } 1 .. 6;
-my $late = 0;
+my ($late, $old) = (0);
 
 for my $n (4 .. 23) {
     $t->load($store, project_line(project => 'demo', id => "exp_$n"));
     for (@c) {
-        $late++ if $_->get($uri, @auth)->json->{data}{total} != $n;
+        my $r = $_->get($uri, @auth);
+        total($r) == $n or $late++, $old = "not $n: " . $r->raw;
     }
 }
 
-is $late, 0, 'what was committed is what the next request gets';
+is $late, 0, 'what was committed is what the next request gets'
+    or diag substr $old, 0, 1000;
 $_->close for @c;
 
 
