@@ -45,7 +45,7 @@ my @right = map { masked($t->get("$uri?limit=10&offset=$_", @auth)->body) }
 
 my $load = Exports::Faults->load($t, 1, sub {
     my ($client) = @_;
-    my $i = (0, 2)[$client->{answers} % 2];
+    my $i = (0, 2)[$client->{n}++ % 2];
     my $r = $client->ask("$uri?limit=10&offset=${i}0", @auth);
 
     $client->fault('another page: ' . $r->raw)
@@ -81,7 +81,7 @@ is lines(), 3, 'one more';
 is $t->get('/projects/demo/export/download/exp_24', @auth)->body, 'content',
    'another file';
 
-$load->rounds(2);
+$load->rounds(3);
 no_faults($load->stop, 'the pages before and after');
 
 $t->done;
