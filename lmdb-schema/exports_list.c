@@ -76,13 +76,20 @@ exports_rc_t
 exports_list_at(exports_list_t *list, exports_reader_t *reader, unsigned slot,
     const exports_facet_t *key)
 {
-    int      rc;
-    size_t   count = 0;
-    MDB_val  k, v;
+    int           rc;
+    size_t        count = 0;
+    MDB_val       k, v;
+    exports_rc_t  erc;
 
     exports_list_none(list, reader, key);
 
     list->cursor = reader->facets[slot];
+
+    erc = exports_run_find(list->cursor, key->bytes, key->len,
+                           EXPORTS_ENTRY_LEN);
+    if (erc != EXPORTS_OK) {
+        return erc == EXPORTS_NOT_FOUND ? EXPORTS_OK : erc;
+    }
 
     k.mv_data = (void *) key->bytes;
     k.mv_size = key->len;
@@ -93,11 +100,17 @@ exports_list_at(exports_list_t *list, exports_reader_t *reader, unsigned slot,
         rc = mdb_cursor_count(list->cursor, &count);
     }
 
+    /* a key that is there has an entry */
+
+    if (rc == MDB_NOTFOUND || (rc == 0 && count == 0)) {
+        return EXPORTS_CORRUPT;
+    }
+
     if (rc == 0) {
         list->count = count;
     }
 
-    return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+    return exports_rc_of_mdb(rc);
 }
 
 

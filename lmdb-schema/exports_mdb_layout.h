@@ -32,7 +32,12 @@
 #define SUBPAGE_FLAG    0x40            /* P_SUBP: inside of a node */
 #define KIND_FLAGS      0x2f            /* those that say what a page is */
 #define OVERFLOW_FLAG   0x01            /* F_BIGDATA of a node */
+#define SUBTREE_FLAG    0x02            /* F_SUBDATA: its data is a tree_t */
+#define VALUES_FLAG     0x04            /* F_DUPDATA: of values of its key, in
+                                           a sub-page if not in that tree */
 #define DEPTH_MAX       32              /* of a tree */
+#define VALUE_MAX       511             /* MDB_MAXKEYSIZE: where a key may have
+                                           several */
 
 
 typedef struct {

@@ -68,6 +68,18 @@ typedef struct {
 exports_rc_t exports_run_from(exports_run_t *run, MDB_cursor *cursor,
     const uint8_t *key, size_t key_len, const uint8_t *from, size_t size);
 
+/* To a key, and no further: before LMDB looks for a value of it, or counts
+   them.  EXPORTS_NOT_FOUND: there is none. */
+exports_rc_t exports_run_find(MDB_cursor *cursor, const uint8_t *key,
+    size_t key_len, size_t size);
+
+/*
+ * Whether the node of a key, which LMDB has handed out from there, holds what
+ * it can: few values lie in it as a page of their own, whose header LMDB goes
+ * by wherever that leads.  size: 0, any.
+ */
+int exports_run_sound(const MDB_val *key, size_t size);
+
 /* the next leaf, at its first value.  EXPORTS_NOT_FOUND: there is none */
 exports_rc_t exports_run_next(exports_run_t *run);
 
@@ -98,6 +110,10 @@ typedef exports_rc_t (*exports_rank_fault_pt)(void *data, const uint8_t *key,
     size_t len, int list, const char *text);
 exports_rc_t exports_verify_ranks(exports_reader_t *reader,
     exports_rank_fault_pt fault, void *data);
+
+/* Whether LMDB can be let near the values of facets and ranks: before all else.
+   EXPORTS_CORRUPT: not of all, which no repair mends. */
+exports_rc_t exports_verify_nodes(exports_reader_t *reader);
 
 
 /*

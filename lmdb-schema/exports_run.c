@@ -5,15 +5,24 @@
 #include "exports_private.h"
 
 
-static int sound_leaf(const MDB_val *values, size_t size);
+static int sound_leaf(const exports_run_t *run, const MDB_val *values);
+static int in_its_node(const exports_run_t *run, const uint8_t *page);
+static int sound_sub_page(const uint8_t *page, size_t len, size_t size);
+static int sound_tree(const uint8_t *record, size_t size);
 
 
 exports_rc_t
 exports_run_from(exports_run_t *run, MDB_cursor *cursor, const uint8_t *key,
     size_t key_len, const uint8_t *from, size_t size)
 {
-    int      rc;
-    MDB_val  k, v;
+    int           rc;
+    MDB_val       k, v;
+    exports_rc_t  erc;
+
+    erc = exports_run_find(cursor, key, key_len, size);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     run->cursor = cursor;
     run->size = size;
@@ -31,6 +40,57 @@ exports_run_from(exports_run_t *run, MDB_cursor *cursor, const uint8_t *key,
 
     return rc == 0 ? exports_run_leaf(run, MDB_GET_MULTIPLE, &v)
                    : exports_rc_of_mdb(rc);
+}
+
+
+/* without a value LMDB does not look into what it finds: then it is checked */
+
+exports_rc_t
+exports_run_find(MDB_cursor *cursor, const uint8_t *key, size_t key_len,
+    size_t size)
+{
+    int      rc;
+    MDB_val  k;
+
+    k.mv_data = (void *) key;
+    k.mv_size = key_len;
+
+    rc = mdb_cursor_get(cursor, &k, NULL, MDB_SET_KEY);
+
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    return exports_run_sound(&k, size) ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
+int
+exports_run_sound(const MDB_val *key, size_t size)
+{
+    size_t          len;
+    node_header_t   node;
+    const uint8_t  *data;
+
+    memcpy(&node, (const uint8_t *) key->mv_data - NODE_HEADER, NODE_HEADER);
+
+    len = node.low | (size_t) node.high << 16;
+    data = (const uint8_t *) key->mv_data + key->mv_size;
+
+    switch (node.flags) {
+
+    case 0:
+        return size == 0 ? len <= VALUE_MAX : len == size;
+
+    case VALUES_FLAG:
+        return sound_sub_page(data, len, size);
+
+    case VALUES_FLAG|SUBTREE_FLAG:
+        return len == sizeof(tree_t) && sound_tree(data, size);
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -65,7 +125,11 @@ exports_run_leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
     if (rc == 0 && v.mv_size == 0 && op == MDB_GET_MULTIPLE) {
         rc = mdb_cursor_get(run->cursor, &k, &v, MDB_GET_CURRENT);
 
-    } else if (rc == 0 && v.mv_size > 0 && !sound_leaf(&v, run->size)) {
+        if (rc == 0 && v.mv_size != run->size) {
+            return EXPORTS_CORRUPT;
+        }
+
+    } else if (rc == 0 && v.mv_size > 0 && !sound_leaf(run, &v)) {
         return EXPORTS_CORRUPT;
     }
 
@@ -93,34 +157,95 @@ exports_run_leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
 /*
  * The leaf's header stands before its values, and LMDB believes it: another
  * page in the leaf's place would pass for a leaf with some other number of
- * values.  Both bounds of the free space follow from that number.
+ * values.  Both bounds of the free space follow from that number, so that the
+ * upper one tells the length of the page.
  */
 
 static int
-sound_leaf(const MDB_val *values, size_t size)
+sound_leaf(const exports_run_t *run, const MDB_val *values)
 {
-    size_t         n, page_size;
-    page_header_t  header;
+    size_t          n, page_size;
+    page_header_t   header;
+    const uint8_t  *page;
 
-    memcpy(&header, (const uint8_t *) values->mv_data - PAGE_HEADER,
-           PAGE_HEADER);
+    page = (const uint8_t *) values->mv_data - PAGE_HEADER;
+    memcpy(&header, page, PAGE_HEADER);
 
-    n = values->mv_size / size;
+    n = values->mv_size / run->size;
 
     if ((header.flags & KIND_FLAGS) != (LEAF_FLAG|LEAF2_FLAG)
-        || header.pad != size
+        || header.pad != run->size
         || header.lower != PAGE_HEADER + n * sizeof(uint16_t))
     {
         return 0;
     }
 
     if (header.flags & SUBPAGE_FLAG) {
-        return 1;
+        return in_its_node(run, page);
     }
 
-    page_size = header.upper + n * (size - sizeof(uint16_t));
+    page_size = header.upper + n * (run->size - sizeof(uint16_t));
 
     return page_size >= PAGE_SIZE_MIN && (page_size & (page_size - 1)) == 0;
+}
+
+
+/*
+ * LMDB tells where the node is.  What stands before a page that only claims to
+ * be in one need not be memory: a writer's pages are allocated one by one.
+ */
+
+static int
+in_its_node(const exports_run_t *run, const uint8_t *page)
+{
+    MDB_val  k;
+
+    return mdb_cursor_get(run->cursor, &k, NULL, MDB_GET_CURRENT) == 0
+           && (const uint8_t *) k.mv_data + k.mv_size == page
+           && exports_run_sound(&k, run->size);
+}
+
+
+/* the number of values follows from its header alone, but not its length */
+
+static int
+sound_sub_page(const uint8_t *page, size_t len, size_t size)
+{
+    size_t         n;
+    page_header_t  header;
+
+    if (len < PAGE_HEADER) {
+        return 0;
+    }
+
+    memcpy(&header, page, PAGE_HEADER);
+
+    if ((header.flags & (KIND_FLAGS|SUBPAGE_FLAG))
+            != (LEAF_FLAG|LEAF2_FLAG|SUBPAGE_FLAG)
+        || (size != 0 && header.pad != size)
+        || header.lower <= PAGE_HEADER
+        || header.lower > header.upper
+        || header.lower % sizeof(uint16_t) != 0)
+    {
+        return 0;
+    }
+
+    n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
+
+    return header.upper + n * header.pad == len + n * sizeof(uint16_t);
+}
+
+
+/* a page of two values is as long, and LMDB would look for the tree's root */
+
+static int
+sound_tree(const uint8_t *record, size_t size)
+{
+    tree_t  tree;
+
+    memcpy(&tree, record, sizeof(tree));
+
+    return tree.flags == MDB_DUPFIXED && (size == 0 || tree.pad == size);
 }
 
 

@@ -1,8 +1,9 @@
 
 /*
- * The order of the checks: scopes first, which the rest is looked up in, then
- * tokens and manifests, then the indexes, entry by entry only where those gave
- * reason to, and last the blocks of lists.
+ * The order of the checks: where LMDB finds the lists, which all that follows
+ * has it read, then scopes, which the rest is looked up in, tokens and
+ * manifests, then the indexes, entry by entry only where those gave reason to,
+ * and last the blocks of lists.
  */
 
 #include <string.h>
@@ -91,7 +92,11 @@ check_all(exports_check_t *c)
 {
     exports_rc_t  rc;
 
-    rc = exports_verify_scopes(c);
+    rc = exports_verify_nodes(c->reader);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_verify_scopes(c);
+    }
 
     if (rc == EXPORTS_OK) {
         rc = exports_walk_tokens(c->reader, check_token, c);

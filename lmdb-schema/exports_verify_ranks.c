@@ -19,6 +19,7 @@ typedef struct {
 } check_t;
 
 
+static exports_rc_t check_nodes(exports_reader_t *reader, exports_db_t db);
 static exports_rc_t check_lists(check_t *c);
 static exports_rc_t check_keys(check_t *c);
 static exports_rc_t check_key(check_t *c, const MDB_val *key);
@@ -64,6 +65,61 @@ exports_verify_ranks(exports_reader_t *reader, exports_rank_fault_pt fault,
     close_cursors(&c);
 
     return rc;
+}
+
+
+exports_rc_t
+exports_verify_nodes(exports_reader_t *reader)
+{
+    exports_rc_t  rc;
+
+    rc = check_nodes(reader, DB_FACETS);
+
+    return rc == EXPORTS_OK ? check_nodes(reader, DB_RANKS) : rc;
+}
+
+
+/* values of another size are sound to LMDB, and reported where they matter */
+
+static exports_rc_t
+check_nodes(exports_reader_t *reader, exports_db_t db)
+{
+    int            rc;
+    MDB_val        key, last;
+    MDB_cursor    *cursor;
+    exports_rc_t   erc;
+    MDB_cursor_op  op;
+
+    cursor = NULL;
+
+    erc = exports_reader_cursor(reader, db, &cursor);
+
+    for (op = MDB_FIRST; erc == EXPORTS_OK; op = MDB_NEXT_NODUP) {
+
+        rc = mdb_cursor_get(cursor, &key, NULL, op);
+
+        if (rc != 0) {
+            erc = rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+            break;
+        }
+
+        /* pages that lead back to others would be gone through for ever */
+
+        if ((op == MDB_NEXT_NODUP
+             && !exports_mdb_before(&last, key.mv_data, key.mv_size))
+            || !exports_run_sound(&key, 0))
+        {
+            erc = EXPORTS_CORRUPT;
+        }
+
+        last = key;
+    }
+
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+
+    return erc;
 }
 
 
