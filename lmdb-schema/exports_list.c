@@ -76,41 +76,16 @@ exports_rc_t
 exports_list_at(exports_list_t *list, exports_reader_t *reader, unsigned slot,
     const exports_facet_t *key)
 {
-    int           rc;
-    size_t        count = 0;
-    MDB_val       k, v;
-    exports_rc_t  erc;
+    exports_rc_t  rc;
 
     exports_list_none(list, reader, key);
 
     list->cursor = reader->facets[slot];
 
-    erc = exports_run_find(list->cursor, key->bytes, key->len,
-                           EXPORTS_ENTRY_LEN);
-    if (erc != EXPORTS_OK) {
-        return erc == EXPORTS_NOT_FOUND ? EXPORTS_OK : erc;
-    }
+    rc = exports_run_find(list->cursor, key->bytes, key->len,
+                          EXPORTS_ENTRY_LEN, &list->count);
 
-    k.mv_data = (void *) key->bytes;
-    k.mv_size = key->len;
-
-    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
-
-    if (rc == 0) {
-        rc = mdb_cursor_count(list->cursor, &count);
-    }
-
-    /* a key that is there has an entry */
-
-    if (rc == MDB_NOTFOUND || (rc == 0 && count == 0)) {
-        return EXPORTS_CORRUPT;
-    }
-
-    if (rc == 0) {
-        list->count = count;
-    }
-
-    return exports_rc_of_mdb(rc);
+    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
 }
 
 
@@ -136,7 +111,14 @@ exports_list_last(exports_list_t *list)
     exports_rc_t   erc;
     exports_run_t  run;
 
-    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_LAST_DUP);
+    k.mv_data = (void *) list->key->bytes;
+    k.mv_size = list->key->len;
+
+    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
+
+    if (rc == 0) {
+        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_LAST_DUP);
+    }
 
     if (rc == 0) {
 

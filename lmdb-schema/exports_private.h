@@ -68,17 +68,18 @@ typedef struct {
 exports_rc_t exports_run_from(exports_run_t *run, MDB_cursor *cursor,
     const uint8_t *key, size_t key_len, const uint8_t *from, size_t size);
 
-/* To a key, and no further: before LMDB looks for a value of it, or counts
-   them.  EXPORTS_NOT_FOUND: there is none. */
+/* To a key, and no further, and the number of its values: before LMDB looks for
+   one of them.  EXPORTS_NOT_FOUND: there is none. */
 exports_rc_t exports_run_find(MDB_cursor *cursor, const uint8_t *key,
-    size_t key_len, size_t size);
+    size_t key_len, size_t size, uint64_t *count);
 
 /*
- * Whether the node of a key, which LMDB has handed out from there, holds what
- * it can: few values lie in it as a page of their own, whose header LMDB goes
- * by wherever that leads.  size: 0, any.
+ * How many values the node of a key says it has; the key as LMDB has handed it
+ * out from there.  0: the node does not hold what it can.  Few values lie in it
+ * as a page of their own, whose header LMDB goes by wherever that leads.  size:
+ * of a value; 0, any.
  */
-int exports_run_sound(const MDB_val *key, size_t size);
+uint64_t exports_run_count(const MDB_val *key, size_t size);
 
 /* the next leaf, at its first value.  EXPORTS_NOT_FOUND: there is none */
 exports_rc_t exports_run_next(exports_run_t *run);

@@ -7,8 +7,8 @@
 
 static int sound_leaf(const exports_run_t *run, const MDB_val *values);
 static int in_its_node(const exports_run_t *run, const uint8_t *page);
-static int sound_sub_page(const uint8_t *page, size_t len, size_t size);
-static int sound_tree(const uint8_t *record, size_t size);
+static uint64_t sub_page_count(const uint8_t *page, size_t len, size_t size);
+static uint64_t tree_count(const uint8_t *record, size_t size);
 
 
 exports_rc_t
@@ -17,9 +17,10 @@ exports_run_from(exports_run_t *run, MDB_cursor *cursor, const uint8_t *key,
 {
     int           rc;
     MDB_val       k, v;
+    uint64_t      count;
     exports_rc_t  erc;
 
-    erc = exports_run_find(cursor, key, key_len, size);
+    erc = exports_run_find(cursor, key, key_len, size, &count);
     if (erc != EXPORTS_OK) {
         return erc;
     }
@@ -47,7 +48,7 @@ exports_run_from(exports_run_t *run, MDB_cursor *cursor, const uint8_t *key,
 
 exports_rc_t
 exports_run_find(MDB_cursor *cursor, const uint8_t *key, size_t key_len,
-    size_t size)
+    size_t size, uint64_t *count)
 {
     int      rc;
     MDB_val  k;
@@ -61,12 +62,14 @@ exports_run_find(MDB_cursor *cursor, const uint8_t *key, size_t key_len,
         return exports_rc_of_mdb(rc);
     }
 
-    return exports_run_sound(&k, size) ? EXPORTS_OK : EXPORTS_CORRUPT;
+    *count = exports_run_count(&k, size);
+
+    return *count > 0 ? EXPORTS_OK : EXPORTS_CORRUPT;
 }
 
 
-int
-exports_run_sound(const MDB_val *key, size_t size)
+uint64_t
+exports_run_count(const MDB_val *key, size_t size)
 {
     size_t          len;
     node_header_t   node;
@@ -83,10 +86,10 @@ exports_run_sound(const MDB_val *key, size_t size)
         return size == 0 ? len <= VALUE_MAX : len == size;
 
     case VALUES_FLAG:
-        return sound_sub_page(data, len, size);
+        return sub_page_count(data, len, size);
 
     case VALUES_FLAG|SUBTREE_FLAG:
-        return len == sizeof(tree_t) && sound_tree(data, size);
+        return len == sizeof(tree_t) ? tree_count(data, size) : 0;
 
     default:
         return 0;
@@ -202,14 +205,14 @@ in_its_node(const exports_run_t *run, const uint8_t *page)
 
     return mdb_cursor_get(run->cursor, &k, NULL, MDB_GET_CURRENT) == 0
            && (const uint8_t *) k.mv_data + k.mv_size == page
-           && exports_run_sound(&k, run->size);
+           && exports_run_count(&k, run->size) > 0;
 }
 
 
 /* the number of values follows from its header alone, but not its length */
 
-static int
-sound_sub_page(const uint8_t *page, size_t len, size_t size)
+static uint64_t
+sub_page_count(const uint8_t *page, size_t len, size_t size)
 {
     size_t         n;
     page_header_t  header;
@@ -232,20 +235,21 @@ sound_sub_page(const uint8_t *page, size_t len, size_t size)
 
     n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
 
-    return header.upper + n * header.pad == len + n * sizeof(uint16_t);
+    return header.upper + n * header.pad == len + n * sizeof(uint16_t) ? n : 0;
 }
 
 
 /* a page of two values is as long, and LMDB would look for the tree's root */
 
-static int
-sound_tree(const uint8_t *record, size_t size)
+static uint64_t
+tree_count(const uint8_t *record, size_t size)
 {
     tree_t  tree;
 
     memcpy(&tree, record, sizeof(tree));
 
-    return tree.flags == MDB_DUPFIXED && (size == 0 || tree.pad == size);
+    return tree.flags == MDB_DUPFIXED && (size == 0 || tree.pad == size)
+               ? tree.entries : 0;
 }
 
 

@@ -107,7 +107,7 @@ check_nodes(exports_reader_t *reader, exports_db_t db)
 
         if ((op == MDB_NEXT_NODUP
              && !exports_mdb_before(&last, key.mv_data, key.mv_size))
-            || !exports_run_sound(&key, 0))
+            || exports_run_count(&key, 0) == 0)
         {
             erc = EXPORTS_CORRUPT;
         }
