@@ -56,7 +56,7 @@ static ngx_int_t ngx_http_exports_filter_subject(
     ngx_http_exports_user_parse_t *up);
 static ngx_int_t ngx_http_exports_user_pages(
     ngx_http_exports_user_parse_t *up);
-static ngx_int_t ngx_http_exports_user_lists(
+static ngx_int_t ngx_http_exports_user_combinations(
     ngx_http_exports_user_parse_t *up);
 static ngx_uint_t ngx_http_exports_filter_text(const ngx_str_t *value,
     ngx_uint_t bad);
@@ -133,7 +133,7 @@ ngx_http_exports_user_args(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
         if (ngx_http_exports_filter_subject(&up) != NGX_OK
             || ngx_http_exports_user_pages(&up) != NGX_OK
-            || ngx_http_exports_user_lists(&up) != NGX_OK)
+            || ngx_http_exports_user_combinations(&up) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -428,7 +428,7 @@ ngx_http_exports_user_pages(ngx_http_exports_user_parse_t *up)
 
 
 static ngx_int_t
-ngx_http_exports_user_lists(ngx_http_exports_user_parse_t *up)
+ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
 {
     ngx_uint_t                     nstatuses;
     ngx_http_exports_user_args_t  *ua;
