@@ -375,35 +375,31 @@ ngx_http_exports_user_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err)
 {
     u_char                         *p;
-    size_t                          len;
     ngx_buf_t                      *b;
-    ngx_str_t                       message, errors;
+    ngx_str_t                       message;
     ngx_http_exports_user_args_t   *ua;
 
     ua = ctx->args;
     message = err->user_message;
-    ngx_str_null(&errors);
 
     if (err == ctx->bad_args) {
+
+        if (ua->errors_len > 0) {
+            return ngx_http_exports_user_errors(r, ua);
+        }
+
         message = ua->message;
-        errors = ua->errors;
     }
 
-    len = sizeof("{\"message\":\"\",\"errors\":}") + message.len + errors.len;
-
-    b = ngx_create_temp_buf(r->pool, len);
+    b = ngx_create_temp_buf(r->pool, sizeof("{\"message\":\"\"}") - 1
+                                     + message.len);
     if (b == NULL) {
         return NULL;
     }
 
-    p = ngx_sprintf(b->last, "{\"message\":\"%V\"", &message);
-
-    if (errors.len > 0) {
-        p = ngx_sprintf(p, ",\"errors\":%V", &errors);
-    }
-
-    *p++ = '}';
-    b->last = p;
+    p = ngx_http_exports_cpylit(b->last, "{\"message\":\"");
+    p = ngx_cpymem(p, message.data, message.len);
+    b->last = ngx_http_exports_cpylit(p, "\"}");
 
     return b;
 }

@@ -32,15 +32,19 @@ typedef struct {
     time_t                      expires;        /* of links */
     ngx_str_t                   expiry; /* from "/download" to its digits */
 
-    /* why it was refused, for 400 and 422 */
+    /* why it was refused: of a 400 the message, of a 422 the arguments, and
+       how long its body is at most */
     ngx_str_t                   message;
-    ngx_str_t                   errors;         /* JSON object; len 0: none */
+    ngx_array_t                 args;
+    size_t                      errors_len;     /* 0: none are bad */
 } ngx_http_exports_user_args_t;
 
 
 /* user_args.c */
 ngx_int_t ngx_http_exports_user_args(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+ngx_buf_t *ngx_http_exports_user_errors(ngx_http_request_t *r,
+    ngx_http_exports_user_args_t *ua);
 
 /* user_url.c: url, query and expires of the arguments */
 ngx_int_t ngx_http_exports_user_urls(ngx_http_request_t *r,

@@ -9,6 +9,10 @@
 
 #define NGX_HTTP_EXPORTS_STATUSES      5
 
+/* the longest of those that end with a place */
+#define NGX_HTTP_EXPORTS_FIELD_MAX                                            \
+    (sizeof("filter.subject_type.") + EXPORTS_DECIMAL_MAX)
+
 
 typedef enum {
     NGX_HTTP_EXPORTS_FILTER_STATUS = 0,
@@ -19,10 +23,28 @@ typedef enum {
 } ngx_http_exports_filter_e;
 
 
+/* of ngx_http_exports_rules[] */
+
+typedef enum {
+    NGX_HTTP_EXPORTS_RULE_STATUS = 0,
+    NGX_HTTP_EXPORTS_RULE_TYPE,
+    NGX_HTTP_EXPORTS_RULE_SUBJECT_TYPE,
+    NGX_HTTP_EXPORTS_RULE_SUBJECT_ID,
+    NGX_HTTP_EXPORTS_RULE_PAGE,
+    NGX_HTTP_EXPORTS_RULE_PER_PAGE,
+    NGX_HTTP_EXPORTS_RULE_COMBINATIONS
+} ngx_http_exports_rule_e;
+
+
+typedef struct {
+    ngx_str_t                       field;
+    ngx_str_t                       message;
+} ngx_http_exports_rule_t;
+
+
 /* while the arguments are gone through */
 
 typedef struct {
-    ngx_pool_t                     *pool;
     ngx_http_exports_user_args_t   *ua;
     ngx_uint_t                      nstatuses;  /* values seen */
     ngx_uint_t                      ntypes;
@@ -37,38 +59,43 @@ typedef struct {
     ngx_str_t                       unknown;    /* the first filter that does
                                                    not exist */
     ngx_uint_t                      nunknown;
-    ngx_array_t                     errors;     /* ngx_str_t: JSON members */
+
+    ngx_uint_t                      nfaults;
+    size_t                          faults_len; /* of their texts, at most */
+    u_char                         *faults;     /* where to; NULL: they are
+                                                   only counted */
 } ngx_http_exports_user_parse_t;
 
 
-static ngx_int_t ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
+static void ngx_http_exports_user_defaults(ngx_http_exports_user_args_t *ua);
+static void ngx_http_exports_user_parse(ngx_http_exports_user_parse_t *up,
+    ngx_http_exports_user_args_t *ua, u_char *faults);
+static void ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
     ngx_http_exports_arg_t *arg);
 static ngx_int_t ngx_http_exports_filter_name(const ngx_str_t *name,
     ngx_str_t *filter);
-static ngx_int_t ngx_http_exports_filter_values(
-    ngx_http_exports_user_parse_t *up, ngx_uint_t filter,
-    ngx_http_exports_arg_t *arg);
-static ngx_int_t ngx_http_exports_filter_status(
-    ngx_http_exports_user_parse_t *up, ngx_str_t *value, ngx_uint_t bad);
-static ngx_int_t ngx_http_exports_filter_type(
-    ngx_http_exports_user_parse_t *up, ngx_str_t *value, ngx_uint_t bad);
-static ngx_int_t ngx_http_exports_filter_subject(
-    ngx_http_exports_user_parse_t *up);
-static ngx_int_t ngx_http_exports_user_pages(
-    ngx_http_exports_user_parse_t *up);
-static ngx_int_t ngx_http_exports_user_combinations(
+static void ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
+    ngx_uint_t filter, ngx_http_exports_arg_t *arg);
+static void ngx_http_exports_filter_status(ngx_http_exports_user_parse_t *up,
+    ngx_str_t *value, ngx_uint_t bad);
+static void ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
+    ngx_str_t *value, ngx_uint_t bad);
+static void ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up);
+static void ngx_http_exports_user_pages(ngx_http_exports_user_parse_t *up);
+static void ngx_http_exports_user_combinations(
     ngx_http_exports_user_parse_t *up);
 static ngx_uint_t ngx_http_exports_filter_text(const ngx_str_t *value,
     ngx_uint_t bad);
 static ngx_int_t ngx_http_exports_filter_integer(
     const ngx_http_exports_arg_t *arg, int64_t *number);
-static ngx_int_t ngx_http_exports_user_fault(
-    ngx_http_exports_user_parse_t *up, const char *field, ngx_int_t place,
-    const char *message);
-static ngx_int_t ngx_http_exports_user_refuse(ngx_http_exports_ctx_t *ctx,
-    ngx_http_exports_user_parse_t *up);
-static ngx_int_t ngx_http_exports_user_no_filter(ngx_http_exports_ctx_t *ctx,
-    ngx_http_exports_user_parse_t *up);
+static void ngx_http_exports_user_fault(ngx_http_exports_user_parse_t *up,
+    ngx_http_exports_rule_e broken, ngx_int_t place);
+static u_char *ngx_http_exports_user_fault_text(u_char *p,
+    const ngx_http_exports_rule_t *rule, ngx_int_t place, ngx_uint_t first);
+static u_char *ngx_http_exports_user_sentence(u_char *p,
+    const ngx_str_t *field, const ngx_str_t *message);
+static ngx_int_t ngx_http_exports_user_no_filter(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_str_t *name);
 
 
 static const ngx_str_t  ngx_http_exports_filters[] = {
@@ -79,14 +106,37 @@ static const ngx_str_t  ngx_http_exports_filters[] = {
 };
 
 
+static const ngx_http_exports_rule_t  ngx_http_exports_rules[] = {
+
+    { ngx_string("filter.status"),
+      ngx_string("must be pending, processing, ready, failed, or "
+                 "cancelled") },
+
+    { ngx_string("filter.type"),
+      ngx_string("must be 1 to 1024 bytes of UTF-8") },
+
+    { ngx_string("filter.subject_type"),
+      ngx_string("must be 1 to 1024 bytes of UTF-8") },
+
+    { ngx_string("filter.subject_id"),
+      ngx_string("must be an integer") },
+
+    { ngx_string("page"),
+      ngx_string("must be an integer of at least 1") },
+
+    { ngx_string("per_page"),
+      ngx_string("must be an integer between 1 and 100") },
+
+    { ngx_string("filter"),
+      ngx_string("must not name more than 64 combinations") }
+};
+
+
 ngx_int_t
 ngx_http_exports_user_args(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
-    ngx_uint_t                       i;
-    ngx_array_t                      args;
-    ngx_http_exports_arg_t          *arg;
-    ngx_http_exports_user_args_t    *ua;
-    ngx_http_exports_user_parse_t    up;
+    ngx_http_exports_user_args_t   *ua;
+    ngx_http_exports_user_parse_t   up;
 
     ua = ngx_palloc(r->pool, sizeof(ngx_http_exports_user_args_t));
     if (ua == NULL) {
@@ -95,51 +145,30 @@ ngx_http_exports_user_args(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     ctx->args = ua;
 
-    ua->given = 0;
-    ua->statuses = 0;
-    ua->ntypes = 0;
-    ua->page = 1;
-    ua->per_page = NGX_HTTP_EXPORTS_PER_PAGE;
-    ua->per_page_given = 0;
+    ngx_http_exports_user_defaults(ua);
     ngx_str_null(&ua->message);
-    ngx_str_null(&ua->errors);
+    ua->errors_len = 0;
 
     if (r->args.len > 0) {
 
-        ngx_memzero(&up, sizeof(ngx_http_exports_user_parse_t));
-        up.pool = r->pool;
-        up.ua = ua;
-
-        if (ngx_array_init(&args, r->pool, 4, sizeof(ngx_http_exports_arg_t))
+        if (ngx_array_init(&ua->args, r->pool, 4,
+                           sizeof(ngx_http_exports_arg_t))
                 != NGX_OK
-            || ngx_array_init(&up.errors, r->pool, 2, sizeof(ngx_str_t))
-               != NGX_OK
-            || ngx_http_exports_args(r, &args) != NGX_OK)
+            || ngx_http_exports_args(r, &ua->args) != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        arg = args.elts;
-
-        for (i = 0; i < args.nelts; i++) {
-            if (ngx_http_exports_user_arg(&up, &arg[i]) != NGX_OK) {
-                return NGX_ERROR;
-            }
-        }
+        ngx_http_exports_user_parse(&up, ua, NULL);
 
         if (up.nunknown > 0) {
-            return ngx_http_exports_user_no_filter(ctx, &up);
+            return ngx_http_exports_user_no_filter(r, ctx, &up.unknown);
         }
 
-        if (ngx_http_exports_filter_subject(&up) != NGX_OK
-            || ngx_http_exports_user_pages(&up) != NGX_OK
-            || ngx_http_exports_user_combinations(&up) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (up.errors.nelts > 0) {
-            return ngx_http_exports_user_refuse(ctx, &up);
+        if (up.nfaults > 0) {
+            ua->errors_len = up.faults_len;
+            ctx->bad_args = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_VALUE);
+            return NGX_OK;
         }
     }
 
@@ -153,7 +182,68 @@ ngx_http_exports_user_args(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 }
 
 
-static ngx_int_t
+/*
+ * the arguments are gone through again: a fault of theirs is put into words
+ * for who is told of it only, which most of those that send many are not
+ */
+
+ngx_buf_t *
+ngx_http_exports_user_errors(ngx_http_request_t *r,
+    ngx_http_exports_user_args_t *ua)
+{
+    ngx_buf_t                      *b;
+    ngx_http_exports_user_parse_t   up;
+
+    b = ngx_create_temp_buf(r->pool, ua->errors_len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    ngx_http_exports_user_defaults(ua);
+    ngx_http_exports_user_parse(&up, ua, b->last);
+
+    b->last = ngx_http_exports_cpylit(up.faults, "}}");
+
+    return b;
+}
+
+
+static void
+ngx_http_exports_user_defaults(ngx_http_exports_user_args_t *ua)
+{
+    ua->given = 0;
+    ua->statuses = 0;
+    ua->ntypes = 0;
+    ua->page = 1;
+    ua->per_page = NGX_HTTP_EXPORTS_PER_PAGE;
+    ua->per_page_given = 0;
+}
+
+
+static void
+ngx_http_exports_user_parse(ngx_http_exports_user_parse_t *up,
+    ngx_http_exports_user_args_t *ua, u_char *faults)
+{
+    ngx_uint_t               i;
+    ngx_http_exports_arg_t  *arg;
+
+    ngx_memzero(up, sizeof(ngx_http_exports_user_parse_t));
+    up->ua = ua;
+    up->faults = faults;
+
+    arg = ua->args.elts;
+
+    for (i = 0; i < ua->args.nelts; i++) {
+        ngx_http_exports_user_arg(up, &arg[i]);
+    }
+
+    ngx_http_exports_filter_subject(up);
+    ngx_http_exports_user_pages(up);
+    ngx_http_exports_user_combinations(up);
+}
+
+
+static void
 ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
     ngx_http_exports_arg_t *arg)
 {
@@ -161,21 +251,22 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
     ngx_uint_t  i;
 
     if (arg->name.data == up->repeated) {
-        return ngx_http_exports_filter_values(up, up->filter, arg);
+        ngx_http_exports_filter_values(up, up->filter, arg);
+        return;
     }
 
     if (ngx_http_exports_arg(arg, "page")) {
         up->page = arg;
-        return NGX_OK;
+        return;
     }
 
     if (ngx_http_exports_arg(arg, "per_page")) {
         up->per_page = arg;
-        return NGX_OK;
+        return;
     }
 
     if (ngx_http_exports_filter_name(&arg->name, &name) != NGX_OK) {
-        return NGX_OK;
+        return;
     }
 
     for (i = 0; i < NGX_HTTP_EXPORTS_FILTERS; i++) {
@@ -194,22 +285,21 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
     case NGX_HTTP_EXPORTS_FILTER_TYPE:
         up->repeated = arg->name.data;
         up->filter = i;
-        return ngx_http_exports_filter_values(up, i, arg);
+        ngx_http_exports_filter_values(up, i, arg);
+        return;
 
     case NGX_HTTP_EXPORTS_FILTER_SUBJECT_TYPE:
         up->subject_type = arg;
-        return NGX_OK;
+        return;
 
     case NGX_HTTP_EXPORTS_FILTER_SUBJECT_ID:
         up->subject_id = arg;
-        return NGX_OK;
+        return;
 
     default:
         if (up->nunknown++ == 0) {
             up->unknown = name;
         }
-
-        return NGX_OK;
     }
 }
 
@@ -252,12 +342,11 @@ ngx_http_exports_filter_name(const ngx_str_t *name, ngx_str_t *filter)
 
 /* a value may be several, separated by commas */
 
-static ngx_int_t
+static void
 ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
     ngx_uint_t filter, ngx_http_exports_arg_t *arg)
 {
     u_char     *p, *last, *end;
-    ngx_int_t   rc;
     ngx_str_t   value;
 
     p = arg->value.data;
@@ -273,12 +362,15 @@ ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
         value.data = p;
         value.len = end - p;
 
-        rc = filter == NGX_HTTP_EXPORTS_FILTER_STATUS
-                 ? ngx_http_exports_filter_status(up, &value, arg->bad)
-                 : ngx_http_exports_filter_type(up, &value, arg->bad);
+        if (filter == NGX_HTTP_EXPORTS_FILTER_STATUS) {
+            ngx_http_exports_filter_status(up, &value, arg->bad);
 
-        if (rc != NGX_OK || end == last) {
-            return rc;
+        } else {
+            ngx_http_exports_filter_type(up, &value, arg->bad);
+        }
+
+        if (end == last) {
+            return;
         }
 
         p = end + 1;
@@ -286,7 +378,7 @@ ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
 }
 
 
-static ngx_int_t
+static void
 ngx_http_exports_filter_status(ngx_http_exports_user_parse_t *up,
     ngx_str_t *value, ngx_uint_t bad)
 {
@@ -295,22 +387,23 @@ ngx_http_exports_filter_status(ngx_http_exports_user_parse_t *up,
 
     place = up->nstatuses++;
 
-    status = bad ? 0 : exports_status_parse(EXPORTS_USER,
-                                            (char *) value->data, value->len);
+    /* no value is the shortest, of which a query can have the most */
+
+    status = bad || value->len == 0
+                 ? 0
+                 : exports_status_parse(EXPORTS_USER, (char *) value->data,
+                                        value->len);
     if (status == 0) {
-        return ngx_http_exports_user_fault(up, "filter.status", place,
-                               "must be pending, processing, ready, failed, "
-                               "or cancelled");
+        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_STATUS, place);
+        return;
     }
 
     up->ua->given |= EXPORTS_FACET_STATUS;
     up->ua->statuses |= 1U << status;
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
+static void
 ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
     ngx_str_t *value, ngx_uint_t bad)
 {
@@ -321,8 +414,8 @@ ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
     place = up->ntypes++;
 
     if (!ngx_http_exports_filter_text(value, bad)) {
-        return ngx_http_exports_user_fault(up, "filter.type", place,
-                               "must be 1 to 1024 bytes of UTF-8");
+        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_TYPE, place);
+        return;
     }
 
     ua->given |= EXPORTS_FACET_TYPE;
@@ -336,29 +429,25 @@ ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
                == value->data[value->len - 1]
             && ngx_memcmp(ua->types[i].data, value->data, value->len) == 0)
         {
-            return NGX_OK;
+            return;
         }
     }
 
     if (ua->ntypes == NGX_HTTP_EXPORTS_VALUES_MAX) {
         up->overflow = 1;
-        return NGX_OK;
+        return;
     }
 
     ua->types[ua->ntypes++] = *value;
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
+static void
 ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up)
 {
-    ngx_int_t                      rc;
     ngx_http_exports_user_args_t  *ua;
 
     ua = up->ua;
-    rc = NGX_OK;
 
     if (up->subject_type != NULL) {
 
@@ -369,29 +458,27 @@ ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up)
             ua->subject_type = up->subject_type->value;
 
         } else {
-            rc = ngx_http_exports_user_fault(up, "filter.subject_type", -1,
-                                   "must be 1 to 1024 bytes of UTF-8");
+            ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_SUBJECT_TYPE,
+                                        -1);
         }
     }
 
-    if (up->subject_id == NULL || rc != NGX_OK) {
-        return rc;
+    if (up->subject_id == NULL) {
+        return;
     }
 
     if (ngx_http_exports_filter_integer(up->subject_id, &ua->subject_id)
         != NGX_OK)
     {
-        return ngx_http_exports_user_fault(up, "filter.subject_id", -1,
-                                           "must be an integer");
+        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_SUBJECT_ID, -1);
+        return;
     }
 
     ua->given |= EXPORTS_FACET_SUBJECT_ID;
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
+static void
 ngx_http_exports_user_pages(ngx_http_exports_user_parse_t *up)
 {
     uint64_t                       number;
@@ -401,33 +488,28 @@ ngx_http_exports_user_pages(ngx_http_exports_user_parse_t *up)
 
     if (up->page != NULL
         && (ngx_http_exports_arg_number(up->page, &ua->page) != NGX_OK
-            || ua->page < 1)
-        && ngx_http_exports_user_fault(up, "page", -1,
-                                       "must be an integer of at least 1")
-           != NGX_OK)
+            || ua->page < 1))
     {
-        return NGX_ERROR;
+        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_PAGE, -1);
     }
 
     if (up->per_page == NULL) {
-        return NGX_OK;
+        return;
     }
 
     if (ngx_http_exports_arg_number(up->per_page, &number) != NGX_OK
         || number < 1 || number > NGX_HTTP_EXPORTS_PER_PAGE_MAX)
     {
-        return ngx_http_exports_user_fault(up, "per_page", -1,
-                               "must be an integer between 1 and 100");
+        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_PER_PAGE, -1);
+        return;
     }
 
     ua->per_page = number;
     ua->per_page_given = 1;
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
+static void
 ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
 {
     ngx_uint_t                     nstatuses;
@@ -442,12 +524,10 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
         nstatuses = 1;
     }
 
-    if (!up->overflow && ua->ntypes * nstatuses <= EXPORTS_LISTS_MAX) {
-        return NGX_OK;
+    if (up->overflow || ua->ntypes * nstatuses > EXPORTS_LISTS_MAX) {
+        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_COMBINATIONS,
+                                    -1);
     }
-
-    return ngx_http_exports_user_fault(up, "filter", -1,
-                               "must not name more than 64 combinations");
 }
 
 
@@ -522,93 +602,98 @@ ngx_http_exports_filter_integer(const ngx_http_exports_arg_t *arg,
 }
 
 
+#define NGX_HTTP_EXPORTS_MESSAGE     "{\"message\":\""
+#define NGX_HTTP_EXPORTS_ERRORS      "\",\"errors\":{"
+
+/* what is about a field and its message: a member, and of the first the rest */
+#define NGX_HTTP_EXPORTS_SENTENCE    "The  field ."
+#define NGX_HTTP_EXPORTS_MEMBER_LEN                                           \
+    (sizeof(",\"\":[\"" NGX_HTTP_EXPORTS_SENTENCE "\"]") - 1)
+#define NGX_HTTP_EXPORTS_ERRORS_LEN                                           \
+    (sizeof(NGX_HTTP_EXPORTS_MESSAGE NGX_HTTP_EXPORTS_SENTENCE                \
+            NGX_HTTP_EXPORTS_ERRORS "}}") - 1)
+
+
 /* place: of a value among those of its filter, or -1 */
 
-static ngx_int_t
+static void
 ngx_http_exports_user_fault(ngx_http_exports_user_parse_t *up,
-    const char *field, ngx_int_t place, const char *message)
+    ngx_http_exports_rule_e broken, ngx_int_t place)
 {
-    u_char     *p;
-    size_t      len;
-    ngx_str_t  *error, name;
+    size_t                          name;
+    ngx_uint_t                      first;
+    const ngx_http_exports_rule_t  *rule;
 
-    error = ngx_array_push(&up->errors);
-    if (error == NULL) {
-        return NGX_ERROR;
+    rule = &ngx_http_exports_rules[broken];
+    first = (up->nfaults++ == 0);
+
+    if (up->faults != NULL) {
+        up->faults = ngx_http_exports_user_fault_text(up->faults, rule, place,
+                                                      first);
+        return;
     }
 
-    len = ngx_strlen(field) + 1 + NGX_INT_T_LEN;
+    name = rule->field.len + sizeof(".") - 1 + EXPORTS_DECIMAL_MAX;
 
-    name.data = ngx_pnalloc(up->pool, len);
-    if (name.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = place < 0 ? ngx_sprintf(name.data, "%s", field)
-                  : ngx_sprintf(name.data, "%s.%i", field, place);
-    name.len = p - name.data;
-
-    len = sizeof("\"\":[\"The  field .\"]") + 2 * name.len
-          + ngx_strlen(message);
-
-    error->data = ngx_pnalloc(up->pool, len);
-    if (error->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_sprintf(error->data, "\"%V\":[\"The %V field %s.\"]", &name, &name,
-                    message);
-    error->len = p - error->data;
+    up->faults_len += NGX_HTTP_EXPORTS_MEMBER_LEN + 2 * name
+                      + rule->message.len;
 
     /* the message of the answer is that of the first field */
 
-    if (up->errors.nelts == 1) {
-        up->ua->message.data = error->data + name.len + 5;
-        up->ua->message.len = error->len - name.len - 7;
+    if (first) {
+        up->faults_len += NGX_HTTP_EXPORTS_ERRORS_LEN + name
+                          + rule->message.len;
     }
-
-    return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_http_exports_user_refuse(ngx_http_exports_ctx_t *ctx,
-    ngx_http_exports_user_parse_t *up)
+static u_char *
+ngx_http_exports_user_fault_text(u_char *p,
+    const ngx_http_exports_rule_t *rule, ngx_int_t place, ngx_uint_t first)
 {
-    size_t      len;
-    u_char     *p;
-    ngx_str_t  *error;
-    ngx_uint_t  i;
+    u_char     *last;
+    u_char      name[NGX_HTTP_EXPORTS_FIELD_MAX];
+    ngx_str_t   field;
 
-    error = up->errors.elts;
+    last = ngx_cpymem(name, rule->field.data, rule->field.len);
 
-    for (len = 2, i = 0; i < up->errors.nelts; i++) {
-        len += error[i].len + 1;
+    if (place >= 0) {
+        *last++ = '.';
+        last += exports_decimal((char *) last, (uint64_t) place);
     }
 
-    p = ngx_pnalloc(up->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
+    field.data = name;
+    field.len = last - name;
+
+    if (first) {
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_MESSAGE);
+        p = ngx_http_exports_user_sentence(p, &field, &rule->message);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_ERRORS);
+
+    } else {
+        *p++ = ',';
     }
 
-    up->ua->errors.data = p;
-    *p++ = '{';
+    *p++ = '"';
+    p = ngx_cpymem(p, field.data, field.len);
+    p = ngx_http_exports_cpylit(p, "\":[\"");
+    p = ngx_http_exports_user_sentence(p, &field, &rule->message);
 
-    for (i = 0; i < up->errors.nelts; i++) {
+    return ngx_http_exports_cpylit(p, "\"]");
+}
 
-        if (i > 0) {
-            *p++ = ',';
-        }
 
-        p = ngx_cpymem(p, error[i].data, error[i].len);
-    }
+static u_char *
+ngx_http_exports_user_sentence(u_char *p, const ngx_str_t *field,
+    const ngx_str_t *message)
+{
+    p = ngx_http_exports_cpylit(p, "The ");
+    p = ngx_cpymem(p, field->data, field->len);
+    p = ngx_http_exports_cpylit(p, " field ");
+    p = ngx_cpymem(p, message->data, message->len);
+    *p++ = '.';
 
-    *p++ = '}';
-    up->ua->errors.len = p - up->ua->errors.data;
-
-    ctx->bad_args = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_VALUE);
-
-    return NGX_OK;
+    return p;
 }
 
 
@@ -619,14 +704,14 @@ ngx_http_exports_user_refuse(ngx_http_exports_ctx_t *ctx,
     "subject_id`."
 
 static ngx_int_t
-ngx_http_exports_user_no_filter(ngx_http_exports_ctx_t *ctx,
-    ngx_http_exports_user_parse_t *up)
+ngx_http_exports_user_no_filter(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, ngx_str_t *name)
 {
-    size_t      len;
-    u_char     *p;
-    ngx_str_t  *name;
+    size_t                         len;
+    u_char                        *p;
+    ngx_http_exports_user_args_t  *ua;
 
-    name = &up->unknown;
+    ua = ctx->args;
 
     /* what is not UTF-8 cannot be named in JSON */
 
@@ -637,13 +722,13 @@ ngx_http_exports_user_no_filter(ngx_http_exports_ctx_t *ctx,
     len = sizeof(NGX_HTTP_EXPORTS_NOT_ALLOWED NGX_HTTP_EXPORTS_ALLOWED) - 1
           + name->len + ngx_escape_json(NULL, name->data, name->len);
 
-    p = ngx_pnalloc(up->pool, len);
+    p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    up->ua->message.data = p;
-    up->ua->message.len = len;
+    ua->message.data = p;
+    ua->message.len = len;
 
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_NOT_ALLOWED);
     p = (u_char *) ngx_escape_json(p, name->data, name->len);

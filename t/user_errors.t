@@ -4,6 +4,7 @@ use warnings;
 use strict;
 
 use FindBin;
+use List::Util qw(pairmap);
 use lib "$FindBin::Bin/lib";
 use Test::More;
 
@@ -301,6 +302,32 @@ like list('?filter[status]=x')->json->{message},
      'the message names the statuses';
 like list('?per_page=0')->json->{message}, qr/between 1 and 100/,
      'and the bounds';
+
+# all that can be said, to the byte
+
+my @said = (
+    'filter.type.66' => 'must be 1 to 1024 bytes of UTF-8',
+    'filter.status.0' => 'must be pending, processing, ready, failed, or '
+                         . 'cancelled',
+    'filter.status.12' => 'must be pending, processing, ready, failed, or '
+                          . 'cancelled',
+    'filter.subject_type' => 'must be 1 to 1024 bytes of UTF-8',
+    'filter.subject_id' => 'must be an integer',
+    page => 'must be an integer of at least 1',
+    per_page => 'must be an integer between 1 and 100',
+    filter => 'must not name more than 64 combinations',
+);
+my $said = join ',', pairmap { qq("$a":["The $a field $b."]) } @said;
+my $wrong = '?per_page=0&page=0&filter[subject_id]=x&filter[subject_type]='
+            . '&filter[type]=' . join(',', 1 .. 66, '') . '&filter[status]='
+            . join ',', '"', ('ready') x 11, '\\';
+
+is list($wrong)->body,
+   qq({"message":"The $said[0] field $said[1].","errors":{$said}}),
+   'a body with all of them';
+is $c->request('HEAD', "/api/v3/exports$wrong", @auth)
+     ->header('Content-Length'), length list($wrong)->body,
+   'its length without it';
 
 # these are as far as it goes
 
