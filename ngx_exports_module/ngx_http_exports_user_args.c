@@ -88,6 +88,8 @@ static ngx_uint_t ngx_http_exports_filter_text(const ngx_str_t *value,
     ngx_uint_t bad);
 static ngx_int_t ngx_http_exports_filter_integer(
     const ngx_http_exports_arg_t *arg, int64_t *number);
+static ngx_uint_t ngx_http_exports_filter_lowest(
+    const ngx_http_exports_arg_t *digits);
 static void ngx_http_exports_user_fault(ngx_http_exports_user_parse_t *up,
     ngx_http_exports_rule_e broken, ngx_int_t place);
 static u_char *ngx_http_exports_user_fault_text(u_char *p,
@@ -592,13 +594,37 @@ ngx_http_exports_filter_integer(const ngx_http_exports_arg_t *arg,
         digits.value.len--;
     }
 
-    if (ngx_http_exports_arg_number(&digits, &n) != NGX_OK) {
-        return NGX_ERROR;
+    if (ngx_http_exports_arg_number(&digits, &n) == NGX_OK) {
+        *number = negative ? -(int64_t) n : (int64_t) n;
+        return NGX_OK;
     }
 
-    *number = negative ? -(int64_t) n : (int64_t) n;
+    if (negative && ngx_http_exports_filter_lowest(&digits)) {
+        *number = INT64_MIN;
+        return NGX_OK;
+    }
 
-    return NGX_OK;
+    return NGX_ERROR;
+}
+
+
+/* of 64 bits with a sign: it has no positive one, which 63 bits would hold */
+
+static ngx_uint_t
+ngx_http_exports_filter_lowest(const ngx_http_exports_arg_t *digits)
+{
+    ngx_str_t               value;
+    static const ngx_str_t  lowest = ngx_string("9223372036854775808");
+
+    value = digits->value;
+
+    while (value.len > lowest.len && *value.data == '0') {
+        value.data++;
+        value.len--;
+    }
+
+    return !digits->bad && value.len == lowest.len
+           && ngx_memcmp(value.data, lowest.data, lowest.len) == 0;
 }
 
 

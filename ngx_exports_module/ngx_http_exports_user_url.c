@@ -11,6 +11,7 @@ static ngx_int_t ngx_http_exports_user_expiry(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_user_query(ngx_http_request_t *r,
     ngx_http_exports_user_args_t *ua);
+static u_char *ngx_http_exports_user_integer(u_char *p, int64_t number);
 static u_char *ngx_http_exports_user_component(u_char *p,
     const ngx_str_t *value);
 
@@ -252,7 +253,7 @@ ngx_http_exports_user_query(ngx_http_request_t *r,
 
     if (ua->given & EXPORTS_FACET_SUBJECT_ID) {
         p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_Q_SUBJECT_ID);
-        p = ngx_sprintf(p, "%L&", ua->subject_id);
+        p = ngx_http_exports_user_integer(p, ua->subject_id);
     }
 
     if (ua->per_page_given) {
@@ -263,6 +264,19 @@ ngx_http_exports_user_query(ngx_http_request_t *r,
     ua->query.len = p - ua->query.data;
 
     return NGX_OK;
+}
+
+
+/* the lowest has no positive one, which ngx_sprintf() would make of it */
+
+static u_char *
+ngx_http_exports_user_integer(u_char *p, int64_t number)
+{
+    if (number >= 0) {
+        return ngx_sprintf(p, "%uL&", (uint64_t) number);
+    }
+
+    return ngx_sprintf(p, "-%uL&", 0 - (uint64_t) number);
 }
 
 

@@ -377,6 +377,7 @@ ask("query $_", $USER_LIST, "$user_list?$_", bearer('user'))
         'filter[type][]=contacts', 'filter[type][]=meter+values+%26',
         'filter[type][]=none', 'filter[subject_type]=site',
         'filter[subject_id]=7', 'filter[subject_id]=-8&filter[subject_type]=x',
+        'filter[subject_id]=-9223372036854775808',
         'page=2', 'page=9223372036854775807', 'per_page=100', 'per_page=3',
         'page=2&per_page=3', 'other=x', 'page=0&page=1',
         join '&', map { "filter[status][]=$_" }
@@ -390,6 +391,7 @@ ask("bad query $_", $USER_LIST, "$user_list?$_", bearer('user'))
     for 'filter[status][]=lost', 'filter[status][]=', 'filter[type][]=',
         'filter[subject_type]=', 'filter[subject_id]=x',
         'filter[subject_id]=', 'filter[subject_id]=9223372036854775808',
+        'filter[subject_id]=-9223372036854775809',
         'page=0', 'page=-1', 'page=', 'per_page=0', 'per_page=101',
         'per_page=1.5', 'page=x&per_page=x&filter[status][]=x'
         . '&filter[status][]=ready&filter[status][]=y',

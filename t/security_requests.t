@@ -241,9 +241,9 @@ is ask("page=$_")->status, 422, "page $_"
     for '9223372036854775808', '18446744073709551617', '0' x 40, '-1', '';
 is ask('page=' . '0' x 40 . 1)->json->{meta}{current_page}, 1, 'leading zeros';
 is ask("filter[subject_id]=$_")->status, 200, "subject_id $_"
-    for $max, "-$max";
+    for $max, "-$max", '-9223372036854775808';
 is ask("filter[subject_id]=$_")->status, 422, "subject_id $_"
-    for '9223372036854775808', '-9223372036854775808', '-', '--1',
+    for '9223372036854775808', '-9223372036854775809', '-', '--1',
         '36893488147419103233';
 
 for my $offset ($max, '4611686018427387904', '18446744073709551') {

@@ -51,7 +51,8 @@ my @types = ('contacts', 'Contacts', 'a b', 'a+b', 'a%20b', 'a&b=c', 'a;b',
 
 # subject types may have commas too
 my @subjects = (@types[0 .. 29], 'a,b', ',');
-my @ids = (0, 1, -1, 42, 9223372036854775807, -9223372036854775807);
+my $lowest = -9223372036854775807 - 1;
+my @ids = (0, 1, -1, 42, 9223372036854775807, -9223372036854775807, $lowest);
 
 my @all;
 my $n = 0;
@@ -213,6 +214,13 @@ filter_is('?filter[subject_type]=,', { subject_type => ',' });
 filter_is("?filter[subject_id]=$_", { subject_id => $_ }) for @ids, 7;
 filter_is('?filter[subject_id]=-0', { subject_id => 0 });
 filter_is('?filter[subject_id]=-01', { subject_id => -1 });
+filter_is("?filter[subject_id]=-00${\ substr $lowest, 1}",
+          { subject_id => $lowest });
+cmp_ok scalar(matches({ subject_id => $lowest })), '>', 1,
+       'there are some of the lowest ID';
+like get("?filter[subject_id]=$lowest")->body,
+     qr/"subject":\{"type":"[^"]+","id":-9223372036854775808,/,
+     'the lowest ID as it is shown';
 filter_is('?filter[subject_type]=contacts&filter[subject_id]=' . $_,
           { subject_type => 'contacts', subject_id => $_ }) for @ids;
 

@@ -311,13 +311,14 @@ check_last(model_t *m)
 }
 
 
-/* 63 bits beside the sign */
+/* of 64 bits, one of them the sign */
 
 static int
 integer(const ngx_http_exports_arg_t *arg, int sign, int64_t *n)
 {
-    char    text[32];
-    size_t  i, start;
+    char      text[32];
+    size_t    i, start;
+    uint64_t  digits;
 
     start = sign && arg->value.len > 0 && arg->value.data[0] == '-';
 
@@ -342,11 +343,13 @@ integer(const ngx_http_exports_arg_t *arg, int sign, int64_t *n)
     memcpy(text, arg->value.data + i, arg->value.len - i);
     text[arg->value.len - i] = '\0';
 
-    if (strtoull(text, NULL, 10) > INT64_MAX) {
+    digits = strtoull(text, NULL, 10);
+
+    if (digits > (uint64_t) INT64_MAX + start) {
         return 0;
     }
 
-    *n = start ? -strtoll(text, NULL, 10) : strtoll(text, NULL, 10);
+    *n = (int64_t) (start ? 0 - digits : digits);
 
     return 1;
 }
