@@ -105,6 +105,19 @@ chance(unsigned percent)
 }
 
 
+/* good until the next call */
+
+static inline const char *
+type_name(unsigned n)
+{
+    static char  name[16];
+
+    (void) snprintf(name, sizeof(name), "type%u", n);
+
+    return name;
+}
+
+
 static inline void
 random_bytes(void *p, size_t len)
 {
@@ -265,7 +278,7 @@ is_rc_at(exports_rc_t got, exports_rc_t want, const exports_error_t *error,
 /* opens or makes a store; ends the program when that fails */
 
 static inline exports_env_t *
-open_store(const char *path, unsigned flags)
+mapped_store(const char *path, unsigned flags, size_t map_size)
 {
     exports_rc_t            rc;
     exports_env_t          *env;
@@ -274,7 +287,7 @@ open_store(const char *path, unsigned flags)
 
     memset(&options, 0, sizeof(options));
     options.path = path;
-    options.map_size = TEST_MAP_SIZE;
+    options.map_size = map_size;
     options.flags = flags;
     options.group = (gid_t) -1;
 
@@ -283,6 +296,13 @@ open_store(const char *path, unsigned flags)
          error.text);
 
     return env;
+}
+
+
+static inline exports_env_t *
+open_store(const char *path, unsigned flags)
+{
+    return mapped_store(path, flags, TEST_MAP_SIZE);
 }
 
 

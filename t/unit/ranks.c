@@ -69,17 +69,6 @@ random_tie(void)
 }
 
 
-static const char *
-type_name(unsigned type)
-{
-    static char  name[16];
-
-    (void) snprintf(name, sizeof(name), "type%u", type);
-
-    return name;
-}
-
-
 static exports_rc_t
 put_item(exports_writer_t *w, unsigned i, exports_error_t *error)
 {

@@ -60,17 +60,6 @@ static uint64_t        scope;
 static unsigned        refused, unharmed;
 
 
-static const char *
-type_name(unsigned n)
-{
-    static char  name[16];
-
-    (void) snprintf(name, sizeof(name), "type%u", n);
-
-    return name;
-}
-
-
 static void
 change(exports_env_t *env, unsigned type, unsigned n, int add)
 {

@@ -110,29 +110,6 @@ sized_store(const char *dir, size_t page_size)
 }
 
 
-/* as a writer with a map of another size would open it */
-
-static exports_env_t *
-mapped_store(const char *dir, unsigned flags, size_t map_size)
-{
-    exports_rc_t            rc;
-    exports_env_t          *env;
-    exports_error_t         error;
-    exports_env_options_t   options;
-
-    memset(&options, 0, sizeof(options));
-    options.path = dir;
-    options.map_size = map_size;
-    options.flags = flags;
-    options.group = (gid_t) -1;
-
-    rc = exports_env_open(&env, &options, &error);
-    must(rc == EXPORTS_OK, "opening: %s", error.text);
-
-    return env;
-}
-
-
 /* records */
 
 static size_t
