@@ -40,7 +40,9 @@ typedef struct {
 } part_t;
 
 
-static void set_leaf(exports_list_t *list, const exports_run_t *run);
+static exports_rc_t open_list(exports_list_t *list, exports_reader_t *reader,
+    const exports_runs_t *in, const exports_facet_t *key);
+static void set_leaf(exports_list_t *list);
 static exports_rc_t older_leaf(exports_list_t *list);
 static exports_rc_t newer_leaf(exports_list_t *list);
 static int compare(const exports_list_t *list, size_t i, const uint8_t *entry);
@@ -64,94 +66,77 @@ exports_rc_t
 exports_list_open(exports_list_t *list, exports_reader_t *reader,
     unsigned slot, const exports_facet_t *key)
 {
-    exports_rc_t  rc;
+    exports_rc_t    rc;
+    exports_runs_t  in;
 
-    rc = exports_reader_cursor(reader, DB_FACETS, &reader->facets[slot]);
+    rc = exports_reader_runs(reader, DB_FACETS, &reader->facets[slot], &in);
 
-    return rc == EXPORTS_OK ? exports_list_at(list, reader, slot, key) : rc;
+    return rc == EXPORTS_OK ? open_list(list, reader, &in, key) : rc;
 }
 
 
 exports_rc_t
-exports_list_at(exports_list_t *list, exports_reader_t *reader, unsigned slot,
-    const exports_facet_t *key)
+exports_lists_open(exports_list_t *lists, exports_reader_t *reader,
+    const exports_facet_t *keys, unsigned n)
+{
+    unsigned        i;
+    exports_rc_t    rc;
+    exports_runs_t  in;
+
+    in.tree = NULL;
+
+    for (rc = EXPORTS_OK, i = 0; rc == EXPORTS_OK && i < n; i++) {
+
+        if (in.tree == NULL) {
+            rc = exports_reader_runs(reader, DB_FACETS, &reader->facets[i],
+                                     &in);
+        }
+
+        if (rc == EXPORTS_OK) {
+            rc = open_list(&lists[i], reader, &in, &keys[i]);
+        }
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+open_list(exports_list_t *list, exports_reader_t *reader,
+    const exports_runs_t *in, const exports_facet_t *key)
 {
     exports_rc_t  rc;
 
-    exports_list_none(list, reader, key);
+    list->reader = reader;
+    list->key = key;
+    list->left = 0;
+    list->count = 0;
+    list->checked = 0;
+    memset(list->ends, 0, sizeof(list->ends));
 
-    list->cursor = reader->facets[slot];
-
-    rc = exports_run_find(list->cursor, key->bytes, key->len,
+    rc = exports_run_find(&list->run, in, key->bytes, key->len,
                           EXPORTS_ENTRY_LEN, &list->count);
 
     return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
 }
 
 
-void
-exports_list_none(exports_list_t *list, exports_reader_t *reader,
-    const exports_facet_t *key)
-{
-    list->reader = reader;
-    list->cursor = NULL;
-    list->key = key;
-    list->left = 0;
-    list->count = 0;
-    list->checked = 0;
-    memset(list->ends, 0, sizeof(list->ends));
-}
-
-
 exports_rc_t
 exports_list_last(exports_list_t *list)
 {
-    int            rc;
-    MDB_val        k, v;
-    exports_rc_t   erc;
-    exports_run_t  run;
+    exports_rc_t  rc;
 
-    k.mv_data = (void *) list->key->bytes;
-    k.mv_size = list->key->len;
-
-    rc = mdb_cursor_get(list->cursor, &k, &v, MDB_SET);
-
-    if (rc == 0) {
-        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_LAST_DUP);
+    rc = exports_run_last(&list->run);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
-    if (rc == 0) {
-
-        /* at the end MDB_GET_MULTIPLE hands out nothing: go to and fro */
-
-        rc = mdb_cursor_get(list->cursor, &k, &v, MDB_PREV_DUP);
-
-        if (rc == 0) {
-            rc = mdb_cursor_get(list->cursor, &k, &v, MDB_NEXT_DUP);
-
-        } else if (rc == MDB_NOTFOUND) {
-            rc = 0;
-        }
-    }
-
-    if (rc != 0) {
-        return exports_rc_of_mdb(rc);
-    }
-
-    run.cursor = list->cursor;
-    run.size = EXPORTS_ENTRY_LEN;
-
-    erc = exports_run_leaf(&run, MDB_GET_MULTIPLE, NULL);
-    if (erc != EXPORTS_OK) {
-        return erc;
-    }
-
-    if (run.n > list->count) {
+    if (list->run.n > list->count) {
         return EXPORTS_CORRUPT;
     }
 
-    set_leaf(list, &run);
-    list->older = list->count - run.n;
+    set_leaf(list);
+    list->older = list->count - list->run.n;
     list->newest = exports_list_entry(list);
 
     return EXPORTS_OK;
@@ -217,9 +202,8 @@ exports_list_seek(exports_list_t *list, uint64_t newer)
 exports_rc_t
 exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
 {
-    unsigned       leaves;
-    exports_rc_t   rc;
-    exports_run_t  run;
+    unsigned      leaves;
+    exports_rc_t  rc;
 
     for (leaves = 0; /* void */ ; leaves++) {
 
@@ -266,43 +250,36 @@ exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
         }
     }
 
-    run.values = list->entries;
-    run.n = list->size;
-    run.size = EXPORTS_ENTRY_LEN;
-
-    *newer = list->count - list->older - exports_run_until(&run, entry);
+    *newer = list->count - list->older
+             - exports_run_until(&list->run, entry);
 
     return EXPORTS_OK;
 }
 
 
 static void
-set_leaf(exports_list_t *list, const exports_run_t *run)
+set_leaf(exports_list_t *list)
 {
-    list->entries = run->values;
-    list->size = run->n;
-    list->left = run->at + 1;
+    list->entries = list->run.values;
+    list->size = list->run.n;
+    list->left = list->run.at + 1;
 }
 
 
 static exports_rc_t
 older_leaf(exports_list_t *list)
 {
-    exports_rc_t   rc;
-    exports_run_t  run;
+    exports_rc_t  rc;
 
-    run.cursor = list->cursor;
-    run.size = EXPORTS_ENTRY_LEN;
+    rc = exports_run_back(&list->run);
 
-    rc = exports_run_leaf(&run, MDB_PREV_MULTIPLE, NULL);
-
-    if (rc != EXPORTS_OK || run.n > list->older) {
+    if (rc != EXPORTS_OK || list->run.n > list->older) {
         return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_OK ? EXPORTS_CORRUPT
                                                            : rc;
     }
 
-    list->older -= run.n;
-    set_leaf(list, &run);
+    list->older -= list->run.n;
+    set_leaf(list);
 
     return EXPORTS_OK;
 }
@@ -311,23 +288,19 @@ older_leaf(exports_list_t *list)
 static exports_rc_t
 newer_leaf(exports_list_t *list)
 {
-    exports_rc_t   rc;
-    exports_run_t  run;
+    exports_rc_t  rc;
 
-    run.cursor = list->cursor;
-    run.size = EXPORTS_ENTRY_LEN;
-
-    rc = exports_run_next(&run);
+    rc = exports_run_next(&list->run);
 
     if (rc != EXPORTS_OK
-        || run.n > list->count - list->older - list->size)
+        || list->run.n > list->count - list->older - list->size)
     {
         return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_OK ? EXPORTS_CORRUPT
                                                            : rc;
     }
 
     list->older += list->size;
-    set_leaf(list, &run);
+    set_leaf(list);
 
     return EXPORTS_OK;
 }
@@ -573,14 +546,14 @@ first_block(part_t *part, unsigned level, exports_run_t *run)
                            level);
 
     if (part->after == NULL) {
-        return exports_run_from(run, part->list->reader->ranks, key, len, NULL,
-                                EXPORTS_RANK_LEN);
+        return exports_run_from(run, &part->list->reader->ranks, key, len,
+                                NULL, EXPORTS_RANK_LEN);
     }
 
     memset(from, 0, sizeof(from));
     memcpy(from, part->after, EXPORTS_ENTRY_LEN);
 
-    rc = exports_run_from(run, part->list->reader->ranks, key, len, from,
+    rc = exports_run_from(run, &part->list->reader->ranks, key, len, from,
                           EXPORTS_RANK_LEN);
 
     if (rc == EXPORTS_NOT_FOUND
@@ -605,25 +578,26 @@ go_to_end(part_t *part)
 {
     uint64_t         last;
     exports_rc_t     rc;
-    exports_run_t    run;
+    exports_runs_t   in;
     exports_list_t  *list;
 
     list = part->list;
+    in = list->run.in;
 
-    rc = exports_run_from(&run, list->cursor, list->key->bytes, list->key->len,
+    rc = exports_run_from(&list->run, &in, list->key->bytes, list->key->len,
                           part->after, EXPORTS_ENTRY_LEN);
     if (rc != EXPORTS_OK) {
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
     }
 
-    set_leaf(list, &run);
-    list->older = part->older - run.at;
+    set_leaf(list);
+    list->older = part->older - list->run.at;
 
     if (part->after != NULL) {
         list->older--;
 
-        if (part->older <= run.at
-            || compare(list, run.at, part->after) != 0)
+        if (part->older <= list->run.at
+            || compare(list, list->run.at, part->after) != 0)
         {
             return EXPORTS_CORRUPT;
         }

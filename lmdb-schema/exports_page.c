@@ -57,7 +57,9 @@ static uint64_t count_of(const uint64_t *counts, unsigned statuses);
 static unsigned scan_statuses(const exports_page_query_t *query);
 static unsigned list_statuses(const exports_facet_t *list);
 static exports_rc_t read_items(walk_t *w, unsigned want);
-static exports_rc_t find_next(walk_t *w, found_t *found);
+static exports_rc_t find_items(walk_t *w, found_t *found, unsigned n);
+static exports_rc_t add_items(walk_t *w, const found_t *found, unsigned n);
+static inline exports_rc_t find_next(walk_t *w, found_t *found);
 static inline void fetch_record(const uint8_t *record);
 static exports_rc_t find_record(walk_t *w, const uint8_t *entry,
     found_t *found);
@@ -306,18 +308,54 @@ scan_statuses(const exports_page_query_t *query)
 static exports_rc_t
 read_items(walk_t *w, unsigned want)
 {
-    found_t       found[FOUND_AHEAD];
-    unsigned      nfound, nread;
+    found_t       found[2][FOUND_AHEAD];
+    unsigned      n, next, turn;
     exports_rc_t  rc;
 
-    for (nfound = 0, nread = 0; nread < want; /* void */ ) {
+    n = want < FOUND_AHEAD ? want : FOUND_AHEAD;
+    rc = find_items(w, found[0], n);
 
-        if (nfound < want && nfound < nread + FOUND_AHEAD) {
-            rc = find_next(w, &found[nfound++ % FOUND_AHEAD]);
+    for (turn = 0; rc == EXPORTS_OK && n > 0; turn = !turn, n = next) {
+        want -= n;
+        next = want < FOUND_AHEAD ? want : FOUND_AHEAD;
 
-        } else {
-            rc = add_item(w, &found[nread++ % FOUND_AHEAD]);
+        rc = find_items(w, found[!turn], next);
+
+        if (rc == EXPORTS_OK) {
+            rc = add_items(w, found[turn], n);
         }
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+find_items(walk_t *w, found_t *found, unsigned n)
+{
+    unsigned         i;
+    exports_rc_t     rc;
+
+    for (i = 0; i < n; i++) {
+        rc = find_next(w, &found[i]);
+
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+add_items(walk_t *w, const found_t *found, unsigned n)
+{
+    unsigned      i;
+    exports_rc_t  rc;
+
+    for (i = 0; i < n; i++) {
+        rc = add_item(w, &found[i]);
 
         if (rc != EXPORTS_OK) {
             return rc;
@@ -330,7 +368,7 @@ read_items(walk_t *w, unsigned want)
 
 /* of what is newest in all lists, the record by its key */
 
-static exports_rc_t
+static inline exports_rc_t
 find_next(walk_t *w, found_t *found)
 {
     exports_rc_t     rc;
@@ -366,15 +404,15 @@ find_next(walk_t *w, found_t *found)
 }
 
 
-/* the lines that a record has at least; those behind them come by themselves */
+/* the lines that most have */
 
 static inline void
 fetch_record(const uint8_t *record)
 {
-    exports_fetch(record);
-    exports_fetch(record + CACHE_LINE);
-    exports_fetch(record + 2 * CACHE_LINE);
-    exports_fetch(record + 3 * CACHE_LINE);
+    exports_fetch_lines(record);
+    exports_fetch_lines(record + 4 * CACHE_LINE);
+    exports_fetch(record + 8 * CACHE_LINE);
+    exports_fetch(record + 9 * CACHE_LINE);
 }
 
 
@@ -579,7 +617,8 @@ heap_skip(walk_t *w, uint64_t n)
     unsigned      i, left;
     exports_rc_t  rc;
 
-    rc = exports_reader_cursor(w->reader, DB_RANKS, &w->reader->ranks);
+    rc = exports_reader_runs(w->reader, DB_RANKS, &w->reader->ranks.cursor,
+                             &w->reader->ranks);
     if (rc != EXPORTS_OK) {
         return rc;
     }

@@ -3,8 +3,7 @@
  * exports_private.h: what the sources of the library share; not installed.
  *
  * Outside it only exports_env.c, exports_read.c, exports_tree*.c,
- * exports_run.c, exports_list.c, exports_lists.c, exports_union.c,
- * exports_page.c, the writer and exports_verify*.c see LMDB.
+ * exports_run.c, exports_page.c, the writer and exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -36,11 +35,18 @@ struct exports_env_s {
 };
 
 
+/* where the keys of facets or ranks are found */
+typedef struct {
+    exports_tree_t      *tree;          /* NULL: by the cursor */
+    MDB_cursor          *cursor;
+} exports_runs_t;
+
+
 struct exports_reader_s {
     exports_env_t       *env;
     MDB_txn             *txn;
     MDB_cursor          *manifests;
-    MDB_cursor          *ranks;
+    exports_runs_t       ranks;
     MDB_cursor          *facets[EXPORTS_LISTS_MAX];
     exports_tree_t       trees[EXPORTS_DB_COUNT];
     unsigned             active;        /* bits: between renew and reset */
@@ -51,27 +57,53 @@ struct exports_reader_s {
 };
 
 
+/* levels of the tree that the values of a key make up, more than pages of 4,096
+   bytes can need */
+#define EXPORTS_RUN_LEVELS  10
+
 /*
  * Values of one size that lie under one key of facets or ranks, a leaf of the
- * tree at a time, the least first: exports_run.c
+ * tree at a time: exports_run.c, and exports_run_tree.c, without LMDB
  */
 typedef struct {
-    MDB_cursor          *cursor;
+    exports_runs_t       in;
     size_t               size;          /* of a value */
     const uint8_t       *values;        /* of the leaf */
     size_t               n;
     size_t               at;            /* where the search has ended */
-} exports_run_t;
 
-/* from: the value to begin at or behind, NULL: the first.  EXPORTS_NOT_FOUND:
-   there is none. */
-exports_rc_t exports_run_from(exports_run_t *run, MDB_cursor *cursor,
-    const uint8_t *key, size_t key_len, const uint8_t *from, size_t size);
+    /* in a tree */
+    uint64_t             root;
+    unsigned             height;        /* 0: the values lie in the node */
+    exports_level_t      levels[EXPORTS_RUN_LEVELS];
+} exports_run_t;
 
 /* To a key, and no further, and the number of its values: before LMDB looks for
    one of them.  EXPORTS_NOT_FOUND: there is none. */
-exports_rc_t exports_run_find(MDB_cursor *cursor, const uint8_t *key,
-    size_t key_len, size_t size, uint64_t *count);
+exports_rc_t exports_run_find(exports_run_t *run, const exports_runs_t *in,
+    const uint8_t *key, size_t key_len, size_t size, uint64_t *count);
+
+/* from: the value to begin at or behind, NULL: the first.  EXPORTS_NOT_FOUND:
+   there is none. */
+exports_rc_t exports_run_from(exports_run_t *run, const exports_runs_t *in,
+    const uint8_t *key, size_t key_len, const uint8_t *from, size_t size);
+
+/* of a run that has been found: the last leaf, at its last value */
+exports_rc_t exports_run_last(exports_run_t *run);
+
+/* the next leaf, at its first value.  EXPORTS_NOT_FOUND: there is none */
+exports_rc_t exports_run_next(exports_run_t *run);
+
+/* the leaf before, at its last value.  EXPORTS_NOT_FOUND: there is none */
+exports_rc_t exports_run_back(exports_run_t *run);
+
+/* the same in a tree */
+exports_rc_t exports_run_tree_find(exports_run_t *run, const uint8_t *key,
+    size_t key_len, uint64_t *count);
+exports_rc_t exports_run_tree_from(exports_run_t *run, const uint8_t *from);
+exports_rc_t exports_run_tree_last(exports_run_t *run);
+exports_rc_t exports_run_tree_next(exports_run_t *run);
+exports_rc_t exports_run_tree_back(exports_run_t *run);
 
 /*
  * How many values the node of a key says it has; the key as LMDB has handed it
@@ -80,17 +112,6 @@ exports_rc_t exports_run_find(MDB_cursor *cursor, const uint8_t *key,
  * of a value; 0, any.
  */
 uint64_t exports_run_count(const MDB_val *key, size_t size);
-
-/* the next leaf, at its first value.  EXPORTS_NOT_FOUND: there is none */
-exports_rc_t exports_run_next(exports_run_t *run);
-
-/*
- * The leaf the cursor is at, or leads to by such an op (MDB_GET_MULTIPLE and
- * its kin); at is its last value, or that of current, a value of the leaf.
- */
-exports_rc_t exports_run_leaf(exports_run_t *run, MDB_cursor_op op,
-    const MDB_val *current);
-
 
 /* how many values of the leaf do not lie behind an entry */
 size_t exports_run_until(const exports_run_t *run, const uint8_t *entry);
@@ -123,8 +144,8 @@ exports_rc_t exports_verify_nodes(exports_reader_t *reader);
  */
 typedef struct {
     exports_reader_t       *reader;
-    MDB_cursor             *cursor;
     const exports_facet_t  *key;
+    exports_run_t           run;
     const uint8_t          *newest;     /* entry */
     const uint8_t          *entries;    /* of the current leaf */
     size_t                  size;       /* entries of it */
@@ -137,21 +158,12 @@ typedef struct {
     const uint8_t          *ends[EXPORTS_RANK_LEVELS];
 } exports_list_t;
 
-/* slot: which of the reader's cursors it takes */
+/* slot: which of the reader's cursors it takes, if it takes one */
 exports_rc_t exports_list_open(exports_list_t *list, exports_reader_t *reader,
     unsigned slot, const exports_facet_t *key);
 
-/* the same by a cursor that has been used: one that is there need not be
-   searched for */
-exports_rc_t exports_list_at(exports_list_t *list, exports_reader_t *reader,
-    unsigned slot, const exports_facet_t *key);
-
-/* one without entries */
-void exports_list_none(exports_list_t *list, exports_reader_t *reader,
-    const exports_facet_t *key);
-
 /* Opens n lists, the fastest in the order of their keys, with the first n of
-   the reader's cursors at most: exports_lists.c */
+   the reader's cursors at most. */
 exports_rc_t exports_lists_open(exports_list_t *lists,
     exports_reader_t *reader, const exports_facet_t *keys, unsigned n);
 
@@ -163,7 +175,7 @@ exports_rc_t exports_list_skip(exports_list_t *list, uint64_t n);
 
 /*
  * To the entry that "newer" ones precede, less than the list has.  These two
- * want the list positioned, and the reader's cursor of ranks.
+ * want the list positioned, and the reader's runs of ranks.
  */
 exports_rc_t exports_list_seek(exports_list_t *list, uint64_t newer);
 
@@ -275,6 +287,11 @@ exports_rc_t exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
    itself has to read. */
 exports_rc_t exports_reader_tree(exports_reader_t *reader, exports_db_t db,
     exports_tree_t **tree);
+
+/* The tree, or the cursor where LMDB has to read it: before each series of
+   keys. */
+exports_rc_t exports_reader_runs(exports_reader_t *reader, exports_db_t db,
+    MDB_cursor **cursor, exports_runs_t *runs);
 
 /* In a write transaction no cursor can be renewed, and each one open is moved
    about by every change: there they are closed after each use. */

@@ -167,6 +167,23 @@ exports_reader_tree(exports_reader_t *reader, exports_db_t db,
 }
 
 
+exports_rc_t
+exports_reader_runs(exports_reader_t *reader, exports_db_t db,
+    MDB_cursor **cursor, exports_runs_t *runs)
+{
+    exports_rc_t  rc;
+
+    rc = exports_reader_tree(reader, db, &runs->tree);
+
+    if (rc == EXPORTS_OK && runs->tree == NULL) {
+        rc = exports_reader_cursor(reader, db, cursor);
+        runs->cursor = *cursor;
+    }
+
+    return rc;
+}
+
+
 void
 exports_reader_close_cursors(exports_reader_t *reader)
 {
@@ -177,9 +194,9 @@ exports_reader_close_cursors(exports_reader_t *reader)
         reader->manifests = NULL;
     }
 
-    if (reader->ranks != NULL) {
-        mdb_cursor_close(reader->ranks);
-        reader->ranks = NULL;
+    if (reader->ranks.cursor != NULL) {
+        mdb_cursor_close(reader->ranks.cursor);
+        reader->ranks.cursor = NULL;
     }
 
     for (i = 0; i < EXPORTS_LISTS_MAX; i++) {

@@ -5,6 +5,10 @@
 #include "exports_private.h"
 
 
+static exports_rc_t find(exports_run_t *run, const uint8_t *key,
+    size_t key_len, uint64_t *count);
+static exports_rc_t leaf(exports_run_t *run, MDB_cursor_op op,
+    const MDB_val *current);
 static int sound_leaf(const exports_run_t *run, const MDB_val *values);
 static int in_its_node(const exports_run_t *run, const uint8_t *page);
 static uint64_t sub_page_count(const uint8_t *page, size_t len, size_t size);
@@ -12,43 +16,24 @@ static uint64_t tree_count(const uint8_t *record, size_t size);
 
 
 exports_rc_t
-exports_run_from(exports_run_t *run, MDB_cursor *cursor, const uint8_t *key,
-    size_t key_len, const uint8_t *from, size_t size)
+exports_run_find(exports_run_t *run, const exports_runs_t *in,
+    const uint8_t *key, size_t key_len, size_t size, uint64_t *count)
 {
-    int           rc;
-    MDB_val       k, v;
-    uint64_t      count;
-    exports_rc_t  erc;
-
-    erc = exports_run_find(cursor, key, key_len, size, &count);
-    if (erc != EXPORTS_OK) {
-        return erc;
-    }
-
-    run->cursor = cursor;
+    run->in = *in;
     run->size = size;
     run->values = NULL;
     run->n = 0;
     run->at = 0;
 
-    k.mv_data = (void *) key;
-    k.mv_size = key_len;
-    v.mv_data = (void *) from;
-    v.mv_size = size;
-
-    rc = mdb_cursor_get(cursor, &k, &v,
-                        from != NULL ? MDB_GET_BOTH_RANGE : MDB_SET);
-
-    return rc == 0 ? exports_run_leaf(run, MDB_GET_MULTIPLE, &v)
-                   : exports_rc_of_mdb(rc);
+    return in->tree != NULL ? exports_run_tree_find(run, key, key_len, count)
+                            : find(run, key, key_len, count);
 }
 
 
 /* without a value LMDB does not look into what it finds: then it is checked */
 
-exports_rc_t
-exports_run_find(MDB_cursor *cursor, const uint8_t *key, size_t key_len,
-    size_t size, uint64_t *count)
+static exports_rc_t
+find(exports_run_t *run, const uint8_t *key, size_t key_len, uint64_t *count)
 {
     int      rc;
     MDB_val  k;
@@ -56,15 +41,111 @@ exports_run_find(MDB_cursor *cursor, const uint8_t *key, size_t key_len,
     k.mv_data = (void *) key;
     k.mv_size = key_len;
 
-    rc = mdb_cursor_get(cursor, &k, NULL, MDB_SET_KEY);
+    rc = mdb_cursor_get(run->in.cursor, &k, NULL, MDB_SET_KEY);
 
     if (rc != 0) {
         return exports_rc_of_mdb(rc);
     }
 
-    *count = exports_run_count(&k, size);
+    *count = exports_run_count(&k, run->size);
 
     return *count > 0 ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
+exports_rc_t
+exports_run_from(exports_run_t *run, const exports_runs_t *in,
+    const uint8_t *key, size_t key_len, const uint8_t *from, size_t size)
+{
+    int           rc;
+    MDB_val       k, v;
+    uint64_t      count;
+    exports_rc_t  erc;
+
+    erc = exports_run_find(run, in, key, key_len, size, &count);
+
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
+    if (in->tree != NULL) {
+        return exports_run_tree_from(run, from);
+    }
+
+    k.mv_data = (void *) key;
+    k.mv_size = key_len;
+    v.mv_data = (void *) from;
+    v.mv_size = size;
+
+    rc = mdb_cursor_get(in->cursor, &k, &v,
+                        from != NULL ? MDB_GET_BOTH_RANGE : MDB_SET);
+
+    return rc == 0 ? leaf(run, MDB_GET_MULTIPLE, &v) : exports_rc_of_mdb(rc);
+}
+
+
+exports_rc_t
+exports_run_last(exports_run_t *run)
+{
+    int          rc;
+    MDB_val      k, v;
+    MDB_cursor  *cursor;
+
+    if (run->in.tree != NULL) {
+        return exports_run_tree_last(run);
+    }
+
+    cursor = run->in.cursor;
+
+    rc = mdb_cursor_get(cursor, &k, NULL, MDB_GET_CURRENT);
+
+    if (rc == 0) {
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET);
+    }
+
+    if (rc == 0) {
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST_DUP);
+    }
+
+    if (rc == 0) {
+
+        /* at the end MDB_GET_MULTIPLE hands out nothing: go to and fro */
+
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV_DUP);
+
+        if (rc == 0) {
+            rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT_DUP);
+
+        } else if (rc == MDB_NOTFOUND) {
+            rc = 0;
+        }
+    }
+
+    return rc == 0 ? leaf(run, MDB_GET_MULTIPLE, NULL) : exports_rc_of_mdb(rc);
+}
+
+
+exports_rc_t
+exports_run_next(exports_run_t *run)
+{
+    exports_rc_t  rc;
+
+    if (run->in.tree != NULL) {
+        return exports_run_tree_next(run);
+    }
+
+    rc = leaf(run, MDB_NEXT_MULTIPLE, NULL);
+    run->at = 0;
+
+    return rc;
+}
+
+
+exports_rc_t
+exports_run_back(exports_run_t *run)
+{
+    return run->in.tree != NULL ? exports_run_tree_back(run)
+                                : leaf(run, MDB_PREV_MULTIPLE, NULL);
 }
 
 
@@ -97,25 +178,15 @@ exports_run_count(const MDB_val *key, size_t size)
 }
 
 
-exports_rc_t
-exports_run_next(exports_run_t *run)
-{
-    exports_rc_t  rc;
-
-    rc = exports_run_leaf(run, MDB_NEXT_MULTIPLE, NULL);
-    run->at = 0;
-
-    return rc;
-}
-
-
 /*
- * A key with one value has no leaf: LMDB then leaves the result untouched and
- * says nothing.
+ * The leaf the cursor is at, or leads to by such an op (MDB_GET_MULTIPLE and
+ * its kin); at is its last value, or that of current, a value of the leaf.  A
+ * key with one value has no leaf: LMDB then leaves the result untouched and says
+ * nothing.
  */
 
-exports_rc_t
-exports_run_leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
+static exports_rc_t
+leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
 {
     int      rc;
     MDB_val  k, v;
@@ -123,10 +194,10 @@ exports_run_leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
     v.mv_data = NULL;
     v.mv_size = 0;
 
-    rc = mdb_cursor_get(run->cursor, &k, &v, op);
+    rc = mdb_cursor_get(run->in.cursor, &k, &v, op);
 
     if (rc == 0 && v.mv_size == 0 && op == MDB_GET_MULTIPLE) {
-        rc = mdb_cursor_get(run->cursor, &k, &v, MDB_GET_CURRENT);
+        rc = mdb_cursor_get(run->in.cursor, &k, &v, MDB_GET_CURRENT);
 
         if (rc == 0 && v.mv_size != run->size) {
             return EXPORTS_CORRUPT;
@@ -203,7 +274,7 @@ in_its_node(const exports_run_t *run, const uint8_t *page)
 {
     MDB_val  k;
 
-    return mdb_cursor_get(run->cursor, &k, NULL, MDB_GET_CURRENT) == 0
+    return mdb_cursor_get(run->in.cursor, &k, NULL, MDB_GET_CURRENT) == 0
            && (const uint8_t *) k.mv_data + k.mv_size == page
            && exports_run_count(&k, run->size) > 0;
 }
@@ -288,12 +359,13 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
     unsigned        level, height;
     exports_rc_t    rc;
     exports_run_t   run;
+    exports_runs_t  in = { NULL, facets };
     const uint8_t  *entry;
 
     memset(before, 0, sizeof(before));
     count = 0;
 
-    rc = exports_run_from(&run, facets, key, len, NULL, EXPORTS_ENTRY_LEN);
+    rc = exports_run_from(&run, &in, key, len, NULL, EXPORTS_ENTRY_LEN);
 
     while (rc == EXPORTS_OK && run.at < run.n) {
         entry = run.values + run.at * EXPORTS_ENTRY_LEN;

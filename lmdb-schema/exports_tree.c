@@ -5,13 +5,21 @@
 #include "exports_tree.h"
 
 
-#define LEAVES_AHEAD  4
+/* leaves that are asked for before their use, and how few of them may be left */
+#define LEAVES_AHEAD  12
+#define LEAVES_LEFT   2
 
 
 static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
     size_t len, const uint8_t **found, MDB_val *value);
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
     size_t len);
+static unsigned climb_to(const exports_tree_t *tree, const uint8_t *key,
+    size_t len);
+static int is_behind(const exports_tree_t *tree, unsigned level,
+    const uint8_t *key, size_t len);
+static int is_before(const exports_tree_t *tree, unsigned level,
+    const uint8_t *key, size_t len);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
     unsigned end, const uint8_t *key, size_t len, const uint8_t **found);
 static exports_rc_t leaf_back(exports_tree_t *tree);
@@ -21,7 +29,7 @@ static exports_rc_t enter_child(exports_tree_t *tree, unsigned level);
 static exports_rc_t read_overflow(const exports_tree_t *tree,
     const uint8_t *node, size_t size, MDB_val *value);
 static void read_ahead(exports_tree_t *tree);
-static void fetch_head(const exports_tree_t *tree, unsigned before);
+static void fetch_heads(exports_tree_t *tree);
 static void fetch_nodes(const exports_tree_t *tree, unsigned before);
 static const uint8_t *leaf_before(const exports_tree_t *tree,
     unsigned before);
@@ -142,6 +150,56 @@ find(exports_tree_t *tree, const uint8_t *key, size_t len,
 }
 
 
+exports_rc_t
+exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
+    MDB_val *found)
+{
+    size_t          size;
+    unsigned        level;
+    exports_rc_t    rc;
+    node_header_t   header;
+    const uint8_t  *node, *data;
+
+    if (tree->height == 0) {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    level = 0;
+
+    if (tree->searched) {
+        level = climb_to(tree, key, len);
+
+    } else {
+        rc = enter(tree, 0, tree->root);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    tree->searched = 0;
+    node = NULL;
+
+    rc = descend(tree, level, tree->levels[level].n, key, len, &node);
+
+    tree->searched = rc == EXPORTS_OK || rc == EXPORTS_NOT_FOUND;
+
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    memcpy(&header, node, sizeof(header));
+
+    found->mv_data = (void *) (node + NODE_HEADER);
+    found->mv_size = header.key_len;
+
+    size = header.low | (size_t) header.high << 16;
+    data = node + NODE_HEADER + header.key_len;
+
+    return (size_t) (leaf_of(tree)->page + tree->page_size - data) >= size
+               ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
 /*
  * The lowest level whose page begins at the key or before: a page begins with
  * its key in the page above, where it is not the first, which has none.
@@ -167,6 +225,71 @@ climb(const exports_tree_t *tree, const uint8_t *key, size_t len)
     }
 
     return level;
+}
+
+
+/* the lowest level on whose page a search for the key would come, too */
+
+static unsigned
+climb_to(const exports_tree_t *tree, const uint8_t *key, size_t len)
+{
+    unsigned  level;
+
+    for (level = tree->height - 1; level > 0; level--) {
+        if (is_behind(tree, level, key, len)
+            && is_before(tree, level, key, len))
+        {
+            break;
+        }
+    }
+
+    return level;
+}
+
+
+/* the key where the page of that level begins, or behind */
+
+static int
+is_behind(const exports_tree_t *tree, unsigned level, const uint8_t *key,
+    size_t len)
+{
+    const uint8_t          *node;
+    const exports_level_t  *above;
+
+    while (level-- > 0) {
+        above = &tree->levels[level];
+
+        if (above->at > 0) {
+            node = node_at(tree, above, above->at);
+
+            return node != NULL && compare(tree, node, key, len) <= 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* and before the page that is next */
+
+static int
+is_before(const exports_tree_t *tree, unsigned level, const uint8_t *key,
+    size_t len)
+{
+    const uint8_t          *node;
+    const exports_level_t  *above;
+
+    while (level-- > 0) {
+        above = &tree->levels[level];
+
+        if (above->at + 1 < above->n) {
+            node = node_at(tree, above, above->at + 1);
+
+            return node != NULL && compare(tree, node, key, len) > 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -274,6 +397,8 @@ leaf_back(exports_tree_t *tree)
 
     tree->positioned = 0;
     tree->levels[level].at--;
+    tree->ahead = level == tree->height - 2 && tree->ahead > 0
+                      ? tree->ahead - 1 : 0;
 
     for ( /* void */ ; level < tree->height - 1; level++) {
         rc = enter_child(tree, level);
@@ -292,24 +417,6 @@ leaf_back(exports_tree_t *tree)
 }
 
 
-static uint64_t
-child_of(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
-{
-    unsigned        pos;
-    node_header_t   node;
-
-    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
-
-    if (pos < level->upper || pos > tree->page_size - NODE_HEADER) {
-        return NO_PAGE;
-    }
-
-    memcpy(&node, level->page + pos, sizeof(node));
-
-    return node.low | (uint64_t) node.high << 16 | (uint64_t) node.flags << 32;
-}
-
-
 static exports_rc_t
 enter_child(exports_tree_t *tree, unsigned level)
 {
@@ -317,17 +424,25 @@ enter_child(exports_tree_t *tree, unsigned level)
 
     l = &tree->levels[level];
 
-    return enter(tree, level + 1, child_of(tree, l, l->at));
+    return enter(tree, level + 1, exports_tree_child(tree, l, l->at));
 }
 
 
 static exports_rc_t
 enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
 {
-    unsigned          kind;
-    page_header_t     header;
-    const uint8_t    *page;
-    exports_level_t  *l;
+    return exports_tree_enter(tree, &tree->levels[level], pgno,
+                              level == tree->height - 1 ? LEAF_FLAG
+                                                        : BRANCH_FLAG);
+}
+
+
+exports_rc_t
+exports_tree_enter(const exports_tree_t *tree, exports_level_t *level,
+    uint64_t pgno, unsigned kind)
+{
+    page_header_t   header;
+    const uint8_t  *page;
 
     if (pgno >= tree->pages) {
         return EXPORTS_CORRUPT;
@@ -335,8 +450,6 @@ enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
 
     page = tree->map + pgno * tree->page_size;
     memcpy(&header, page, sizeof(header));
-
-    kind = level == tree->height - 1 ? LEAF_FLAG : BRANCH_FLAG;
 
     if (header.pgno != pgno
         || (header.flags & KIND_FLAGS) != kind
@@ -347,11 +460,10 @@ enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
         return EXPORTS_CORRUPT;
     }
 
-    l = &tree->levels[level];
-    l->page = page;
-    l->n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
-    l->upper = header.upper;
-    l->at = 0;
+    level->page = page;
+    level->n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
+    level->upper = header.upper;
+    level->at = 0;
 
     return EXPORTS_OK;
 }
@@ -424,40 +536,45 @@ read_overflow(const exports_tree_t *tree, const uint8_t *data, size_t size,
 
 /*
  * A page that is in no cache takes as long to come as several records take to
- * be read.  So the heads of some leaves are asked for early, and the nodes of
- * the next leaf when its head has come, which tells where they lie.
+ * be read, and its address, which the processor has to look up first, longer
+ * still.  So the heads of several leaves are asked for together, and the nodes
+ * of the next leaf when its head has come, which tells where they lie.
  */
 
 static void
 read_ahead(exports_tree_t *tree)
 {
-    unsigned  n;
-
-    if (tree->ahead) {
-        fetch_nodes(tree, 1);
-        fetch_head(tree, LEAVES_AHEAD);
-        return;
+    if (tree->ahead == 0) {
+        fetch_nodes(tree, 0);
     }
 
-    for (n = 1; n <= LEAVES_AHEAD; n++) {
-        fetch_head(tree, n);
+    if (tree->ahead <= LEAVES_LEFT) {
+        fetch_heads(tree);
     }
 
-    fetch_nodes(tree, 0);
-    tree->ahead = 1;
+    fetch_nodes(tree, 1);
 }
 
 
+/* of those that have not been asked for */
+
 static void
-fetch_head(const exports_tree_t *tree, unsigned before)
+fetch_heads(exports_tree_t *tree)
 {
+    unsigned        n;
     const uint8_t  *leaf;
 
-    leaf = leaf_before(tree, before);
+    for (n = tree->ahead + 1; n <= LEAVES_AHEAD; n++) {
+        leaf = leaf_before(tree, n);
 
-    if (leaf != NULL) {
+        if (leaf == NULL) {
+            break;
+        }
+
         exports_fetch(leaf);
     }
+
+    tree->ahead = LEAVES_AHEAD;
 }
 
 
@@ -512,7 +629,7 @@ leaf_before(const exports_tree_t *tree, unsigned before)
         return NULL;
     }
 
-    pgno = child_of(tree, above, above->at - before);
+    pgno = exports_tree_child(tree, above, above->at - before);
 
     return pgno < tree->pages ? tree->map + pgno * tree->page_size : NULL;
 }

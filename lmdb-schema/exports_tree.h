@@ -9,8 +9,8 @@
  * a page is looked at before it is followed, and the ones that a page of a list
  * comes to next are asked for ahead.
  *
- * For databases without MDB_DUPSORT.  The source of the layout is
- * exports_mdb_layout.h.
+ * What lies under a key with MDB_DUPSORT is read by exports_run_tree.c.  The
+ * source of the layout is exports_mdb_layout.h.
  */
 
 #ifndef EXPORTS_TREE_H
@@ -63,7 +63,9 @@ typedef struct {
     size_t                 page_size;
 
     unsigned               positioned;
-    unsigned               ahead;       /* pages are fetched before their use */
+    unsigned               searched;    /* the levels lead to some place */
+    unsigned               ahead;       /* leaves that are asked for already;
+                                           0: none yet */
     exports_level_t        levels[DEPTH_MAX];   /* the root's, to the leaf's */
 } exports_tree_t;
 
@@ -78,6 +80,18 @@ exports_fetch(const uint8_t *p)
 {
     __builtin_prefetch(p);
     __asm__ volatile ("");
+}
+
+
+/* four of them */
+
+static inline void
+exports_fetch_lines(const uint8_t *p)
+{
+    exports_fetch(p);
+    exports_fetch(p + CACHE_LINE);
+    exports_fetch(p + 2 * CACHE_LINE);
+    exports_fetch(p + 3 * CACHE_LINE);
 }
 
 
@@ -110,6 +124,21 @@ exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
 exports_rc_t exports_tree_find(exports_tree_t *tree, const uint8_t *key,
     const uint8_t **found, MDB_val *value);
 
+/*
+ * The node of a key of facets or ranks, all of which lies on its page: *found is
+ * the key as it is stored.  Keys may come in any order, and the nearer they are
+ * to each other, the less is searched.
+ *
+ * EXPORTS_NOT_FOUND, EXPORTS_CORRUPT
+ */
+exports_rc_t exports_tree_node(exports_tree_t *tree, const uint8_t *key,
+    size_t len, MDB_val *found);
+
+/* Makes a page of that kind (KIND_FLAGS) the one of a level, at its first node.
+   EXPORTS_CORRUPT: it is another one. */
+exports_rc_t exports_tree_enter(const exports_tree_t *tree,
+    exports_level_t *level, uint64_t pgno, unsigned kind);
+
 /* what exports_tree_back() cannot do at once */
 exports_rc_t exports_tree_step_back(exports_tree_t *tree);
 exports_rc_t exports_tree_value(const exports_tree_t *tree,
@@ -124,6 +153,49 @@ exports_tree_get16(const uint8_t *p)
     memcpy(&value, p, sizeof(value));
 
     return value;
+}
+
+
+/* the number of the page below a node; NO_PAGE, where there is no node */
+
+static inline uint64_t
+exports_tree_child(const exports_tree_t *tree, const exports_level_t *level,
+    unsigned i)
+{
+    unsigned        pos;
+    node_header_t   node;
+
+    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+
+    if (pos < level->upper || pos > tree->page_size - NODE_HEADER) {
+        return NO_PAGE;
+    }
+
+    memcpy(&node, level->page + pos, sizeof(node));
+
+    return node.low | (uint64_t) node.high << 16 | (uint64_t) node.flags << 32;
+}
+
+
+/* The key of a node, if it is so long.  NULL: there is none. */
+
+static inline const uint8_t *
+exports_tree_key(const exports_tree_t *tree, const exports_level_t *level,
+    unsigned i, size_t len)
+{
+    size_t          pos;
+    const uint8_t  *node;
+
+    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+
+    if (pos < level->upper || pos + NODE_HEADER + len > tree->page_size) {
+        return NULL;
+    }
+
+    node = level->page + pos;
+
+    return exports_tree_get16(node + NODE_KEY_LEN) == len ? node + NODE_HEADER
+                                                          : NULL;
 }
 
 

@@ -29,6 +29,7 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
 
     txnid = mdb_txn_id(txn);
     tree->positioned = 0;
+    tree->searched = 0;
 
     if (tree->txnid == txnid && txnid != 0 && tree->maps == env->maps
         && is_kept(tree))

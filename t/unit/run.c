@@ -1,8 +1,9 @@
 
 /*
- * Lists whose values lie in the node of their key: exports_run.c.  Where a
- * field of the node or of the page in it is wrong, the list is read as it was,
- * or not at all; in the file, and in the pages of a writer before its commit.
+ * Lists whose values lie in the node of their key: exports_run.c, and
+ * exports_run_tree.c.  Where a field of the node or of the page in it is wrong,
+ * the list is read as it was, or not at all; in the file, and in the pages of a
+ * writer before its commit.
  */
 
 #include "fixture.h"
@@ -200,18 +201,13 @@ load(store_t *store)
 /* from one of its values on; EXPORTS_FAILED: it is another one */
 
 static exports_rc_t
-read_run(exports_reader_t *reader, const values_t *of, unsigned first)
+read_run(const exports_runs_t *in, const values_t *of, unsigned first)
 {
     size_t          i, n;
-    MDB_cursor     *cursor;
     exports_rc_t    rc;
     exports_run_t   run;
 
-    cursor = NULL;
-    must(exports_reader_cursor(reader, of->db, &cursor) == EXPORTS_OK,
-         "a cursor");
-
-    rc = exports_run_from(&run, cursor, of->key, of->len,
+    rc = exports_run_from(&run, in, of->key, of->len,
                           first != 0 ? of->values[first] : NULL, of->size);
     n = first;
 
@@ -235,10 +231,41 @@ read_run(exports_reader_t *reader, const values_t *of, unsigned first)
         }
     }
 
-    mdb_cursor_close(cursor);
-
     return rc == EXPORTS_NOT_FOUND ? n == of->n ? EXPORTS_OK : EXPORTS_FAILED
                                    : rc;
+}
+
+
+/* the same by LMDB, and in the map, where a writer's pages are not */
+
+static exports_rc_t
+read_runs(exports_reader_t *reader, const values_t *of)
+{
+    unsigned         i, first;
+    exports_rc_t     rc;
+    exports_runs_t   in[2];
+
+    memset(in, 0, sizeof(in));
+
+    must(exports_reader_cursor(reader, of->db, &in[0].cursor) == EXPORTS_OK
+         && exports_reader_tree(reader, of->db, &in[1].tree) == EXPORTS_OK
+         && (in[1].tree == NULL) == (reader->borrowed != NULL),
+         "a cursor, and a tree");
+
+    rc = read_run(&in[0], of, 0);
+    first = below(of->n);
+
+    for (i = 0; i < (in[1].tree != NULL ? 2 : 1); i++) {
+        check(read_run(&in[i], of, 0) == rc
+              && read_run(&in[i], of, first) == rc
+              && read_run(&in[i], of, of->n - 1) == rc,
+              "from a value on, %s: not %s", i == 0 ? "by LMDB" : "in the map",
+              rc_name(rc));
+    }
+
+    mdb_cursor_close(in[0].cursor);
+
+    return rc;
 }
 
 
@@ -314,11 +341,7 @@ read_all(store_t *store, const values_t *of)
     unsigned      i;
     exports_rc_t  rc;
 
-    rc = read_run(store->reader, of, 0);
-
-    check(read_run(store->reader, of, below(of->n)) == rc
-          && read_run(store->reader, of, of->n - 1) == rc,
-          "from a value on: not %s", rc_name(rc));
+    rc = read_runs(store->reader, of);
 
     if (of->db != DB_FACETS) {
         return rc;
@@ -639,6 +662,7 @@ claim(void)
     unsigned           i;
     uint8_t           *at;
     MDB_cursor        *cursor;
+    exports_runs_t     in;
 
     store.env = new_store(in_dir("claim"));
     make_store(store.env);
@@ -673,8 +697,13 @@ claim(void)
         flags |= SUBPAGE_FLAG;
         memcpy(at, &flags, sizeof(flags));
 
-        check(read_run(store.reader, &keys[i], 0) == EXPORTS_CORRUPT,
-              "%u values", keys[i].n);
+        memset(&in, 0, sizeof(in));
+        must(exports_reader_cursor(store.reader, DB_FACETS, &in.cursor)
+             == EXPORTS_OK, "a cursor");
+
+        check(read_run(&in, &keys[i], 0) == EXPORTS_CORRUPT, "%u values",
+              keys[i].n);
+        mdb_cursor_close(in.cursor);
     }
 
     checked("leaves that claim to be in a node");
@@ -748,7 +777,7 @@ unexpected(void *data, const uint8_t *key, size_t len, int list,
 static void
 check_model(exports_reader_t *reader, const model_t *model)
 {
-    unsigned          i, first;
+    unsigned          i;
     exports_rc_t      rc;
     static values_t   values;
 
@@ -768,13 +797,8 @@ check_model(exports_reader_t *reader, const model_t *model)
         return;
     }
 
-    rc = read_run(reader, &values, 0);
+    rc = read_runs(reader, &values);
     check(rc == EXPORTS_OK, "%u values: %s", values.n, rc_name(rc));
-
-    first = below(values.n);
-    rc = read_run(reader, &values, first);
-    check(rc == EXPORTS_OK, "%u values from %u on: %s", values.n, first,
-          rc_name(rc));
 
     rc = read_list(reader, &values);
     check(rc == EXPORTS_OK, "a list of %u: %s", values.n, rc_name(rc));

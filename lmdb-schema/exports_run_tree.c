@@ -1,0 +1,259 @@
+
+/*
+ * Runs in the map, without LMDB.  One value, or few, lie in the node of their
+ * key; more of them are a tree of their own, whose leaves hold nothing but
+ * values, one behind the other.
+ */
+
+#include <string.h>
+
+#include "exports_private.h"
+
+
+static exports_rc_t descend(exports_run_t *run, unsigned level, int last);
+static exports_rc_t enter(exports_run_t *run, unsigned level);
+static exports_rc_t set_leaf(exports_run_t *run, const uint8_t *page);
+static exports_rc_t search(const exports_run_t *run, exports_level_t *branch,
+    const uint8_t *value);
+static size_t search_leaf(const exports_run_t *run, const uint8_t *value);
+
+
+exports_rc_t
+exports_run_tree_find(exports_run_t *run, const uint8_t *key, size_t key_len,
+    uint64_t *count)
+{
+    tree_t          tree;
+    MDB_val         found;
+    exports_rc_t    rc;
+    node_header_t   node;
+    const uint8_t  *data;
+
+    rc = exports_tree_node(run->in.tree, key, key_len, &found);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    *count = exports_run_count(&found, run->size);
+
+    if (*count == 0) {
+        return EXPORTS_CORRUPT;
+    }
+
+    data = (const uint8_t *) found.mv_data + found.mv_size;
+    memcpy(&node, (const uint8_t *) found.mv_data - NODE_HEADER, NODE_HEADER);
+
+    if (node.flags & SUBTREE_FLAG) {
+        memcpy(&tree, data, sizeof(tree));
+
+        run->root = tree.root;
+        run->height = tree.depth;
+
+        return tree.depth > 0 && tree.depth <= EXPORTS_RUN_LEVELS
+                   ? EXPORTS_OK : EXPORTS_CORRUPT;
+    }
+
+    run->height = 0;
+    run->values = node.flags & VALUES_FLAG ? data + PAGE_HEADER : data;
+    run->n = *count;
+
+    return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_run_tree_from(exports_run_t *run, const uint8_t *from)
+{
+    unsigned      level;
+    exports_rc_t  rc;
+
+    if (from == NULL) {
+        return descend(run, 0, 0);
+    }
+
+    for (level = 0; level < run->height; level++) {
+
+        rc = enter(run, level);
+
+        if (rc == EXPORTS_OK && level < run->height - 1) {
+            rc = search(run, &run->levels[level], from);
+        }
+
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
+    run->at = search_leaf(run, from);
+
+    return run->at < run->n ? EXPORTS_OK : exports_run_tree_next(run);
+}
+
+
+exports_rc_t
+exports_run_tree_last(exports_run_t *run)
+{
+    return descend(run, 0, 1);
+}
+
+
+exports_rc_t
+exports_run_tree_next(exports_run_t *run)
+{
+    unsigned          level;
+    exports_level_t  *branch;
+
+    for (level = run->height; level-- > 1; ) {
+        branch = &run->levels[level - 1];
+
+        if (branch->at + 1 < branch->n) {
+            branch->at++;
+            return descend(run, level, 0);
+        }
+    }
+
+    return EXPORTS_NOT_FOUND;
+}
+
+
+exports_rc_t
+exports_run_tree_back(exports_run_t *run)
+{
+    unsigned          level;
+    exports_level_t  *branch;
+
+    for (level = run->height; level-- > 1; ) {
+        branch = &run->levels[level - 1];
+
+        if (branch->at > 0) {
+            branch->at--;
+            return descend(run, level, 1);
+        }
+    }
+
+    return EXPORTS_NOT_FOUND;
+}
+
+
+/* from the page of a level that is next on the way */
+
+static exports_rc_t
+descend(exports_run_t *run, unsigned level, int last)
+{
+    exports_rc_t  rc;
+
+    for ( /* void */ ; level < run->height; level++) {
+
+        rc = enter(run, level);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        if (last) {
+            run->levels[level].at = run->levels[level].n - 1;
+        }
+    }
+
+    run->at = last ? run->n - 1 : 0;
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+enter(exports_run_t *run, unsigned level)
+{
+    int               is_leaf;
+    uint64_t          pgno;
+    exports_rc_t      rc;
+    exports_level_t  *l;
+
+    l = &run->levels[level];
+    is_leaf = level == run->height - 1;
+
+    pgno = level == 0 ? run->root
+                      : exports_tree_child(run->in.tree, l - 1, l[-1].at);
+
+    rc = exports_tree_enter(run->in.tree, l, pgno,
+                            is_leaf ? LEAF_FLAG|LEAF2_FLAG : BRANCH_FLAG);
+
+    return rc == EXPORTS_OK && is_leaf ? set_leaf(run, l->page) : rc;
+}
+
+
+/* both bounds of its free space follow from the number of values */
+
+static exports_rc_t
+set_leaf(exports_run_t *run, const uint8_t *page)
+{
+    page_header_t  header;
+
+    memcpy(&header, page, sizeof(header));
+
+    run->values = page + PAGE_HEADER;
+    run->n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
+
+    return header.pad == run->size
+           && header.lower == PAGE_HEADER + run->n * sizeof(uint16_t)
+           && header.upper + run->n * (run->size - sizeof(uint16_t))
+              == run->in.tree->page_size
+               ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
+/* to the last page that begins with the value or before; the first one is taken
+   to begin before all */
+
+static exports_rc_t
+search(const exports_run_t *run, exports_level_t *branch, const uint8_t *value)
+{
+    unsigned        low, high, middle;
+    const uint8_t  *key;
+
+    low = 1;
+    high = branch->n;
+
+    while (low < high) {
+        middle = (low + high) / 2;
+
+        key = exports_tree_key(run->in.tree, branch, middle, run->size);
+        if (key == NULL) {
+            return EXPORTS_CORRUPT;
+        }
+
+        if (memcmp(key, value, run->size) <= 0) {
+            low = middle + 1;
+
+        } else {
+            high = middle;
+        }
+    }
+
+    branch->at = low - 1;
+
+    return EXPORTS_OK;
+}
+
+
+/* the values that are less */
+
+static size_t
+search_leaf(const exports_run_t *run, const uint8_t *value)
+{
+    size_t  low, high, middle;
+
+    low = 0;
+    high = run->n;
+
+    while (low < high) {
+        middle = (low + high) / 2;
+
+        if (memcmp(run->values + middle * run->size, value, run->size) < 0) {
+            low = middle + 1;
+
+        } else {
+            high = middle;
+        }
+    }
+
+    return low;
+}
