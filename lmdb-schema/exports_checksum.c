@@ -33,16 +33,11 @@ clear_upper_halves(void)
 static uint64_t
 hash_value(const void *value, size_t len)
 {
-    uint64_t    hash;
-    static int  avx = -1;
-
-    if (avx == -1) {
-        avx = __builtin_cpu_supports("avx");
-    }
+    uint64_t  hash;
 
     hash = XXH3_64bits_dispatch(value, len);
 
-    if (avx) {
+    if (__builtin_cpu_supports("avx")) {
         clear_upper_halves();
     }
 

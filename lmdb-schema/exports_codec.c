@@ -1,16 +1,9 @@
 
-#include "exports_codec.h"
 #include "exports_digest.h"
+#include "exports_item.h"
 
 
-#define RECORD_MAGIC    0x45585231      /* EXR1 */
 #define TOKEN_MAGIC     0x45585431      /* EXT1 */
-#define STRING_NULL     0xffff
-
-/* both records begin alike: magic 4, length 4, checksum 8, then the rest */
-#define CHECKSUM_POS    8
-#define CHECKED_POS     16
-#define HEAD_OF(magic, len)  ((uint64_t) (magic) << 32 | (len))
 
 /* of a scope's value: where the counts begin, and end with what is checked */
 #define COUNTS_POS      16
@@ -32,13 +25,10 @@ typedef struct {
 } writer_t;
 
 
-static uint16_t get16(const uint8_t *p);
 static void put16(uint8_t *p, uint16_t value);
 static void write_bytes(writer_t *w, const void *data, size_t len);
 static void write_string(writer_t *w, const exports_str_t *str);
-static inline exports_str_t read_string(reader_t *rd);
-static inline exports_rc_t item_header(exports_item_t *item, const uint8_t *key,
-    const uint8_t *p, size_t len);
+static exports_str_t read_string(reader_t *rd);
 
 
 int
@@ -320,24 +310,7 @@ exports_rc_t
 exports_item_decode(exports_item_t *item, const uint8_t *key,
     const void *value, size_t len)
 {
-    reader_t        rd;
-    exports_rc_t    rc;
-    const uint8_t  *p = value;
-
-    rc = item_header(item, key, p, len);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    rd.pos = p + EXPORTS_RECORD_HEADER + item->json_len;
-    rd.end = p + len;
-    rd.failed = 0;
-
-    item->id = read_string(&rd);
-
-    return (rd.failed || item->id.data == NULL
-            || item->id.len > EXPORTS_ID_MAX)
-               ? EXPORTS_CORRUPT : EXPORTS_OK;
+    return exports_item_read(item, key, value, len);
 }
 
 
@@ -349,7 +322,7 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
     exports_rc_t    rc;
     const uint8_t  *p = value;
 
-    rc = item_header(&record->item, key, p, len);
+    rc = exports_item_header(&record->item, key, p, len);
     if (rc != EXPORTS_OK) {
         return rc;
     }
@@ -490,7 +463,7 @@ exports_token_decode(exports_token_t *token, const uint8_t *key,
 
     token->kind = p[16];
     token->flags = p[17];
-    token->ntables = get16(p + 18);
+    token->ntables = exports_get16(p + 18);
     token->scope = exports_get64(p + 24);
     token->created = exports_get64(p + 32);
     token->expires = exports_get64(p + 40);
@@ -541,13 +514,6 @@ exports_token_id(char *id, const uint8_t *key)
 }
 
 
-static uint16_t
-get16(const uint8_t *p)
-{
-    return (uint16_t) (p[0] << 8 | p[1]);
-}
-
-
 static void
 put16(uint8_t *p, uint16_t value)
 {
@@ -591,7 +557,7 @@ write_string(writer_t *w, const exports_str_t *str)
 }
 
 
-static inline exports_str_t
+static exports_str_t
 read_string(reader_t *rd)
 {
     size_t         len;
@@ -602,7 +568,7 @@ read_string(reader_t *rd)
         return str;
     }
 
-    len = get16(rd->pos);
+    len = exports_get16(rd->pos);
     rd->pos += 2;
 
     if (len == STRING_NULL) {
@@ -619,41 +585,4 @@ read_string(reader_t *rd)
     rd->pos += len;
 
     return str;
-}
-
-
-/* for each record of a page: inline, and no call but the checksum's */
-
-static inline exports_rc_t
-item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
-    size_t len)
-{
-    if (len < EXPORTS_RECORD_HEADER || len > EXPORTS_RECORD_MAX
-        || exports_get64(p) != HEAD_OF(RECORD_MAGIC, len)
-        || exports_get64(p + CHECKSUM_POS)
-           != exports_checksum_manifest(key, p + CHECKED_POS,
-                                        len - CHECKED_POS))
-    {
-        return EXPORTS_CORRUPT;
-    }
-
-    item->kind = p[16];
-    item->status = p[17];
-    item->flags = p[18];
-    item->export_kind = p[19];
-    item->json_len = get16(p + 20);
-    item->link_pos = get16(p + 22);
-    item->json = (const char *) p + EXPORTS_RECORD_HEADER;
-
-    if ((item->kind != EXPORTS_PROJECT && item->kind != EXPORTS_USER)
-        || item->status < EXPORTS_STATUS_READY
-        || item->status > EXPORTS_STATUS_CANCELLED
-        || (item->flags & ~EXPORTS_RECORD_FLAGS) != 0
-        || item->json_len > len - EXPORTS_RECORD_HEADER
-        || item->link_pos > item->json_len)
-    {
-        return EXPORTS_CORRUPT;
-    }
-
-    return EXPORTS_OK;
 }

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "exports_item.h"
 #include "exports_private.h"
 
 
@@ -26,7 +27,7 @@ typedef struct {
     exports_reader_t            *reader;
     const exports_page_query_t  *query;
     exports_page_t              *page;
-    exports_item_pt              visit;
+    exports_items_pt             visit;
     void                        *data;
     uint8_t                      scope[8];  /* what keys begin with */
     uint64_t                     created;   /* of the record before */
@@ -59,7 +60,11 @@ static unsigned list_statuses(const exports_facet_t *list);
 static exports_rc_t read_items(walk_t *w, unsigned want);
 static exports_rc_t find_items(walk_t *w, found_t *found, unsigned n);
 static exports_rc_t add_items(walk_t *w, const found_t *found, unsigned n);
-static inline exports_rc_t find_next(walk_t *w, found_t *found);
+static exports_rc_t scan_list(walk_t *w, found_t **found,
+    const found_t *end);
+static exports_rc_t find_next(walk_t *w, found_t *found);
+static exports_rc_t not_found(walk_t *w, exports_rc_t rc,
+    const uint8_t *entry);
 static inline void fetch_record(const uint8_t *record);
 static exports_rc_t find_record(walk_t *w, const uint8_t *entry,
     found_t *found);
@@ -71,7 +76,8 @@ static inline int is_key(const walk_t *w, const uint8_t *key,
 static void make_key(const walk_t *w, uint8_t *key, const uint8_t *entry);
 static exports_rc_t bad_entry(walk_t *w, const uint8_t *entry);
 static exports_rc_t bad_record(walk_t *w, const uint8_t *key);
-static inline exports_rc_t add_item(walk_t *w, const found_t *found);
+static inline exports_rc_t add_item(walk_t *w, const found_t *found,
+    exports_item_t *item);
 
 static exports_rc_t heap_build(walk_t *w);
 static void heapify(walk_t *w);
@@ -91,7 +97,7 @@ exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
 
 exports_rc_t
 exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
-    exports_page_t *page, exports_item_pt visit, void *data)
+    exports_page_t *page, exports_items_pt visit, void *data)
 {
     walk_t        w;
     exports_rc_t  rc;
@@ -333,16 +339,69 @@ read_items(walk_t *w, unsigned want)
 static exports_rc_t
 find_items(walk_t *w, found_t *found, unsigned n)
 {
-    unsigned         i;
-    exports_rc_t     rc;
+    found_t       *end;
+    exports_rc_t   rc;
 
-    for (i = 0; i < n; i++) {
-        rc = find_next(w, &found[i]);
+    end = found + n;
+
+    while (found < end) {
+
+        if (w->nheap == 1 && w->heap[0]->left > 1 && w->statuses != 0
+            && w->tree->positioned)
+        {
+            rc = scan_list(w, &found, end);
+
+        } else {
+            rc = find_next(w, found++);
+        }
 
         if (rc != EXPORTS_OK) {
             return rc;
         }
     }
+
+    return EXPORTS_OK;
+}
+
+
+/*
+ * What most pages are made of: records of one list, one behind the other, but
+ * for the last one of a leaf of the list.
+ */
+
+static exports_rc_t
+scan_list(walk_t *w, found_t **found, const found_t *end)
+{
+    found_t         *f;
+    unsigned         statuses;
+    exports_rc_t     rc;
+    exports_list_t  *list;
+    const uint8_t   *entry;
+
+    list = w->heap[0];
+    entry = exports_list_entry(list);
+    statuses = list_statuses(list->key);
+    f = *found;
+
+    if ((size_t) (end - f) > list->left - 1) {
+        end = f + list->left - 1;
+    }
+
+    list->left -= (size_t) (end - f);
+
+    for ( /* void */ ; f < end; f++) {
+        rc = scan(w, entry, f);
+
+        if (rc != EXPORTS_OK) {
+            return not_found(w, rc, entry);
+        }
+
+        f->statuses = statuses;
+        fetch_record(f->value.mv_data);
+        entry -= EXPORTS_ENTRY_LEN;
+    }
+
+    *found = f;
 
     return EXPORTS_OK;
 }
@@ -351,24 +410,30 @@ find_items(walk_t *w, found_t *found, unsigned n)
 static exports_rc_t
 add_items(walk_t *w, const found_t *found, unsigned n)
 {
-    unsigned      i;
-    exports_rc_t  rc;
+    unsigned         i;
+    exports_rc_t     rc;
+    exports_item_t  *items;
+
+    items = &w->page->items[w->page->nitems];
 
     for (i = 0; i < n; i++) {
-        rc = add_item(w, &found[i]);
+        rc = add_item(w, &found[i], &items[i]);
 
         if (rc != EXPORTS_OK) {
             return rc;
         }
     }
 
-    return EXPORTS_OK;
+    w->page->nitems += n;
+
+    return w->visit != NULL ? w->visit(w->data, w->page, items, n)
+                            : EXPORTS_OK;
 }
 
 
 /* of what is newest in all lists, the record by its key */
 
-static inline exports_rc_t
+static exports_rc_t
 find_next(walk_t *w, found_t *found)
 {
     exports_rc_t     rc;
@@ -389,18 +454,20 @@ find_next(walk_t *w, found_t *found)
              : find_record(w, entry, found);
 
     if (rc != EXPORTS_OK) {
-        return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT
-                   ? bad_entry(w, entry) : rc;
+        return not_found(w, rc, entry);
     }
 
     fetch_record(found->value.mv_data);
 
-    if (w->nheap == 1 && list->left > 1) {
-        list->left--;
-        return EXPORTS_OK;
-    }
-
     return heap_pop(w);
+}
+
+
+static exports_rc_t
+not_found(walk_t *w, exports_rc_t rc, const uint8_t *entry)
+{
+    return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT
+               ? bad_entry(w, entry) : rc;
 }
 
 
@@ -540,17 +607,15 @@ bad_record(walk_t *w, const uint8_t *key)
  */
 
 static inline exports_rc_t
-add_item(walk_t *w, const found_t *found)
+add_item(walk_t *w, const found_t *found, exports_item_t *item)
 {
-    uint64_t         created, tie;
-    exports_item_t  *item;
+    uint64_t  created, tie;
 
-    item = &w->page->items[w->page->nitems];
     created = exports_get64(found->key + 8);
     tie = exports_get64(found->key + 16);
 
-    if (exports_item_decode(item, found->key, found->value.mv_data,
-                            found->value.mv_size)
+    if (exports_item_read(item, found->key, found->value.mv_data,
+                          found->value.mv_size)
             != EXPORTS_OK
         || item->kind != w->query->kind
         || (found->statuses & (1U << item->status)) == 0
@@ -562,9 +627,8 @@ add_item(walk_t *w, const found_t *found)
 
     w->created = created;
     w->tie = tie;
-    w->page->nitems++;
 
-    return w->visit != NULL ? w->visit(w->data, w->page, item) : EXPORTS_OK;
+    return EXPORTS_OK;
 }
 
 

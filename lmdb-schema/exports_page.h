@@ -49,17 +49,17 @@ exports_rc_t exports_page_read(exports_reader_t *reader,
     const exports_page_query_t *query, exports_page_t *page);
 
 /*
- * The same, and hands over each item as soon as it has been read, when its
- * record is still in the processor's caches: page->nitems is its number, from
- * 1, and page->total is known.  EXPORTS_OK goes on; anything else ends the page and
- * is returned.
+ * The same, and hands over items, some at a time, as soon as they have been
+ * read, when their records are still in the processor's caches: the last n of
+ * page->items, of which there are page->nitems, and page->total is known.
+ * EXPORTS_OK goes on; anything else ends the page and is returned.
  */
-typedef exports_rc_t (*exports_item_pt)(void *data,
-    const exports_page_t *page, const exports_item_t *item);
+typedef exports_rc_t (*exports_items_pt)(void *data,
+    const exports_page_t *page, const exports_item_t *items, unsigned n);
 
 exports_rc_t exports_page_visit(exports_reader_t *reader,
     const exports_page_query_t *query, exports_page_t *page,
-    exports_item_pt visit, void *data);
+    exports_items_pt visit, void *data);
 
 
 #endif /* EXPORTS_PAGE_H */

@@ -205,9 +205,10 @@ exports_tree_key(const exports_tree_t *tree, const exports_level_t *level,
 static inline exports_rc_t
 exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
 {
-    size_t            pos, size, room;
+    size_t            pos, room;
+    uint32_t          size;
+    uint16_t          kind[2];
     exports_rc_t      rc;
-    node_header_t     header;
     const uint8_t    *node;
     exports_level_t  *leaf;
 
@@ -231,21 +232,22 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
         return EXPORTS_CORRUPT;
     }
 
-    node = leaf->page + pos;
-    memcpy(&header, node, sizeof(header));
+    /* the header, as two words: length of the value; flags, length of the key */
 
-    if (header.key_len != EXPORTS_MANIFEST_KEY_LEN) {
-        return EXPORTS_CORRUPT;
-    }
+    node = leaf->page + pos;
+    memcpy(&size, node, sizeof(size));
+    memcpy(kind, node + sizeof(size), sizeof(kind));
 
     *key = node + NODE_HEADER;
-    size = header.low | (size_t) header.high << 16;
 
-    if (header.flags != 0 || size > room - pos) {
-        return exports_tree_value(tree, node, value);
+    if (kind[0] != 0 || kind[1] != EXPORTS_MANIFEST_KEY_LEN
+        || size > room - pos)
+    {
+        return kind[1] == EXPORTS_MANIFEST_KEY_LEN
+                   ? exports_tree_value(tree, node, value) : EXPORTS_CORRUPT;
     }
 
-    value->mv_data = (void *) (node + NODE_HEADER + EXPORTS_MANIFEST_KEY_LEN);
+    value->mv_data = (void *) (*key + EXPORTS_MANIFEST_KEY_LEN);
     value->mv_size = size;
 
     return EXPORTS_OK;

@@ -116,8 +116,8 @@ void ngx_http_exports_render_init(ngx_http_exports_render_t *render,
 
 /* for exports_page_visit(); EXPORTS_OK or EXPORTS_NOMEM */
 
-exports_rc_t ngx_http_exports_render_item(void *data,
-    const exports_page_t *page, const exports_item_t *item);
+exports_rc_t ngx_http_exports_render_items(void *data,
+    const exports_page_t *page, const exports_item_t *items, unsigned n);
 exports_rc_t ngx_http_exports_render_end(ngx_http_exports_render_t *render,
     const exports_page_t *page);
 

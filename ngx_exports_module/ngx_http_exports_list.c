@@ -237,7 +237,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     api->lists(ctx, &query);
 
     rc = exports_page_visit(reader, &query, &page,
-                            ngx_http_exports_render_item, &render);
+                            ngx_http_exports_render_items, &render);
 
     if (rc == EXPORTS_CORRUPT) {
         ngx_http_exports_log_unreadable(r, ctx, &page);

@@ -40,41 +40,57 @@ ngx_http_exports_render_init(ngx_http_exports_render_t *render,
 
 
 exports_rc_t
-ngx_http_exports_render_item(void *data, const exports_page_t *page,
-    const exports_item_t *item)
+ngx_http_exports_render_items(void *data, const exports_page_t *page,
+    const exports_item_t *items, unsigned n)
 {
     ngx_http_exports_render_t *render = data;
 
-    size_t                   len;
-    ngx_http_exports_ctx_t  *ctx;
+    u_char                        *p;
+    size_t                         len;
+    unsigned                       i;
+    ngx_http_exports_ctx_t        *ctx;
+    const ngx_http_exports_api_t  *api;
 
-    if (render->items == render->limit) {
+    n = ngx_min(n, render->limit - render->items);
+
+    if (n == 0) {
         return EXPORTS_OK;
     }
 
-    ctx = render->ctx;
-
     if (render->last == NULL
-        && ngx_http_exports_render_begin(render, page, item) != NGX_OK)
+        && ngx_http_exports_render_begin(render, page, items) != NGX_OK)
     {
         return EXPORTS_NOMEM;
     }
 
-    len = item->json_len + render->link + 1;
+    len = n * (render->link + 1);
+
+    for (i = 0; i < n; i++) {
+        len += items[i].json_len;
+    }
 
     if ((size_t) (render->end - render->last) < len
         && ngx_http_exports_render_room(render,
-                                  (render->expected - render->items) * len)
+                       (render->expected - render->items) * (len / n + 1))
            != NGX_OK)
     {
         return EXPORTS_NOMEM;
     }
 
-    if (render->items++ > 0) {
-        *render->last++ = ',';
+    ctx = render->ctx;
+    api = ctx->conf->api;
+    p = render->last;
+
+    for (i = 0; i < n; i++) {
+
+        if (render->items++ > 0) {
+            *p++ = ',';
+        }
+
+        p = api->item(ctx, &items[i], p);
     }
 
-    render->last = ctx->conf->api->item(ctx, item, render->last);
+    render->last = p;
 
     return EXPORTS_OK;
 }

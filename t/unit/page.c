@@ -698,16 +698,18 @@ typedef struct {
 
 
 static exports_rc_t
-visited(void *data, const exports_page_t *p, const exports_item_t *item)
+visited(void *data, const exports_page_t *p, const exports_item_t *items,
+    unsigned n)
 {
     visits_t  *visits = data;
 
-    visits->n++;
-    visits->wrong += p != &page || p->nitems != visits->n
+    visits->wrong += p != &page || n == 0 || p->nitems != visits->n + n
                      || p->total != visits->total
-                     || item != &p->items[visits->n - 1];
+                     || items != &p->items[visits->n];
+    visits->n += n;
 
-    return visits->n == visits->stop ? EXPORTS_CONFLICT : EXPORTS_OK;
+    return visits->stop > 0 && visits->n >= visits->stop ? EXPORTS_CONFLICT
+                                                         : EXPORTS_OK;
 }
 
 
@@ -761,7 +763,8 @@ check_page(exports_reader_t *reader, const query_t *query,
     }
 
     if (visits.stop > 0 && visits.stop <= n) {
-        (void) check(rc == EXPORTS_CONFLICT && visits.n == visits.stop
+        (void) check(rc == EXPORTS_CONFLICT && visits.n >= visits.stop
+                     && visits.n == page.nitems && visits.n <= n
                      && visits.wrong == 0, "stopped: %s, %u items not %u",
                      rc_name(rc), visits.n, visits.stop);
         return;
