@@ -19,8 +19,9 @@ package Bench::Cases;
 #   data         the set of manifests
 #   servers      names of %SERVERS; the first is ours
 #   base         the one that the others are divided by
-#   aims         [server, by which it is divided, the greatest ratio of CPU
-#                times that it should have, and a better one], ...
+#   aims         [[server, by which it is divided, the greatest ratio of CPU
+#                times that it should have, and a better one], ...; a case
+#                without is one of growth only]
 #   longest      [the longest CPU time of a request that there should be, ms]
 #   requests     makes the list of requests out of the set; more than one are
 #                sent in this order, again and again
@@ -30,7 +31,7 @@ package Bench::Cases;
 #   conditional  [each request is sent with the ETag of its answer]
 #   writer       [another process changes a manifest of the project each
 #                second, one that is on no page]
-#   growth       [row and column of this case in the table of growth]
+#   growth       [table, row and column of this case in those of growth]
 #   slow         [not measured by --quick]
 
 use warnings;
@@ -39,15 +40,18 @@ use strict;
 use Exporter 'import';
 
 use Bench::Requests qw(
-    page middle_page random_pages user_page deep_user_page unauthorized
+    page middle_page random_pages first_pages user_page deep_user_page
+    unauthorized
 );
 
 our @EXPORT_OK = qw(@CASES);
 
 
-my %SIZES = ('10k' => '10,000', '1m' => '1,000,000', '10m' => '10,000,000');
+my %SIZES = ('1k' => '1,000', '10k' => '10,000', '100k' => '100,000',
+             '1m' => '1,000,000', '10m' => '10,000,000');
 
-my @PAGE = (servers => [qw(exports cached static static_again sendfile lua)],
+my @PAGE = (servers => [qw(exports cached static static_again sendfile lua
+                           two)],
             base => 'static');
 my @FILE_AIMS = (aims => [[qw(exports static 1.2 1.05)],
                           [qw(cached static 1 0.9)]]);
@@ -63,6 +67,9 @@ my @REFERENCE = (servers => [qw(exports cached reference lua)],
 my @GZIP = (servers => [qw(gzip gzip_cached exports cached gzip_filter)],
             base => 'gzip_filter');
 
+my @GROWTH = (servers => [qw(exports two lua)], base => 'exports');
+my @GROWTH_IN_MIDDLE = (servers => [qw(exports lua)], base => 'exports');
+
 my @SIGNED = (status => [qw(ready failed)], type => ['invoices']);
 my @UNSIGNED = (status => [qw(pending failed)], type => ['invoices']);
 my @TYPES = map { sprintf 'type_%02d', $_ } 1 .. 15;
@@ -71,40 +78,73 @@ my @UNION = (status => [qw(ready pending failed cancelled)],
 
 
 sub first_page {
-    my ($size, $status) = @_;
+    my ($size, $status, %more) = @_;
 
     return {
         name => "page-$size" . ($status eq 'all' ? '-all' : ''),
         title => "$status, 50 of a project of $SIZES{$size}",
-        data => "one-$size", growth => ["first page, $status", $size],
+        data => "one-$size",
+        growth => ['manifests', "first page, $status", $size],
         requests => sub { page($_[0], 0, status => $status, limit => 50) },
-        @PAGE, @FILE_AIMS, slow => $size eq '10m',
+        slow => $size eq '10m', %more,
+    };
+}
+
+sub growing {
+    my ($size) = @_;
+
+    return map { first_page($size, $_, @GROWTH),
+                 middle($size, $_, @GROWTH_IN_MIDDLE) } qw(ready all);
+}
+
+# the same few exports, of how many projects there ever are
+sub crowd {
+    my ($data, $projects, $each) = @_;
+    my $n = $projects =~ tr/,//dr;
+
+    return {
+        name => "crowd-$n", data => $data,
+        title => "ready, 5 of random ones of $projects projects of $each",
+        growth => ['projects', 'first 5 of a project, ready', $projects],
+        requests => sub { first_pages($_[0], 10_000, 5) },
+        @GROWTH,
+    };
+}
+
+sub middle {
+    my ($size, $status, %more) = @_;
+
+    return {
+        name => "deep-$size" . ($status eq 'all' ? '-all' : ''),
+        title => "$status, 50 from the middle of a project of $SIZES{$size}",
+        data => "one-$size",
+        growth => ['manifests', "from the middle, $status", $size],
+        requests => sub { middle_page($_[0], $status) },
+        slow => $size eq '10m', %more,
     };
 }
 
 sub deep_page {
     my ($size, $status, $writer) = @_;
-    my $offset = $SIZES{$size} =~ s/^10/5/r =~ s/^1/500/r =~ s/,000$//r;
-    my $name = "deep-$size" . ($status eq 'all' ? '-all' : '');
-
-    return {
-        name => $name . ($writer ? '-commits' : ''),
-        title => "$status, 50 from the middle of a project of $SIZES{$size}"
-                 . ($writer ? ', a commit a second to it' : ''),
-        data => "one-$size",
-        requests => sub { middle_page($_[0], $status) },
+    my $case = middle($size, $status,
         reference => ['our first page',
             sub { page($_[0], 0, status => $status, limit => 50) }],
         @REFERENCE, aims => [[qw(exports reference 1.3 1.1)],
                              [qw(cached reference 1.3 1.1)]],
-        longest => 2, slow => $size eq '10m',
-        $writer ? (writer => 1)
-                : (growth => ["from the middle, $status", $size]),
-    };
+        longest => 2);
+
+    return $case if !$writer;
+
+    $case->{name} .= '-commits';
+    $case->{title} .= ', a commit a second to it';
+    delete $case->{growth};
+
+    return { %$case, writer => 1 };
 }
 
 our @CASES = (
-    (map { first_page($_, 'ready'), first_page($_, 'all') } qw(10k 1m 10m)),
+    (map { first_page($_, 'ready', @PAGE, @FILE_AIMS),
+           first_page($_, 'all', @PAGE, @FILE_AIMS) } qw(10k 1m 10m)),
     {
         name => 'random',
         title => 'ready, 50 of random projects, tokens and offsets, 1,000 '
@@ -151,6 +191,7 @@ our @CASES = (
         @RETURN,
     },
 
+    deep_page('10k', 'ready'),
     deep_page('10k', 'all'),
     (map { my $writer = $_;
            map { my $size = $_;
@@ -238,6 +279,10 @@ our @CASES = (
         requests => sub { page($_[0], 0, status => 'ready', limit => 50) },
         @GZIP, aims => [[qw(gzip exports 1.5)], [qw(gzip_cached cached 1.5)]],
     },
+
+    growing('1k'), growing('100k'),
+    crowd('one-1m', '1', '1,000,000'), crowd('many', '1,000', '1,000'),
+    crowd('crowd', '100,000', '10'),
 
     {
         name => 'import-1m',

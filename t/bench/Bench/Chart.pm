@@ -25,7 +25,7 @@ my @BARS = (
 # draw(results, directory for files, SVG)
 sub draw {
     my ($results, $dir, $file) = @_;
-    my @cases = @{ $results->{requests} };
+    my @cases = grep { $_->{aims} } @{ $results->{requests} };
 
     return if !@cases;
 

@@ -27,10 +27,13 @@ my $READY = 0.9;
 
 # name => projects, manifests of each, and the same to try things out
 my %SETS = (
+    'one-1k' => [1, 1000, 1, 200],
     'one-10k' => [1, 10_000, 1, 1000],
+    'one-100k' => [1, 100_000, 1, 5000],
     'one-1m' => [1, 1_000_000, 1, 20_000],
     'one-10m' => [1, 10_000_000, 1, 40_000],
     'many' => [1000, 1000, 20, 100],
+    'crowd' => [100_000, 10, 500, 10],
 );
 my %STREAMED = ('one-10m' => 1);
 

@@ -81,7 +81,8 @@ sub _process {
 
     return Bench::Nginx->new("$self->{dir}/nginx/$name", $self->{nginx},
                              $self->{machine}->nginx_cpu,
-                             $globals . ($process->{globals} // ''), $http);
+                             $globals . ($process->{globals} // ''), $http,
+                             $process->{workers});
 }
 
 sub _nginx { $_[0]{processes}{$SERVERS{$_[1]}{process}} }

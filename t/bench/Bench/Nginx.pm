@@ -7,6 +7,7 @@ use warnings;
 use strict;
 
 use IO::Socket::INET ();
+use List::Util qw(sum);
 use POSIX ();
 
 use Bench::Util qw(read_file write_file make_dir wait_for);
@@ -15,17 +16,18 @@ use Bench::Util qw(read_file write_file make_dir wait_for);
 my %running;
 
 # new(directory, nginx, CPU of the worker or undef, globals, directives of
-# http)
+# http, workers if not one, which then may run on any CPU)
 sub new {
-    my ($class, $dir, $nginx, $cpu, $globals, $http) = @_;
+    my ($class, $dir, $nginx, $cpu, $globals, $http, $n) = @_;
 
     make_dir($dir);
 
-    return bless { dir => $dir, nginx => $nginx, cpu => $cpu,
+    return bless { dir => $dir, nginx => $nginx, n => $n // 1,
+                   cpu => defined $n ? undef : $cpu,
                    globals => $globals, http => $http }, $class;
 }
 
-sub worker { $_[0]{worker} }
+sub worker { $_[0]{workers}[0] }
 sub port { $_[0]{ports}{$_[1]} }
 
 # start(name => directives of its server block, ...)
@@ -70,9 +72,13 @@ sub _conf {
     my $affinity = defined $self->{cpu}
         ? 'worker_cpu_affinity 1' . '0' x $self->{cpu} . ';' : '';
 
+    # or one worker might take all connections
+
+    my $reuseport = $self->{n} > 1 ? ' reuseport' : '';
+
     my $blocks = join "\n", map { <<"END" } sort keys %$servers;
     server {
-        listen 127.0.0.1:$self->{ports}{$_};
+        listen 127.0.0.1:$self->{ports}{$_}$reuseport;
 $servers->{$_}
     }
 END
@@ -80,7 +86,7 @@ END
     return <<"END";
 $self->{globals}
 $user
-worker_processes 1;
+worker_processes $self->{n};
 worker_rlimit_nofile 8192;
 $affinity
 daemon off;
@@ -131,14 +137,14 @@ sub _spawn {
             return -1;
         }
 
-        my ($worker) = (read_file("/proc/$pid/task/$pid/children") // '')
-                           =~ /^(\d+) $/;
-        return $worker
-               && (read_file("/proc/$worker/cmdline") // '')
-                      =~ /worker process/
-               && IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                                        PeerPort => $port)
-               && ($self->{worker} = $worker);
+        my @workers = grep {
+            (read_file("/proc/$_/cmdline") // '') =~ /worker process/
+        } split ' ', read_file("/proc/$pid/task/$pid/children") // '';
+
+        $self->{workers} = \@workers;
+        return @workers == $self->{n}
+               && !!IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                                          PeerPort => $port);
     } 20;
 
     return 1 if $up > 0;
@@ -158,32 +164,36 @@ sub check {
     my $log = $self->_log =~ s/^.*a LuaJIT version which is not OpenRe.*\n//mgr;
 
     die "nginx logged:\n$log" if $log =~ /\S/;
-    die "nginx's worker is gone\n" if !kill 0, $self->{worker};
+    die "a worker of nginx is gone\n"
+        if grep { !kill 0, $_ } @{ $self->{workers} };
 }
 
-# nanoseconds of CPU time that the worker has used
+# nanoseconds of CPU time that the workers have used
 sub cpu_time {
     my ($self) = @_;
-    my $text = read_file("/proc/$self->{worker}/schedstat")
-        // die "no /proc/PID/schedstat: nginx's worker is gone, or this "
-               . "kernel does not count\n";
 
-    return (split ' ', $text)[0];
+    return sum(map { (split ' ', _proc($_, 'schedstat'))[0] }
+                   @{ $self->{workers} });
 }
 
-# whether the worker waits for something to do
+# whether the workers wait for something to do
 sub sleeps {
     my ($self) = @_;
-    my $text = read_file("/proc/$self->{worker}/stat")
-        // die "nginx's worker is gone\n";
+    return !grep { _proc($_, 'stat') !~ /\) S / } @{ $self->{workers} };
+}
 
-    return $text =~ /\) S /;
+sub _proc {
+    my ($worker, $file) = @_;
+
+    return read_file("/proc/$worker/$file")
+        // die "no /proc/PID/$file: a worker of nginx is gone, or this kernel "
+               . "does not count\n";
 }
 
 # bytes of memory that are of no file: the worker's own, and nginx's zones
 sub anonymous {
     my ($self) = @_;
-    my %kilobytes = (read_file("/proc/$self->{worker}/status") // '')
+    my %kilobytes = _proc($self->worker, 'status')
                         =~ /^Rss(Anon|Shmem):\s*(\d+) kB/mg;
 
     die "no RssAnon of nginx's worker\n" if !defined $kilobytes{Anon};
@@ -200,7 +210,7 @@ sub stop {
     kill 'QUIT', $pid;
 
     if (!wait_for { waitpid($pid, POSIX::WNOHANG) == $pid } 10) {
-        kill 'KILL', $self->{worker} // (), $pid;
+        kill 'KILL', @{ $self->{workers} // [] }, $pid;
         waitpid $pid, 0;
     }
 }

@@ -10,7 +10,8 @@ use Exporter 'import';
 use List::Util qw(min);
 
 our @EXPORT_OK = qw(
-    page middle_page random_pages user_page deep_user_page unauthorized
+    page middle_page random_pages first_pages user_page deep_user_page
+    unauthorized
 );
 
 
@@ -64,6 +65,18 @@ sub random_pages {
     }
 
     return @pages;
+}
+
+# The first exports of some projects, which do not repeat themselves soon.
+sub first_pages {
+    my ($data, $n, $limit) = @_;
+
+    srand 4711;
+
+    return map {
+        page($data, int rand $data->projects, status => 'ready',
+             limit => $limit)
+    } 1 .. min($n, $data->projects);
 }
 
 sub unauthorized {

@@ -25,9 +25,14 @@ sub summary {
     my @parts = ([undef, conditions($results)]);
     my @cases = @{ $results->{requests} };
 
-    push @parts, ['CPU time of a request, microseconds', _cost_table(@cases)],
-                 ['Aims', _aim_table(@cases)] if @cases;
-    push @parts, ['Growth', _growth_table(@cases)] if _growing(@cases);
+    my @compared = grep { $_->{aims} } @cases;
+
+    push @parts, ['CPU time of a request, microseconds',
+                  _cost_table(@compared)],
+                 ['Requests a second', _rate_table(@compared)],
+                 ['Aims', _aim_table(@compared)] if @compared;
+    push @parts, ['Growth', _growth_tables(@cases)]
+        if grep { $_->{growth} } @cases;
     push @parts, ['Longest requests', _longest_table(@cases)]
         if grep { $_->{longest} } @cases;
     push @parts, ['Import', _import_table(@{ $results->{imports} })]
@@ -99,6 +104,13 @@ sub _cpu {
     return @values ? number(2, median(@values)) : '';
 }
 
+sub _rate {
+    my ($case, $server) = @_;
+    my @values = @{ _values($case, $server, 'rate') };
+
+    return @values ? number(0, median(@values)) : '';
+}
+
 sub _first_of {
     my ($case, @names) = @_;
 
@@ -127,6 +139,28 @@ sub _cost_table {
             _short($case, $case->{base}), _cpu($case, $case->{base}), $again,
             map { $case->{samples}{$_} ? _cpu($case, $_) : '' }
                 qw(sendfile lua),
+        ];
+    }
+
+    return \@rows;
+}
+
+sub _rate_table {
+    my @rows = (['case', 'ours', 'ours, page cache', 'compared with', 'it',
+                 'ratio', 'ratio, page cache', 'Lua']);
+
+    for my $case (@_) {
+        my ($ours, $base) = ($case->{servers}[0], $case->{base});
+        my $cached = _first_of($case, qw(gzip_cached cached));
+
+        push @rows, [
+            $case->{name}, _rate($case, $ours),
+            $cached ? _rate($case, $cached) : '', _short($case, $base),
+            _rate($case, $base),
+            (map { $_ ? spread(2, ratios(map { _values($case, $_, 'rate') }
+                                             $_, $base)) : '' }
+                 $ours, $cached),
+            _rate($case, 'lua'),
         ];
     }
 
@@ -174,32 +208,67 @@ sub _aim_table {
     return \@rows;
 }
 
-sub _growing { return grep { $_->{growth} } @_ }
+# [table, title, column => its heading, ...], ...
+my @GROWTH = (
+    ['manifests', 'exports of one project', '1k' => '1,000',
+     '10k' => '10,000', '100k' => '100,000', '1m' => '1,000,000',
+     '10m' => '10,000,000'],
+    ['projects', 'projects, of 1,000,000 exports', '1' => '1',
+     '1,000' => '1,000', '100,000' => '100,000'],
+);
+
+sub _growth_tables {
+    my @tables;
+
+    for my $growth (@GROWTH) {
+        my ($table, @columns) = @$growth;
+        my @cases = grep { $_->{growth} && $_->{growth}[0] eq $table } @_;
+
+        push @tables, _growth_table(\@cases, @columns) if @cases;
+    }
+
+    return ("CPU us a request: ours, Lua. Requests a second: of one worker on a "
+            . "CPU of its own,\nand of two on any, which on this machine is also "
+            . "wrk's.\n", @tables);
+}
 
 sub _growth_table {
-    my @cases = _growing(@_);
+    my ($cases, $title, %columns) = @_;
     my (@names, %seen, %at);
 
-    for my $case (@cases) {
-        my ($row, $column) = @{ $case->{growth} };
+    for my $case (@$cases) {
+        my (undef, $row, $column) = @{ $case->{growth} };
 
         push @names, $row if !$seen{$row}++;
         $at{$row}{$column} = $case;
     }
 
-    my @rows = (['CPU us a request: ours, Lua', '10,000', '1,000,000',
-                 '10,000,000']);
+    my @order = sort { $columns{$a} =~ tr/,//dr <=> $columns{$b} =~ tr/,//dr }
+                     keys %columns;
+    my @rows = ([$title, @columns{@order}]);
 
     for my $row (@names) {
-        push @rows, [$row, map {
-            my $case = $at{$row}{$_};
-            $case ? join ', ', grep { $_ ne '' }
-                               map { _cpu($case, $_) } qw(exports lua)
-                  : ''
-        } qw(10k 1m 10m)];
+        push @rows, [$row, map { _numbers($at{$row}{$_}, \&_cpu,
+                                          qw(exports lua)) } @order];
+    }
+
+    for my $row (@names) {
+        my @cells = map { _numbers($at{$row}{$_}, \&_rate, qw(exports two)) }
+                        @order;
+
+        push @rows, ["$row: requests/s, 1 worker, 2", @cells]
+            if grep { /,.* / } @cells;
     }
 
     return \@rows;
+}
+
+sub _numbers {
+    my ($case, $number, @servers) = @_;
+
+    return $case ? join ', ', grep { $_ ne '' }
+                              map { $number->($case, $_) } @servers
+                 : '';
 }
 
 sub _longest_table {

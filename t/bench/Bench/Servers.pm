@@ -15,9 +15,11 @@ our @EXPORT_OK = qw(%SERVERS %PROCESSES file_request);
 my $LUA = '/usr/lib/nginx/modules';
 
 
-# ours: with the module.  http: directives of that level.
+# ours: with the module.  http: directives of that level.  workers: if not one,
+# on any CPU.
 our %PROCESSES = (
     exports => { ours => 1 },
+    two => { ours => 1, workers => 2 },
     cached => { ours => 1, http => "    exports_page_cache 64m;\n" },
     plain => { http => \&_files },
     again => { http => \&_files },
@@ -43,6 +45,10 @@ our %SERVERS = (
         title => 'ngx_exports, page cache', process => 'cached',
         conf => \&_exports, same => 'identifiers',
         needs => ['exports_page_cache'],
+    },
+    two => {
+        title => 'ngx_exports, 2 workers', process => 'two',
+        conf => \&_exports, same => 'identifiers',
     },
     reference => {
         title => 'ngx_exports, reference', process => 'exports',
