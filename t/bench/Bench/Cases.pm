@@ -104,7 +104,8 @@ sub crowd {
 
     return {
         name => "crowd-$n", data => $data,
-        title => "ready, 5 of random ones of $projects projects of $each",
+        title => $n == 1 ? "ready, 5 of the one project of $each"
+                         : "ready, 5 of one of $projects projects of $each",
         growth => ['projects', 'first 5 of a project, ready', $projects],
         requests => sub { first_pages($_[0], 10_000, 5) },
         @GROWTH,
