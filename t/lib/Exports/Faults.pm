@@ -16,8 +16,8 @@ use Time::HiRes ();
 use Exports::Test;
 
 our @EXPORT = qw(
-    strength in_namespace put_link generation slots damaged endless one_key
-    no_faults
+    strength in_namespace put_link generation slots damaged endless recounted
+    one_key no_faults
 );
 
 my @running;
@@ -140,10 +140,15 @@ sub _root {
 
     return $root if !defined $name;
 
-    # its record lies behind its name: the root's number is the last of it
+    # the root's number is the last of its record
 
-    my $at = index $data, $name, $root * $PAGE;
-    return unpack 'Q', substr $data, $at + length($name) + 40, 8;
+    return unpack 'Q', substr $data, _record($data, $root, $name) + 40, 8;
+}
+
+# where what is stored of a database lies: behind its name
+sub _record {
+    my ($data, $root, $name) = @_;
+    return index($data, $name, $root * $PAGE) + length $name;
 }
 
 # changes a page's flags, and where its free space begins
@@ -155,6 +160,14 @@ sub _head {
 
 # LMDB searches it for ever: values of no length, and fewer than no entries
 sub endless { _head($_[0], _root(@_), 0x22, 0) }
+
+# the number of entries of a database, of which nothing depends; but a root that
+# was looked up before is not used any more
+sub recounted {
+    my ($data, $name) = @_;
+    substr $data, _record($data, _root($data), $name) + 32, 8, pack 'Q', 1;
+    return $data;
+}
 
 # an assertion of LMDB's fails: a branch with one entry
 sub one_key { _head($_[0], _root(@_), 0x11, 16 + 2) }
