@@ -1,28 +1,15 @@
 
 /*
  * exports_tree.c against LMDB's own cursor, and against damage.
- *
- * Damaged trees are read in a copy whose pages lie apart: behind each is memory
- * that nobody may read, as far as the machine's pages or a sanitizer can tell.
  */
 
-#include "fixture.h"
+#include "arena.h"
 
-#include <sys/mman.h>
 #include <sys/resource.h>
-
-#include "exports_mdb_layout.h"
-
-#if SANITIZED
-#include <sanitizer/asan_interface.h>
-#endif
 
 
 #define KEY_LEN      EXPORTS_MANIFEST_KEY_LEN
 #define RECORDS_MAX  8192
-
-/* of address space; few of its pages are in use */
-#define ARENA_SIZE   ((size_t) 256 << 20)
 
 
 typedef struct {
@@ -37,77 +24,11 @@ typedef struct {
     record_t        records[RECORDS_MAX];
 } content_t;
 
-/* bytes of a page, and what was there before they were damaged */
-
-typedef struct {
-    uint8_t        *at;
-    uint8_t         old[8];
-    size_t          len;
-} damage_t;
-
 
 static content_t       content;
 static exports_page_t  page;
-static uint8_t        *arena;
-static uint64_t        arena_next;      /* page */
-static uint8_t         arena_used[ARENA_SIZE / PAGE_SIZE_MIN];
 static unsigned        greatest_height;
 static unsigned long   wrong;           /* damage that was found */
-
-
-static size_t
-system_page(void)
-{
-    return (size_t) sysconf(_SC_PAGESIZE);
-}
-
-
-/* a data file without a database, as LMDB would make it for such a page size */
-
-static void
-empty_file(const char *dir, size_t page_size)
-{
-    int           fd;
-    char          path[4300];
-    unsigned      n;
-    meta_page_t   meta;
-
-    must(mkdir(dir, 0700) == 0, "mkdir: %s", strerror(errno));
-    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE, dir);
-    fd = open(path, O_RDWR|O_CREAT|O_EXCL, 0600);
-    must(fd != -1, "open: %s", strerror(errno));
-
-    for (n = 0; n < 2; n++) {
-        memset(&meta, 0, sizeof(meta));
-        meta.pgno = n;
-        meta.flags = META_FLAG;
-        meta.magic = META_MAGIC;
-        meta.version = META_VERSION;
-        meta.map_size = TEST_MAP_SIZE;
-        meta.trees[0].pad = (uint32_t) page_size;
-        meta.trees[0].flags = MDB_INTEGERKEY;
-        meta.trees[0].root = NO_PAGE;
-        meta.trees[1].root = NO_PAGE;
-        meta.last_page = 1;
-
-        must(pwrite(fd, &meta, sizeof(meta), (off_t) (n * page_size))
-             == (ssize_t) sizeof(meta), "pwrite: %s", strerror(errno));
-    }
-
-    must(ftruncate(fd, (off_t) (2 * page_size)) == 0, "ftruncate");
-    (void) close(fd);
-}
-
-
-static exports_env_t *
-sized_store(const char *dir, size_t page_size)
-{
-    if (page_size != system_page()) {
-        empty_file(dir, page_size);
-    }
-
-    return new_store(dir);
-}
 
 
 /* records */
@@ -776,219 +697,6 @@ no_number(void)
 }
 
 
-/* the copy: each page, and each value of several pages, stands alone */
-
-static uint8_t *
-place_pages(const uint8_t *from, unsigned n, size_t page_size, uint64_t *pgno)
-{
-    size_t    len;
-    uint8_t  *to;
-
-    *pgno = arena_next;
-    memset(arena_used + *pgno, 1, n);
-    arena_next += n + 1;
-
-    to = arena + *pgno * page_size;
-    len = n * page_size;
-    must(arena_next * page_size <= ARENA_SIZE, "the arena is too small");
-
-    if (page_size % system_page() == 0) {
-        must(mprotect(to, len, PROT_READ|PROT_WRITE) == 0, "mprotect: %s",
-             strerror(errno));
-    }
-
-#if SANITIZED
-    ASAN_UNPOISON_MEMORY_REGION(to, len);
-#endif
-
-    memcpy(to, from, len);
-    memcpy(to, pgno, sizeof(*pgno));
-
-    return to;
-}
-
-
-static uint8_t *
-node_of(uint8_t *at, unsigned i)
-{
-    uint16_t  pos;
-
-    memcpy(&pos, at + PAGE_HEADER + i * sizeof(pos), sizeof(pos));
-
-    return at + pos;
-}
-
-
-static unsigned
-node_count(const uint8_t *at)
-{
-    page_header_t  header;
-
-    memcpy(&header, at, sizeof(header));
-
-    return (header.lower - PAGE_HEADER) / sizeof(uint16_t);
-}
-
-
-static uint64_t
-copy_page(const exports_tree_t *tree, uint64_t pgno, unsigned level)
-{
-    size_t           len;
-    uint8_t         *to, *node;
-    uint64_t         below_it, new, pages;
-    unsigned         i;
-    node_header_t    header;
-
-    to = place_pages(tree->map + pgno * tree->page_size, 1, tree->page_size,
-                     &new);
-
-    for (i = 0; i < node_count(to); i++) {
-        node = node_of(to, i);
-        memcpy(&header, node, sizeof(header));
-
-        if (level + 1 < tree->height) {
-            below_it = header.low | (uint64_t) header.high << 16
-                       | (uint64_t) header.flags << 32;
-            below_it = copy_page(tree, below_it, level + 1);
-            header.low = (uint16_t) below_it;
-            header.high = (uint16_t) (below_it >> 16);
-            header.flags = 0;
-            memcpy(node, &header, sizeof(header));
-
-        } else if (header.flags & OVERFLOW_FLAG) {
-            len = header.low | (size_t) header.high << 16;
-            pages = (PAGE_HEADER + len + tree->page_size - 1)
-                    / tree->page_size;
-            node += NODE_HEADER + KEY_LEN;
-            memcpy(&below_it, node, sizeof(below_it));
-            (void) place_pages(tree->map + below_it * tree->page_size,
-                               (unsigned) pages, tree->page_size, &below_it);
-            memcpy(node, &below_it, sizeof(below_it));
-        }
-    }
-
-    return new;
-}
-
-
-static void
-copy_tree(exports_tree_t *copy, const exports_tree_t *tree)
-{
-    memset(copy, 0, sizeof(exports_tree_t));
-    copy->page_size = tree->page_size;
-    copy->key_len = tree->key_len;
-    copy->height = tree->height;
-
-    /* pages of any size lie at multiples of theirs */
-
-    arena = mmap(NULL, ARENA_SIZE, tree->page_size % system_page() == 0
-                                   ? PROT_NONE : PROT_READ|PROT_WRITE,
-                 MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE, -1, 0);
-    must(arena != MAP_FAILED, "mmap: %s", strerror(errno));
-
-#if SANITIZED
-    ASAN_POISON_MEMORY_REGION(arena, ARENA_SIZE);
-#endif
-
-    arena_next = 2;
-    memset(arena_used, 0, sizeof(arena_used));
-    copy->map = arena;
-    copy->root = copy_page(tree, tree->root, 0);
-    copy->pages = arena_next;
-}
-
-
-static void
-drop_copy(void)
-{
-#if SANITIZED
-    ASAN_UNPOISON_MEMORY_REGION(arena, ARENA_SIZE);
-#endif
-
-    must(munmap(arena, ARENA_SIZE) == 0, "munmap");
-}
-
-
-static void
-damage_bytes(damage_t *damage, uint8_t *at, const void *bytes, size_t len)
-{
-    damage->at = at;
-    damage->len = len;
-    memcpy(damage->old, at, len);
-    memcpy(at, bytes, len);
-}
-
-
-static void
-damage16(damage_t *damage, uint8_t *at, unsigned value)
-{
-    uint16_t  v = (uint16_t) value;
-
-    damage_bytes(damage, at, &v, sizeof(v));
-}
-
-
-static void
-repair(const damage_t *damage)
-{
-    memcpy(damage->at, damage->old, damage->len);
-}
-
-
-/*
- * A page that is in no use could be read in a map, but not here, and what a
- * damaged one leads to is not known before it is damaged.
- */
-
-static int
-leads_nowhere(const exports_tree_t *tree, const uint8_t *at, int is_leaf)
-{
-    size_t           pos;
-    uint64_t         pgno;
-    unsigned         i, n;
-    uint16_t         ptr;
-    node_header_t    node;
-
-    n = node_count(at);
-
-    for (i = 0; i < n; i++) {
-        pos = PAGE_HEADER + i * sizeof(ptr);
-
-        if (pos > tree->page_size - sizeof(ptr)) {
-            return 0;
-        }
-
-        memcpy(&ptr, at + pos, sizeof(ptr));
-
-        if (ptr > tree->page_size - NODE_HEADER) {
-            continue;
-        }
-
-        memcpy(&node, at + ptr, sizeof(node));
-        pgno = node.low | (uint64_t) node.high << 16
-               | (uint64_t) node.flags << 32;
-
-        if (is_leaf) {
-            pos = ptr + NODE_HEADER + KEY_LEN;
-
-            if (node.flags != OVERFLOW_FLAG
-                || pos > tree->page_size - sizeof(pgno))
-            {
-                continue;
-            }
-
-            memcpy(&pgno, at + pos, sizeof(pgno));
-        }
-
-        if (pgno < tree->pages && !arena_used[pgno]) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 /* a value lies in one page or, where LMDB puts long ones, in the map; and when
    it passes for a record it is the one of its key */
 
@@ -1084,57 +792,6 @@ read_all(exports_tree_t *tree)
 }
 
 
-/* what any field may be damaged to */
-
-static unsigned
-random_bound(const exports_tree_t *tree)
-{
-    static const unsigned  small[] = {
-        0, 1, 2, 15, 16, 17, 18, 23, 24, 25, 0x7fff, 0xffff
-    };
-
-    switch (below(4)) {
-
-    case 0:
-        return small[below(sizeof(small) / sizeof(small[0]))];
-
-    case 1:
-        return (unsigned) tree->page_size + 4 - below(60);
-
-    case 2:
-        return below((unsigned) tree->page_size);
-
-    default:
-        return below(0x10000);
-    }
-}
-
-
-/* the number of a page, of one in use or of none */
-
-static uint64_t
-random_number(const exports_tree_t *tree)
-{
-    uint64_t  number;
-
-    switch (below(4)) {
-
-    case 0:
-        return rnd();
-
-    case 1:
-        return tree->pages + below(3);
-
-    default:
-        do {
-            number = below((unsigned) tree->pages);
-        } while (!arena_used[number]);
-
-        return number;
-    }
-}
-
-
 /* of a page on the way to a record; whether there is any */
 
 static int
@@ -1164,7 +821,8 @@ random_damage(exports_tree_t *tree, damage_t *damage)
         break;
 
     case 1:
-        damage16(damage, at + 10, chance(50) ? 1U << below(16) : below(256));
+        damage16(damage, at + PAGE_FLAGS,
+                 chance(50) ? 1U << below(16) : below(256));
         break;
 
     case 2:
@@ -1172,7 +830,7 @@ random_damage(exports_tree_t *tree, damage_t *damage)
         break;
 
     case 3:
-        damage16(damage, at + PAGE_LOWER + 2, random_bound(tree));
+        damage16(damage, at + PAGE_UPPER, random_bound(tree));
         break;
 
     case 4:
@@ -1221,7 +879,7 @@ random_damage(exports_tree_t *tree, damage_t *damage)
         damage16(damage, at + 2 * below(8), random_bound(tree));
     }
 
-    if (leads_nowhere(tree, at, is_leaf)) {
+    if (leads_nowhere(tree, at)) {
         repair(damage);
         return 0;
     }
@@ -1266,11 +924,12 @@ damage_header(exports_tree_t *tree, unsigned i, uint8_t *at)
     expect_corrupt(tree, i, &damage, "the number of a page");
 
     for (bit = 0; bit < 4; bit++) {
-        damage16(&damage, at + 10, (at[10] & KIND_FLAGS) ^ 1U << bit);
+        damage16(&damage, at + PAGE_FLAGS,
+                 (at[PAGE_FLAGS] & KIND_FLAGS) ^ 1U << bit);
         expect_corrupt(tree, i, &damage, "the kind of a page");
     }
 
-    damage16(&damage, at + 10, at[10] ^ LEAF2_FLAG);
+    damage16(&damage, at + PAGE_FLAGS, at[PAGE_FLAGS] ^ LEAF2_FLAG);
     expect_corrupt(tree, i, &damage, "a page of values of one size");
 }
 
@@ -1282,7 +941,7 @@ damage_bounds(exports_tree_t *tree, unsigned i, uint8_t *at)
     uint32_t   bounds = 0xfffefffe;
     damage_t   damage;
 
-    memcpy(&upper, at + PAGE_LOWER + 2, sizeof(upper));
+    memcpy(&upper, at + PAGE_UPPER, sizeof(upper));
 
     damage16(&damage, at + PAGE_LOWER, 0);
     expect_corrupt(tree, i, &damage, "a page that ends in its header");
@@ -1292,7 +951,7 @@ damage_bounds(exports_tree_t *tree, unsigned i, uint8_t *at)
     expect_corrupt(tree, i, &damage, "a page with half of a node");
     damage16(&damage, at + PAGE_LOWER, upper + 2U);
     expect_corrupt(tree, i, &damage, "more nodes than there is room for");
-    damage16(&damage, at + PAGE_LOWER + 2, (unsigned) tree->page_size + 1);
+    damage16(&damage, at + PAGE_UPPER, (unsigned) tree->page_size + 1);
     expect_corrupt(tree, i, &damage, "nodes behind the page");
     damage_bytes(&damage, at + PAGE_LOWER, &bounds, sizeof(bounds));
     expect_corrupt(tree, i, &damage, "more nodes than a page has room for");
@@ -1459,7 +1118,7 @@ damage_free(exports_tree_t *tree, unsigned i, unsigned l)
     level = &tree->levels[l];
     at = (uint8_t *) level->page;
     len = NODE_HEADER + (l + 1 < tree->height && level->at == 0 ? 0 : KEY_LEN);
-    memcpy(&upper, at + PAGE_LOWER + 2, sizeof(upper));
+    memcpy(&upper, at + PAGE_UPPER, sizeof(upper));
 
     if (upper < PAGE_HEADER + 2 * level->n + len) {
         return;
