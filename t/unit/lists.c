@@ -1,6 +1,6 @@
 
 /*
- * Opening of lists, many at once against one by one: exports_lists.c.  Also in
+ * Opening of lists, many at once against one by one: exports_list.c.  Also in
  * damaged trees: what one by one finds must not be missed without an error.
  */
 
