@@ -44,6 +44,7 @@ static exports_rc_t open_list(exports_list_t *list, exports_reader_t *reader,
     const exports_runs_t *in, const exports_facet_t *key);
 static void set_leaf(exports_list_t *list);
 static exports_rc_t older_leaf(exports_list_t *list);
+static exports_rc_t check_end(exports_list_t *list);
 static exports_rc_t newer_leaf(exports_list_t *list);
 static int compare(const exports_list_t *list, size_t i, const uint8_t *entry);
 static exports_rc_t look_up(exports_list_t *list, const uint8_t *entry,
@@ -153,7 +154,7 @@ exports_list_skip(exports_list_t *list, uint64_t n)
         list->left = 0;
 
         if (list->older == 0) {
-            return EXPORTS_OK;
+            return check_end(list);
         }
 
         rc = older_leaf(list);
@@ -282,6 +283,20 @@ older_leaf(exports_list_t *list)
     set_leaf(list);
 
     return EXPORTS_OK;
+}
+
+
+/* a list that has more leaves is longer than it says */
+
+static exports_rc_t
+check_end(exports_list_t *list)
+{
+    exports_rc_t  rc;
+
+    rc = exports_run_back(&list->run);
+
+    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK
+           : rc == EXPORTS_OK ? EXPORTS_CORRUPT : rc;
 }
 
 

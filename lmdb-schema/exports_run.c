@@ -5,6 +5,11 @@
 #include "exports_private.h"
 
 
+/* of a key: no map has room for so many, and what is added up of all lists of a
+   page does not overflow */
+#define COUNT_MAX  ((uint64_t) 1 << 48)
+
+
 static exports_rc_t find(exports_run_t *run, const uint8_t *key,
     size_t key_len, uint64_t *count);
 static exports_rc_t leaf(exports_run_t *run, MDB_cursor_op op,
@@ -320,6 +325,7 @@ tree_count(const uint8_t *record, size_t size)
     memcpy(&tree, record, sizeof(tree));
 
     return tree.flags == MDB_DUPFIXED && (size == 0 || tree.pad == size)
+           && tree.entries <= COUNT_MAX
                ? tree.entries : 0;
 }
 

@@ -10,6 +10,8 @@
 #include "exports_private.h"
 
 
+static exports_rc_t check_order(const exports_run_t *run,
+    const uint8_t *lesser, const uint8_t *greater);
 static exports_rc_t descend(exports_run_t *run, unsigned level, int last);
 static exports_rc_t enter(exports_run_t *run, unsigned level);
 static exports_rc_t set_leaf(exports_run_t *run, const uint8_t *page);
@@ -100,14 +102,21 @@ exports_rc_t
 exports_run_tree_next(exports_run_t *run)
 {
     unsigned          level;
+    exports_rc_t      rc;
+    const uint8_t    *values;
     exports_level_t  *branch;
+
+    values = run->values;
 
     for (level = run->height; level-- > 1; ) {
         branch = &run->levels[level - 1];
 
         if (branch->at + 1 < branch->n) {
             branch->at++;
-            return descend(run, level, 0);
+            rc = descend(run, level, 0);
+
+            return rc == EXPORTS_OK ? check_order(run, values, run->values)
+                                    : rc;
         }
     }
 
@@ -119,18 +128,37 @@ exports_rc_t
 exports_run_tree_back(exports_run_t *run)
 {
     unsigned          level;
+    exports_rc_t      rc;
+    const uint8_t    *values;
     exports_level_t  *branch;
+
+    values = run->values;
 
     for (level = run->height; level-- > 1; ) {
         branch = &run->levels[level - 1];
 
         if (branch->at > 0) {
             branch->at--;
-            return descend(run, level, 1);
+            rc = descend(run, level, 1);
+
+            return rc == EXPORTS_OK ? check_order(run, run->values, values)
+                                    : rc;
         }
     }
 
     return EXPORTS_NOT_FOUND;
+}
+
+
+/* of leaves by their first values: where pages lead to others twice, a walk
+   comes by no leaf again, and ends */
+
+static exports_rc_t
+check_order(const exports_run_t *run, const uint8_t *lesser,
+    const uint8_t *greater)
+{
+    return memcmp(lesser, greater, run->size) < 0 ? EXPORTS_OK
+                                                  : EXPORTS_CORRUPT;
 }
 
 

@@ -12,6 +12,7 @@
 
 static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
     size_t len, const uint8_t **found, MDB_val *value);
+static int is_beside(const exports_level_t *leaf);
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
     size_t len);
 static unsigned climb_to(const exports_tree_t *tree, const uint8_t *key,
@@ -181,6 +182,12 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 
     rc = descend(tree, level, tree->levels[level].n, key, len, &node);
 
+    /* where branches are out of order, another leaf may have it */
+
+    if (rc == EXPORTS_NOT_FOUND && level > 0 && is_beside(leaf_of(tree))) {
+        rc = descend(tree, 0, tree->levels[0].n, key, len, &node);
+    }
+
     tree->searched = rc == EXPORTS_OK || rc == EXPORTS_NOT_FOUND;
 
     if (rc != EXPORTS_OK) {
@@ -197,6 +204,15 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 
     return (size_t) (leaf_of(tree)->page + tree->page_size - data) >= size
                ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
+/* whether the key is less than all of the leaf that was searched, or greater */
+
+static int
+is_beside(const exports_level_t *leaf)
+{
+    return leaf->at + 1 == 0 || leaf->at + 1 == leaf->n;
 }
 
 
