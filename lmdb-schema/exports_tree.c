@@ -12,15 +12,13 @@
 
 static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
     size_t len, const uint8_t **found, MDB_val *value);
-static int is_beside(const exports_level_t *leaf);
+static int is_ordered(exports_tree_t *tree);
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
     size_t len);
 static unsigned climb_to(const exports_tree_t *tree, const uint8_t *key,
     size_t len);
-static int is_behind(const exports_tree_t *tree, unsigned level,
-    const uint8_t *key, size_t len);
-static int is_before(const exports_tree_t *tree, unsigned level,
-    const uint8_t *key, size_t len);
+static int leads_down(const exports_tree_t *tree,
+    const exports_level_t *branch, const uint8_t *key, size_t len);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
     unsigned end, const uint8_t *key, size_t len, const uint8_t **found);
 static exports_rc_t leaf_back(exports_tree_t *tree);
@@ -184,8 +182,8 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 
     /* where branches are out of order, another leaf may have it */
 
-    if (rc == EXPORTS_NOT_FOUND && level > 0 && is_beside(leaf_of(tree))) {
-        rc = descend(tree, 0, tree->levels[0].n, key, len, &node);
+    if (rc == EXPORTS_NOT_FOUND && level > 0 && !is_ordered(tree)) {
+        return EXPORTS_CORRUPT;
     }
 
     tree->searched = rc == EXPORTS_OK || rc == EXPORTS_NOT_FOUND;
@@ -207,12 +205,41 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 }
 
 
-/* whether the key is less than all of the leaf that was searched, or greater */
+/* the branches on the way to the leaf, each once */
 
 static int
-is_beside(const exports_level_t *leaf)
+is_ordered(exports_tree_t *tree)
 {
-    return leaf->at + 1 == 0 || leaf->at + 1 == leaf->n;
+    unsigned          level, i;
+    const uint8_t    *node, *next;
+    exports_level_t  *l;
+
+    for (level = 0; level < tree->height - 1; level++) {
+        l = &tree->levels[level];
+
+        if (l->ordered) {
+            continue;
+        }
+
+        /* the first one is taken for less than all, whatever its key */
+
+        for (node = NULL, i = 1; i < l->n; i++, node = next) {
+            next = node_at(tree, l, i);
+
+            if (next == NULL
+                || (node != NULL
+                    && compare(tree, node, next + NODE_HEADER,
+                               exports_tree_get16(next + NODE_KEY_LEN))
+                       >= 0))
+            {
+                return 0;
+            }
+        }
+
+        l->ordered = 1;
+    }
+
+    return 1;
 }
 
 
@@ -251,10 +278,8 @@ climb_to(const exports_tree_t *tree, const uint8_t *key, size_t len)
 {
     unsigned  level;
 
-    for (level = tree->height - 1; level > 0; level--) {
-        if (is_behind(tree, level, key, len)
-            && is_before(tree, level, key, len))
-        {
+    for (level = 0; level < tree->height - 1; level++) {
+        if (!leads_down(tree, &tree->levels[level], key, len)) {
             break;
         }
     }
@@ -263,45 +288,28 @@ climb_to(const exports_tree_t *tree, const uint8_t *key, size_t len)
 }
 
 
-/* the key where the page of that level begins, or behind */
+/* whether the key is behind where the page below begins, or there, and before
+   the page that is next */
 
 static int
-is_behind(const exports_tree_t *tree, unsigned level, const uint8_t *key,
-    size_t len)
+leads_down(const exports_tree_t *tree, const exports_level_t *branch,
+    const uint8_t *key, size_t len)
 {
-    const uint8_t          *node;
-    const exports_level_t  *above;
+    const uint8_t  *node;
 
-    while (level-- > 0) {
-        above = &tree->levels[level];
+    if (branch->at > 0) {
+        node = node_at(tree, branch, branch->at);
 
-        if (above->at > 0) {
-            node = node_at(tree, above, above->at);
-
-            return node != NULL && compare(tree, node, key, len) <= 0;
+        if (node == NULL || compare(tree, node, key, len) > 0) {
+            return 0;
         }
     }
 
-    return 1;
-}
+    if (branch->at + 1 < branch->n) {
+        node = node_at(tree, branch, branch->at + 1);
 
-
-/* and before the page that is next */
-
-static int
-is_before(const exports_tree_t *tree, unsigned level, const uint8_t *key,
-    size_t len)
-{
-    const uint8_t          *node;
-    const exports_level_t  *above;
-
-    while (level-- > 0) {
-        above = &tree->levels[level];
-
-        if (above->at + 1 < above->n) {
-            node = node_at(tree, above, above->at + 1);
-
-            return node != NULL && compare(tree, node, key, len) > 0;
+        if (node == NULL || compare(tree, node, key, len) <= 0) {
+            return 0;
         }
     }
 
@@ -480,6 +488,7 @@ exports_tree_enter(const exports_tree_t *tree, exports_level_t *level,
     level->n = (header.lower - PAGE_HEADER) / sizeof(uint16_t);
     level->upper = header.upper;
     level->at = 0;
+    level->ordered = 0;
 
     return EXPORTS_OK;
 }

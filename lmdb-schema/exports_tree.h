@@ -40,6 +40,7 @@ typedef struct {
     unsigned               n;           /* nodes of it */
     unsigned               upper;       /* where they begin */
     unsigned               at;          /* the one on the way to the record */
+    unsigned               ordered;     /* their keys have been compared */
 } exports_level_t;
 
 /* of a meta page */
