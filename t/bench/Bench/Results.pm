@@ -228,8 +228,8 @@ sub _growth_tables {
     }
 
     return ("CPU us a request: ours, Lua. Requests a second: of one worker on a "
-            . "CPU of its own,\nand of two on any, which on this machine is also "
-            . "wrk's.\n", @tables);
+            . "CPU of its own,\nand of two on any, wrk's not excepted.\n",
+            @tables);
 }
 
 sub _growth_table {
