@@ -10,6 +10,7 @@
 #include "exports_private.h"
 
 
+static exports_rc_t step(exports_run_t *run, int back);
 static exports_rc_t check_order(const exports_run_t *run,
     const uint8_t *lesser, const uint8_t *greater);
 static exports_rc_t descend(exports_run_t *run, unsigned level, int last);
@@ -101,31 +102,19 @@ exports_run_tree_last(exports_run_t *run)
 exports_rc_t
 exports_run_tree_next(exports_run_t *run)
 {
-    unsigned          level;
-    exports_rc_t      rc;
-    const uint8_t    *values;
-    exports_level_t  *branch;
-
-    values = run->values;
-
-    for (level = run->height; level-- > 1; ) {
-        branch = &run->levels[level - 1];
-
-        if (branch->at + 1 < branch->n) {
-            branch->at++;
-            rc = descend(run, level, 0);
-
-            return rc == EXPORTS_OK ? check_order(run, values, run->values)
-                                    : rc;
-        }
-    }
-
-    return EXPORTS_NOT_FOUND;
+    return step(run, 0);
 }
 
 
 exports_rc_t
 exports_run_tree_back(exports_run_t *run)
+{
+    return step(run, 1);
+}
+
+
+static exports_rc_t
+step(exports_run_t *run, int back)
 {
     unsigned          level;
     exports_rc_t      rc;
@@ -137,13 +126,19 @@ exports_run_tree_back(exports_run_t *run)
     for (level = run->height; level-- > 1; ) {
         branch = &run->levels[level - 1];
 
-        if (branch->at > 0) {
-            branch->at--;
-            rc = descend(run, level, 1);
-
-            return rc == EXPORTS_OK ? check_order(run, run->values, values)
-                                    : rc;
+        if (back ? branch->at == 0 : branch->at + 1 == branch->n) {
+            continue;
         }
+
+        branch->at = back ? branch->at - 1 : branch->at + 1;
+
+        rc = descend(run, level, back);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+
+        return back ? check_order(run, run->values, values)
+                    : check_order(run, values, run->values);
     }
 
     return EXPORTS_NOT_FOUND;
