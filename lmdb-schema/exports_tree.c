@@ -5,6 +5,9 @@
 #include "exports_tree.h"
 
 
+/* from the root, before it pays to compare the keys of branches */
+#define SEARCHES      8
+
 /* leaves that are asked for before their use, and how few of them may be left */
 #define LEAVES_AHEAD  12
 #define LEAVES_LEFT   2
@@ -165,17 +168,17 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 
     level = 0;
 
-    if (tree->searched) {
+    if (tree->searched >= SEARCHES) {
         level = climb_to(tree, key, len);
 
     } else {
         rc = enter(tree, 0, tree->root);
         if (rc != EXPORTS_OK) {
+            tree->searched = 0;
             return rc;
         }
     }
 
-    tree->searched = 0;
     node = NULL;
 
     rc = descend(tree, level, tree->levels[level].n, key, len, &node);
@@ -183,10 +186,10 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
     /* where branches are out of order, another leaf may have it */
 
     if (rc == EXPORTS_NOT_FOUND && level > 0 && !is_ordered(tree)) {
-        return EXPORTS_CORRUPT;
+        rc = EXPORTS_CORRUPT;
     }
 
-    tree->searched = rc == EXPORTS_OK || rc == EXPORTS_NOT_FOUND;
+    tree->searched = rc == EXPORTS_CORRUPT ? 0 : tree->searched + 1;
 
     if (rc != EXPORTS_OK) {
         return rc;

@@ -64,7 +64,7 @@ typedef struct {
     size_t                 page_size;
 
     unsigned               positioned;
-    unsigned               searched;    /* the levels lead to some place */
+    unsigned               searched;    /* keys: the levels lead to the last */
     unsigned               ahead;       /* leaves that are asked for already;
                                            0: none yet */
     exports_level_t        levels[DEPTH_MAX];   /* the root's, to the leaf's */
