@@ -3,7 +3,7 @@
  * exports_private.h: what the sources of the library share; not installed.
  *
  * Outside it only exports_env.c, exports_read.c, exports_tree*.c,
- * exports_run.c, exports_page.c, the writer and exports_verify*.c see LMDB.
+ * exports_run*.c, exports_page.c, the writer and exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -106,7 +106,7 @@ exports_rc_t exports_run_tree_next(exports_run_t *run);
 exports_rc_t exports_run_tree_back(exports_run_t *run);
 
 /*
- * How many values the node of a key says it has; the key as LMDB has handed it
+ * How many values the node of a key says it has; the key as it has been handed
  * out from there.  0: the node does not hold what it can.  Few values lie in it
  * as a page of their own, whose header LMDB goes by wherever that leads.  size:
  * of a value; 0, any.

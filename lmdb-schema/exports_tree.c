@@ -8,7 +8,7 @@
 /* from the root, before it pays to compare the keys of branches */
 #define SEARCHES      8
 
-/* leaves that are asked for before their use, and how few of them may be left */
+/* leaves that are asked for before their use, and how few may be left */
 #define LEAVES_AHEAD  12
 #define LEAVES_LEFT   2
 
@@ -18,8 +18,8 @@ static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
 static int is_ordered(exports_tree_t *tree);
 static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
     size_t len);
-static unsigned climb_to(const exports_tree_t *tree, const uint8_t *key,
-    size_t len);
+static unsigned common_level(const exports_tree_t *tree,
+    const uint8_t *key, size_t len);
 static int leads_down(const exports_tree_t *tree,
     const exports_level_t *branch, const uint8_t *key, size_t len);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
@@ -169,7 +169,7 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
     level = 0;
 
     if (tree->searched >= SEARCHES) {
-        level = climb_to(tree, key, len);
+        level = common_level(tree, key, len);
 
     } else {
         rc = enter(tree, 0, tree->root);
@@ -277,7 +277,7 @@ climb(const exports_tree_t *tree, const uint8_t *key, size_t len)
 /* the lowest level on whose page a search for the key would come, too */
 
 static unsigned
-climb_to(const exports_tree_t *tree, const uint8_t *key, size_t len)
+common_level(const exports_tree_t *tree, const uint8_t *key, size_t len)
 {
     unsigned  level;
 
