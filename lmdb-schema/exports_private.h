@@ -2,7 +2,7 @@
 /*
  * exports_private.h: what the sources of the library share; not installed.
  *
- * Outside it only exports_env.c, exports_read.c, exports_tree*.c,
+ * Of these only exports_env.c, exports_mdb.c, exports_read.c, exports_tree*.c,
  * exports_run*.c, exports_page.c, the writer and exports_verify*.c see LMDB.
  */
 
@@ -116,20 +116,27 @@ uint64_t exports_run_count(const MDB_val *key, size_t size);
 /* how many values of the leaf do not lie behind an entry */
 size_t exports_run_until(const exports_run_t *run, const uint8_t *entry);
 
-/* counts the blocks of a list, in the order of their boundaries, and those that
-   end with the same one by level; key: theirs in ranks */
+/* Counts the blocks of a list, in the order of their boundaries, and those that
+   end with the same one by level; key: theirs in ranks.  EXPORTS_CORRUPT: the
+   list has more entries than its node says, or fewer. */
 typedef exports_rc_t (*exports_block_pt)(void *data, unsigned level,
     const uint8_t *key, size_t len, const uint8_t *block);
 exports_rc_t exports_run_blocks(MDB_cursor *facets, const uint8_t *key,
     size_t len, exports_block_pt visit, void *data);
 
 
-/*
- * Holds ranks against the lists: exports_verify_ranks.c.  A fault is reported
- * with the key of its list, or, of what is no list's, with its key in ranks.
- */
-typedef exports_rc_t (*exports_rank_fault_pt)(void *data, const uint8_t *key,
-    size_t len, int list, const char *text);
+/* what is at fault */
+typedef enum {
+    RANK_LIST,              /* a list itself; key: of it in facets */
+    RANK_BLOCKS,            /* those of a list; key: of the list */
+    RANK_KEY                /* of no list's blocks; key: in ranks */
+} exports_rank_fault_t;
+
+typedef exports_rc_t (*exports_rank_fault_pt)(void *data,
+    exports_rank_fault_t type, const uint8_t *key, size_t len,
+    const char *text);
+
+/* Holds ranks against the lists: exports_verify_ranks.c. */
 exports_rc_t exports_verify_ranks(exports_reader_t *reader,
     exports_rank_fault_pt fault, void *data);
 

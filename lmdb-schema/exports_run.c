@@ -361,12 +361,18 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
 {
     size_t          n;
     uint8_t         rank[EXPORTS_RANK_KEY_MAX], block[EXPORTS_RANK_LEN];
-    uint64_t        count, before[EXPORTS_RANK_LEVELS];
+    uint64_t        count, stored, before[EXPORTS_RANK_LEVELS];
     unsigned        level, height;
     exports_rc_t    rc;
     exports_run_t   run;
     exports_runs_t  in = { NULL, facets };
     const uint8_t  *entry;
+
+    rc = exports_run_find(&run, &in, key, len, EXPORTS_ENTRY_LEN, &stored);
+
+    if (rc != EXPORTS_OK) {
+        return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+    }
 
     memset(before, 0, sizeof(before));
     count = 0;
@@ -376,7 +382,12 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
     while (rc == EXPORTS_OK && run.at < run.n) {
         entry = run.values + run.at * EXPORTS_ENTRY_LEN;
         height = exports_rank_height(entry);
-        count++;
+
+        /* leaves that lead back to others would have no end */
+
+        if (++count > stored) {
+            return EXPORTS_CORRUPT;
+        }
 
         for (level = 1; level <= height && rc == EXPORTS_OK; level++) {
             n = exports_rank_key(rank, key, len, level);
@@ -392,5 +403,9 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
         }
     }
 
-    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+    if (rc != EXPORTS_NOT_FOUND) {
+        return rc;
+    }
+
+    return count == stored ? EXPORTS_OK : EXPORTS_CORRUPT;
 }

@@ -19,6 +19,10 @@
 /* drops, additions, counts */
 #define PASS_LAST  2
 
+/* what stands around the key in the text of a fault */
+#define KEY_BEFORE  " (key "
+#define KEY_AFTER   ")"
+
 
 struct exports_fix_s {
     exports_fix_type_t   type;
@@ -63,10 +67,12 @@ exports_verify_report(exports_check_t *c, exports_fix_type_t type,
         }
     }
 
-    /* the key of a record that has no readable name */
+    /* the key of a record that has no readable name, where there is room */
 
-    if (key != NULL && n > 0) {
-        print_key(text, (size_t) n, key, len);
+    n += (int) sizeof(KEY_BEFORE KEY_AFTER);
+
+    if (key != NULL && n < (int) sizeof(text)) {
+        print_key(text, i, key, len);
     }
 
     c->result->faults++;
@@ -85,13 +91,13 @@ print_key(char text[EXPORTS_ERROR_TEXT], size_t n, const uint8_t *key,
 {
     size_t  i;
 
-    n += (size_t) snprintf(text + n, EXPORTS_ERROR_TEXT - n, " (key ");
+    n += (size_t) snprintf(text + n, EXPORTS_ERROR_TEXT - n, KEY_BEFORE);
 
     for (i = 0; i < len && n + 3 < EXPORTS_ERROR_TEXT; i++, n += 2) {
         exports_hex(text + n, key + i, 1);
     }
 
-    (void) snprintf(text + n, EXPORTS_ERROR_TEXT - n, ")");
+    (void) snprintf(text + n, EXPORTS_ERROR_TEXT - n, KEY_AFTER);
 }
 
 
@@ -101,7 +107,9 @@ keep_fix(exports_check_t *c, exports_fix_type_t type, const uint8_t *key,
 {
     exports_fix_t  *fix;
 
-    if (len > EXPORTS_ID_KEY_MAX || c->nfixes == FIXES_MAX) {
+    /* LMDB deletes nothing under an empty key */
+
+    if (len == 0 || len > EXPORTS_ID_KEY_MAX || c->nfixes == FIXES_MAX) {
         return EXPORTS_OK;
     }
 
@@ -158,7 +166,6 @@ apply_pass(exports_check_t *c, exports_writer_t *writer, unsigned pass,
         if (pass_of(c->fixes[i].type) == pass) {
             mark_scope(c, &c->fixes[i]);
             rc = apply(c, writer, &c->fixes[i], error);
-            c->result->repaired += (rc == EXPORTS_OK);
         }
     }
 

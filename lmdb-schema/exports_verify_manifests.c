@@ -286,7 +286,7 @@ static exports_rc_t
 check_id(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
     size_t len)
 {
-    size_t            skip;
+    size_t            skip, id_len;
     const uint8_t    *found;
     exports_check_t  *c = data;
 
@@ -298,10 +298,12 @@ check_id(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
     }
 
     skip = key_len > 0 && key[0] == EXPORTS_PROJECT ? 9 : 1;
+    id_len = key_len > skip ? key_len - skip : 0;
 
     return exports_verify_report(c, FIX_DROP_ID, key, key_len, NULL,
                                  "ids: \"%.*s\" leads to no record of that id",
-                                 key_len > skip ? (int) (key_len - skip) : 0,
+                                 (int) (id_len < EXPORTS_ID_MAX
+                                            ? id_len : EXPORTS_ID_MAX),
                                  (const char *) key + skip);
 }
 

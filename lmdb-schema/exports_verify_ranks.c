@@ -11,6 +11,7 @@ typedef struct {
     exports_rank_fault_pt   fault;
     void                   *data;
     uint64_t                blocks;     /* of all lists */
+    int                     faulty;     /* a list had a wrong one */
 
     const uint8_t          *key;        /* of a list */
     size_t                  len;
@@ -58,7 +59,9 @@ exports_verify_ranks(exports_reader_t *reader, exports_rank_fault_pt fault,
                                         reader->env->dbi[DB_RANKS], &st));
     }
 
-    if (rc == EXPORTS_OK && st.ms_entries != c.blocks) {
+    /* one that is missing makes up for one that is too many */
+
+    if (rc == EXPORTS_OK && (st.ms_entries != c.blocks || c.faulty)) {
         rc = check_keys(&c);
     }
 
@@ -97,6 +100,7 @@ check_nodes(exports_reader_t *reader, exports_db_t db)
     for (op = MDB_FIRST; erc == EXPORTS_OK; op = MDB_NEXT_NODUP) {
 
         rc = mdb_cursor_get(cursor, &key, NULL, op);
+        reader->env->steps++;
 
         if (rc != 0) {
             erc = rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
@@ -129,17 +133,28 @@ static exports_rc_t
 check_lists(check_t *c)
 {
     int            rc;
-    MDB_val        k, v;
+    MDB_val        k, v, last;
     exports_rc_t   erc;
     MDB_cursor_op  op;
 
     for (op = MDB_FIRST; /* void */ ; op = MDB_NEXT_NODUP) {
 
         rc = mdb_cursor_get(c->facets, &k, &v, op);
+        c->reader->env->steps++;
 
         if (rc != 0) {
             return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
         }
+
+        /* a cursor that has met damage may begin again */
+
+        if (op == MDB_NEXT_NODUP
+            && !exports_mdb_before(&last, k.mv_data, k.mv_size))
+        {
+            return EXPORTS_CORRUPT;
+        }
+
+        last = k;
 
         /* of other entries no list is made */
 
@@ -151,8 +166,15 @@ check_lists(check_t *c)
 
         erc = count_list(c, k.mv_data, k.mv_size);
 
-        if (erc == EXPORTS_OK && c->wrong) {
-            erc = c->fault(c->data, c->key, c->len, 1,
+        if (erc == EXPORTS_CORRUPT) {
+            c->faulty = 1;
+            erc = c->fault(c->data, RANK_LIST, c->key, c->len,
+                           "facets: a list cannot be read, or is longer or "
+                           "shorter than it says");
+
+        } else if (erc == EXPORTS_OK && c->wrong) {
+            c->faulty = 1;
+            erc = c->fault(c->data, RANK_BLOCKS, c->key, c->len,
                            "ranks: blocks of a list are missing, damaged "
                            "or have other counts");
         }
@@ -210,24 +232,26 @@ check_key(check_t *c, const MDB_val *key)
     const uint8_t  *p;
 
     p = key->mv_data;
-    len = key->mv_size - 1;
-    level = p[len];
+    len = key->mv_size > 0 ? key->mv_size - 1 : 0;
+    level = len > 0 ? p[len] : 0;
 
-    if (len == 0 || len > EXPORTS_FACET_KEY_MAX || level == 0
+    if (len > EXPORTS_FACET_KEY_MAX || level == 0
         || level > EXPORTS_RANK_LEVELS)
     {
-        return c->fault(c->data, p, key->mv_size, 0,
+        return c->fault(c->data, RANK_KEY, p, key->mv_size,
                         "ranks: not a key of blocks");
     }
 
     erc = count_list(c, p, len);
 
+    /* of a list that is at fault itself nothing can be said */
+
     if (erc != EXPORTS_OK) {
-        return erc;
+        return erc == EXPORTS_CORRUPT ? EXPORTS_OK : erc;
     }
 
     if (c->expected[level - 1] == 0) {
-        return c->fault(c->data, p, key->mv_size, 0,
+        return c->fault(c->data, RANK_KEY, p, key->mv_size,
                         "ranks: blocks of a list that has none");
     }
 
@@ -247,7 +271,7 @@ check_key(check_t *c, const MDB_val *key)
 
     return c->wrong || count == c->expected[level - 1]
                ? EXPORTS_OK
-               : c->fault(c->data, p, len, 1,
+               : c->fault(c->data, RANK_BLOCKS, p, len,
                           "ranks: a block ends with no entry of its list");
 }
 
@@ -273,6 +297,7 @@ check_block(void *data, unsigned level, const uint8_t *key, size_t len,
 
     c->blocks++;
     c->expected[level - 1]++;
+    c->reader->env->steps++;
 
     k.mv_data = (void *) key;
     k.mv_size = len;

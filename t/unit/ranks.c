@@ -921,12 +921,12 @@ typedef struct {
 
 
 static exports_rc_t
-keep_list(void *data, const uint8_t *key, size_t len, int list,
-    const char *text)
+keep_list(void *data, exports_rank_fault_t type, const uint8_t *key,
+    size_t len, const char *text)
 {
     found_t  *found = data;
 
-    must(list && found->n < 2, "another fault: %s", text);
+    must(type == RANK_BLOCKS && found->n < 2, "another fault: %s", text);
 
     memcpy(found->lists[found->n].bytes, key, len);
     found->lists[found->n++].len = len;

@@ -760,13 +760,13 @@ change_model(exports_writer_t *w, model_t *model)
 
 
 static exports_rc_t
-unexpected(void *data, const uint8_t *key, size_t len, int list,
-    const char *text)
+unexpected(void *data, exports_rank_fault_t type, const uint8_t *key,
+    size_t len, const char *text)
 {
     (void) data;
+    (void) type;
     (void) key;
     (void) len;
-    (void) list;
 
     check(0, "%s", text);
 

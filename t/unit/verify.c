@@ -928,6 +928,184 @@ blocks(void)
 }
 
 
+/* one that is missing in a list, and one too many in another: as many blocks as
+   there should be */
+
+static void
+as_many_blocks(void)
+{
+    size_t          len;
+    uint8_t         key[EXPORTS_RANK_KEY_MAX + 1];
+    uint8_t         b[NBLOCKS][EXPORTS_RANK_LEN];
+    MDB_dbi         dbi;
+    MDB_txn        *txn;
+    exports_env_t  *env;
+
+    env = ranked_store(key, &len, b);
+    dbi = env->dbi[DB_RANKS];
+    txn = raw_begin(env);
+    raw_del(txn, dbi, key, len, b[1], EXPORTS_RANK_LEN);
+
+    /* of the list of what is ready, which has the same blocks */
+
+    key[8] = EXPORTS_FACET_STATUS;
+    key[9] = EXPORTS_STATUS_READY;
+    key[10] = 1;
+    b[1][14] ^= 1;
+    exports_rank_encode(b[1], 1, key, 11);
+    raw_put(txn, dbi, key, 11, b[1], EXPORTS_RANK_LEN);
+    raw_commit(txn);
+
+    mended(env, 2, 0, NSCOPES * NITEMS + NBLOCKS,
+           "a block missing, and one too many");
+}
+
+
+/* in the leaf of a transaction: the node of a key that has been written */
+
+static uint8_t *
+node_of(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t len)
+{
+    MDB_val      k, v;
+    MDB_cursor  *cursor;
+
+    must(mdb_cursor_open(txn, dbi, &cursor) == 0, "a cursor");
+
+    k.mv_data = (void *) key;
+    k.mv_size = len;
+    must(mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY) == 0, "the key");
+    mdb_cursor_close(cursor);
+
+    return (uint8_t *) k.mv_data - NODE_HEADER;
+}
+
+
+/* a list whose node says that it has other entries than it has */
+
+static void
+lengths(void)
+{
+    int               more;
+    tree_t            tree;
+    uint8_t           key[EXPORTS_RANK_KEY_MAX + 1], *node;
+    uint8_t           b[NBLOCKS][EXPORTS_RANK_LEN], entry[EXPORTS_ENTRY_LEN];
+    size_t            len;
+    spec_t            spec;
+    MDB_dbi           dbi;
+    MDB_txn          *txn;
+    unsigned          i;
+    exports_env_t    *env;
+
+    for (more = -1; more <= 1; more += 2) {
+        env = ranked_store(key, &len, b);
+
+        /* so many that they are a tree */
+
+        for (i = 0; i < 300; i++) {
+            item_spec(&spec, 0, 1);
+            spec.id = in_dir("exp_more_%u", i);
+            spec.id = strrchr(spec.id, '/') + 1;
+            spec.created = TEST_TIME + 200 + i;
+            store_spec(env, &spec);
+        }
+
+        is_int(verify(env), 0, "a long list");
+
+        /* to have its leaf written */
+
+        dbi = env->dbi[DB_FACETS];
+        txn = raw_begin(env);
+        memset(entry, 1, sizeof(entry));
+        raw_put(txn, dbi, key, len - 1, entry, sizeof(entry));
+        raw_del(txn, dbi, key, len - 1, entry, sizeof(entry));
+
+        node = node_of(txn, dbi, key, len - 1) + NODE_HEADER + len - 1;
+        memcpy(&tree, node, sizeof(tree));
+        must(tree.entries == 300 + NITEMS + NBLOCKS, "a tree");
+        tree.entries += (uint64_t) more;
+        memcpy(node, &tree, sizeof(tree));
+        raw_commit(txn);
+
+        is_int(verify(env), 1, "%s than there are", more > 0 ? "more" : "less");
+        is_int(reported("facets: a list cannot be read, or is longer or "
+                        "shorter than it says", "key"), 1, "is reported");
+        is_int(repair(env), 1, "by a repair, too");
+        is_int(result.repaired, 0, "which cannot mend it");
+        close_store(env);
+    }
+}
+
+
+/* keys that no program of ours has written, and LMDB hands out as they are */
+
+static void
+keys(void)
+{
+    int             rc;
+    uint8_t         key[EXPORTS_ID_KEY_MAX + 1], *node;
+    uint8_t         long_key[500];
+    uint16_t        size;
+    MDB_txn        *txn;
+    exports_env_t  *env;
+
+    /* longer than LMDB lets one be: it has text, but no end */
+
+    env = sound_store();
+    txn = raw_begin(env);
+    memset(long_key, 'x', sizeof(long_key));
+    raw_put(txn, env->dbi[DB_IDS], long_key, sizeof(long_key), long_key,
+            sizeof(long_key));
+    raw_put(txn, env->dbi[DB_IDS], "y", 1, long_key, sizeof(long_key));
+    node = node_of(txn, env->dbi[DB_IDS], long_key, sizeof(long_key));
+    size = 990;
+    memcpy(node + NODE_KEY_LEN, &size, sizeof(size));
+    raw_commit(txn);
+
+    check(verify(env) >= 2, "%u faults", nfaults);
+    is_int(reported("ids: \"xxxx", NULL), 1, "an id without an end");
+    close_store(env);
+
+    /* a key that a search does not find, for it is out of order */
+
+    env = sound_store();
+    key_of(env, 1, 5, key);
+    txn = raw_begin(env);
+    raw_put(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN, "x", 1);
+    node = node_of(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN);
+    node[NODE_HEADER] ^= 0x80;
+    raw_commit(txn);
+
+    check(verify(env) > 0, "no fault");
+    check(reported("manifests: a record", NULL) == 1, "not of the record");
+    (void) repair(env);
+    check(result.repaired < result.faults, "%" PRIu64 " of %" PRIu64
+          " repaired", result.repaired, result.faults);
+    rc = (int) verify(env);
+    check(rc == (int) (result.faults), "%d", rc);
+    check(reported("manifests: a record", NULL) == 1, "it is still there");
+    checked("what a repair cannot find it does not say it has repaired");
+    close_store(env);
+
+    /* none at all */
+
+    env = sound_store();
+    key_of(env, 1, 0, key);
+    txn = raw_begin(env);
+    raw_put(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN, "x", 1);
+    node = node_of(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN);
+    size = 0;
+    memcpy(node + NODE_KEY_LEN, &size, sizeof(size));
+    raw_commit(txn);
+
+    check(verify(env) > 0, "no fault");
+    (void) repair(env);
+    check(result.repaired < result.faults, "%" PRIu64 " of %" PRIu64
+          " repaired", result.repaired, result.faults);
+    checked("nor one with an empty key");
+    close_store(env);
+}
+
+
 /* what no repair can bring back, and what it must not make worse */
 
 static void
@@ -1267,6 +1445,9 @@ main(void)
     indexes();
     counts();
     blocks();
+    as_many_blocks();
+    lengths();
+    keys();
     lost();
     writing_over();
     injuries();
