@@ -73,11 +73,13 @@ int exports_identity_equal(const exports_identity_t *a,
  *
  * EXPORTS_MISSING   no directory or no data file, or nothing in it yet
  * EXPORTS_DENIED    the text names the file and the user
- * EXPORTS_FORMAT    not LMDB's, not a store, or newer than this library
+ * EXPORTS_FORMAT    not LMDB's, not a store, or of another format version
  * EXPORTS_CORRUPT   meta pages that contradict the file
  * EXPORTS_UNLOCKED  a read-only file system, without EXPORTS_ENV_IMMUTABLE
  * EXPORTS_CONFLICT  CREATE, and there is a store of another lineage
  * EXPORTS_BUSY      all EXPORTS_READERS_MAX reader slots are in use
+ * EXPORTS_STALE     a file was replaced while it was opened
+ * EXPORTS_FULL      CREATE, and map_size has no room for an empty store
  * EXPORTS_NOMEM, EXPORTS_FAILED
  *
  * *env is set as soon as there is something to close, and NULL again after a
@@ -119,7 +121,7 @@ typedef struct {
     uint64_t  pages_free;       /* of these: in LMDB's free list */
     uint64_t  txnid;            /* of the last commit */
     uint64_t  entries[EXPORTS_DB_COUNT];    /* in the order below */
-    unsigned  readers;          /* slots in use */
+    unsigned  readers;          /* slots, the most that were in use at once */
     unsigned  readers_max;
 } exports_env_stat_t;
 
@@ -130,8 +132,8 @@ exports_rc_t exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
     exports_error_t *error);
 
 /*
- * The number of steps that walks, point reads and writers have made: as long
- * as it rises, LMDB comes back from its calls, which it may not with damaged
+ * The number of steps that walks, verify, reads of manifests by their IDs and
+ * writers have made: as long as it rises, LMDB comes back from its calls, which it may not with damaged
  * files.  For a watchdog; good until the environment is closed, also in a
  * signal handler.
  */

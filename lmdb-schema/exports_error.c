@@ -72,6 +72,9 @@ exports_strerror(exports_rc_t rc)
     case EXPORTS_FULL:
         return "the map is full";
 
+    case EXPORTS_COMMITTED:
+        return "committed, but the file is not whole";
+
     case EXPORTS_NOMEM:
         return "out of memory";
 

@@ -25,6 +25,8 @@ typedef enum {
     EXPORTS_STALE,          /* replaced on disk, or no longer usable: reopen */
     EXPORTS_BUSY,           /* no free reader slot */
     EXPORTS_FULL,           /* the map is full */
+    EXPORTS_COMMITTED,      /* what was to be committed is; the text says what
+                               is wrong with the file */
     EXPORTS_NOMEM,          /* out of memory */
     EXPORTS_FAILED          /* anything else; the text says what */
 } exports_rc_t;

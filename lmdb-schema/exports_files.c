@@ -15,11 +15,6 @@
 #include "exports_private.h"
 
 
-#define DIRECTORY_MODE  02770
-#define DATA_MODE       0640
-#define LOCK_MODE       0660
-
-
 static exports_rc_t create_file(const char *path, mode_t mode, gid_t group,
     exports_error_t *error);
 
@@ -103,7 +98,7 @@ exports_files_mkdir(const exports_env_options_t *options,
 
     if ((options->group != (gid_t) -1
          && chown(options->path, (uid_t) -1, options->group) == -1)
-        || chmod(options->path, DIRECTORY_MODE) == -1)
+        || chmod(options->path, EXPORTS_DIRECTORY_MODE) == -1)
     {
         err = errno;
         (void) rmdir(options->path);
@@ -129,7 +124,7 @@ exports_files_create(const exports_env_options_t *options,
                                                   : (gid_t) -1;
 
     if (options->flags & EXPORTS_ENV_CREATE) {
-        rc = create_file(data_file, DATA_MODE, group, error);
+        rc = create_file(data_file, EXPORTS_DATA_MODE, group, error);
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -148,7 +143,7 @@ exports_files_create(const exports_env_options_t *options,
         return EXPORTS_OK;
     }
 
-    return create_file(lock_file, LOCK_MODE, group, error);
+    return create_file(lock_file, EXPORTS_LOCK_MODE, group, error);
 }
 
 

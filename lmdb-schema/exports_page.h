@@ -52,7 +52,8 @@ exports_rc_t exports_page_read(exports_reader_t *reader,
  * The same, and hands over items, some at a time, as soon as they have been
  * read, when their records are still in the processor's caches: the last n of
  * page->items, of which there are page->nitems, and page->total is known.
- * EXPORTS_OK goes on; anything else ends the page and is returned.
+ * EXPORTS_OK goes on; anything else ends the page and is returned.  A visit may
+ * read manifests by the same reader, but no pages.
  */
 typedef exports_rc_t (*exports_items_pt)(void *data,
     const exports_page_t *page, const exports_item_t *items, unsigned n);

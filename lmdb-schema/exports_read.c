@@ -372,14 +372,6 @@ exports_walk_manifests_after(exports_reader_t *reader, const uint8_t *key,
 
 
 exports_rc_t
-exports_walk_ranks(exports_reader_t *reader, exports_visit_pt visit,
-    void *data)
-{
-    return walk(reader, DB_RANKS, NULL, 0, 0, visit, data);
-}
-
-
-exports_rc_t
 exports_walk_facets(exports_reader_t *reader, exports_visit_pt visit,
     void *data)
 {

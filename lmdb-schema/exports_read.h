@@ -98,9 +98,5 @@ exports_rc_t exports_walk_manifests_after(exports_reader_t *reader,
 exports_rc_t exports_walk_facets(exports_reader_t *reader,
     exports_visit_pt visit, void *data);
 
-/* key: of a list and a level; value: a block, EXPORTS_RANK_LEN bytes */
-exports_rc_t exports_walk_ranks(exports_reader_t *reader,
-    exports_visit_pt visit, void *data);
-
 
 #endif /* EXPORTS_READ_H */

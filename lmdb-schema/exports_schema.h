@@ -15,11 +15,15 @@
 #include <stdint.h>
 
 
-/* stored in meta under "format"; a store with a greater one is refused */
+/* stored in meta under "format"; a store with another one is refused */
 #define EXPORTS_FORMAT_VERSION    2
 
 #define EXPORTS_DATA_FILE         "data.mdb"
 #define EXPORTS_LOCK_FILE         "lock.mdb"
+
+#define EXPORTS_DIRECTORY_MODE    02770
+#define EXPORTS_DATA_MODE         0640
+#define EXPORTS_LOCK_MODE         0660
 
 #define EXPORTS_DB_META           "meta"
 #define EXPORTS_DB_SCOPES         "scopes"

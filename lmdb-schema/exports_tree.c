@@ -94,11 +94,18 @@ exports_rc_t
 exports_tree_get(exports_tree_t *tree, const uint8_t *key, size_t len,
     MDB_val *value)
 {
+    exports_rc_t    rc;
     const uint8_t  *found;
 
     tree->positioned = 0;
 
-    return find(tree, key, len, &found, value);
+    rc = find(tree, key, len, &found, value);
+
+    /* a page that is being read does not go on from here */
+
+    tree->positioned = 0;
+
+    return rc;
 }
 
 

@@ -4,7 +4,7 @@
  * found, and the sum compared with the offset: so the part of each list in which
  * the page can begin grows smaller.  The guess is an entry of the list with the
  * largest such part, as far into it as the offset is into all of them; lists
- * that cover the same time need three or four.  When a guess did not halve what
+ * that cover the same time need two to four.  When a guess did not halve what
  * is left, the next one is drawn by lot, which halves it on average whatever
  * times the lists cover.  The last few entries are passed one by one.
  */

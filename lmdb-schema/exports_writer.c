@@ -108,7 +108,7 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
 
     return erc == EXPORTS_OK || erc == EXPORTS_BUSY
                ? EXPORTS_OK
-               : exports_error(error, EXPORTS_CORRUPT, "committed, but %s",
+               : exports_error(error, EXPORTS_COMMITTED, "committed, but %s",
                                fault.text);
 }
 
@@ -142,8 +142,9 @@ exports_rc_t
 exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
     const char *scope, size_t len, uint64_t revision, exports_error_t *error)
 {
-    exports_met_scope_t   *met;
-    exports_rc_t   rc;
+    uint64_t              stored;
+    exports_rc_t          rc;
+    exports_met_scope_t  *met;
 
     if (!exports_scope_name_valid(kind, scope, len)) {
         return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
@@ -158,22 +159,28 @@ exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
 
     rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
 
-    if (rc == EXPORTS_NOT_FOUND) {
-        rc = exports_writer_make_scope(w, kind, scope, len, &met, error);
-    }
-
-    if (rc != EXPORTS_OK) {
+    if (rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND) {
         return rc;
     }
 
+    stored = rc == EXPORTS_OK ? met->stored : 0;
+
     /* not than one given before: what was given may be taken back */
 
-    if (revision <= met->stored) {
+    if (revision <= stored) {
         return exports_error(error, EXPORTS_CONFLICT,
                              "revision %llu of %s \"%.*s\" is not greater "
                              "than %llu", (unsigned long long) revision,
                              exports_kind_name(kind), (int) len, scope,
-                             (unsigned long long) met->stored);
+                             (unsigned long long) stored);
+    }
+
+    if (rc == EXPORTS_NOT_FOUND) {
+        rc = exports_writer_make_scope(w, kind, scope, len, &met, error);
+
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
     }
 
     met->scope.revision = revision;
@@ -240,9 +247,9 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
     const char *name, size_t len, exports_met_scope_t **met,
     exports_error_t *error)
 {
-    void           *node;
-    exports_met_scope_t     wanted;
-    exports_rc_t    rc;
+    void                 *node;
+    exports_rc_t          rc;
+    exports_met_scope_t   wanted;
 
     wanted.key_len = exports_scope_key(wanted.key, kind, name, len);
 
@@ -276,11 +283,11 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
     const char *name, size_t len, exports_met_scope_t **met,
     exports_error_t *error)
 {
-    size_t          n;
-    uint8_t         next[8];
-    exports_met_scope_t     made;
-    exports_rc_t    rc;
-    const uint8_t  *value;
+    size_t                n;
+    uint8_t               next[8];
+    exports_rc_t          rc;
+    const uint8_t        *value;
+    exports_met_scope_t   made;
 
     rc = exports_meta_get(w->txn, w->env, EXPORTS_META_NEXT_SCOPE, &value, &n);
 
@@ -482,7 +489,7 @@ recount(exports_writer_t *w, exports_scope_t *scope)
 static int
 compare_scopes(const void *a, const void *b)
 {
-    int                 rc;
+    int                         rc;
     const exports_met_scope_t  *x, *y;
 
     x = a;

@@ -34,9 +34,9 @@ exports_rc_t exports_writer_begin(exports_writer_t **writer,
 
 /*
  * Makes it durable.  The writer is gone afterwards, whatever is returned;
- * unless that is EXPORTS_OK, nothing of it was written.  The one exception: an
- * EXPORTS_CORRUPT whose text begins with "committed, but" says that the data
- * file was found truncated, or cannot be extended to its last page.
+ * unless that is EXPORTS_OK or EXPORTS_COMMITTED, nothing of it was written.
+ * EXPORTS_COMMITTED: it is there, but the data file was found truncated, or
+ * cannot be extended to its last page.
  */
 exports_rc_t exports_writer_commit(exports_writer_t *writer,
     exports_error_t *error);

@@ -198,7 +198,7 @@ rank_level(ranking_t *r)
             }
 
             /* a new boundary has cut the block that it was in: what is left of
-               that begins behind it, and its last byte is zero */
+               that begins behind it, and the last bit of a boundary is zero */
 
             memcpy(entry, end, EXPORTS_ENTRY_LEN);
             entry[EXPORTS_ENTRY_LEN - 1]++;

@@ -5,21 +5,59 @@
 #include "exports_writer_private.h"
 
 
+static exports_rc_t put_token(exports_writer_t *w,
+    const exports_token_line_t *line, uint8_t *buf, exports_error_t *error);
+
+
 exports_rc_t
 exports_writer_put_token(exports_writer_t *w, const exports_token_line_t *line,
     exports_error_t *error)
 {
-    size_t            len;
-    uint8_t          *buf;
-    exports_met_scope_t      *met;
-    exports_rc_t      rc;
-    exports_token_t   token;
+    uint8_t       *buf;
+    exports_rc_t   rc;
 
-    rc = exports_writer_find_scope(w, line->token.kind, line->scope,
+    buf = malloc(EXPORTS_TOKEN_RECORD_MAX);
+    if (buf == NULL) {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
+    rc = put_token(w, line, buf, error);
+
+    free(buf);
+
+    return rc;
+}
+
+
+static exports_rc_t
+put_token(exports_writer_t *w, const exports_token_line_t *line, uint8_t *buf,
+    exports_error_t *error)
+{
+    size_t                len;
+    exports_rc_t          rc;
+    exports_token_t       token;
+    exports_met_scope_t  *met;
+
+    token = line->token;
+    token.scope = 0;
+    token.scope_name.data = line->scope;
+    token.scope_name.len = line->scope_len;
+
+    /* before a scope is made for it, which is as long whatever its ID */
+
+    if (exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &len, &token,
+                             line->digest)
+        != EXPORTS_OK)
+    {
+        return exports_error(error, EXPORTS_INVALID,
+                             "tables: too many, or too long");
+    }
+
+    rc = exports_writer_find_scope(w, token.kind, line->scope,
                                    line->scope_len, &met, error);
 
     if (rc == EXPORTS_NOT_FOUND) {
-        rc = exports_writer_make_scope(w, line->token.kind, line->scope,
+        rc = exports_writer_make_scope(w, token.kind, line->scope,
                                        line->scope_len, &met, error);
     }
 
@@ -27,27 +65,13 @@ exports_writer_put_token(exports_writer_t *w, const exports_token_line_t *line,
         return rc;
     }
 
-    buf = malloc(EXPORTS_TOKEN_RECORD_MAX);
-    if (buf == NULL) {
-        return exports_error(error, EXPORTS_NOMEM, "out of memory");
-    }
-
-    token = line->token;
     token.scope = met->scope.id;
-    token.scope_name.data = line->scope;
-    token.scope_name.len = line->scope_len;
 
-    rc = exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &len, &token,
-                              line->digest);
+    (void) exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &len, &token,
+                                line->digest);
 
-    rc = rc == EXPORTS_OK
-             ? exports_writer_store(w, DB_TOKENS, line->digest,
-                                    EXPORTS_SHA256_LEN, buf, len, error)
-             : exports_error(error, rc, "tables: too many, or too long");
-
-    free(buf);
-
-    return rc;
+    return exports_writer_store(w, DB_TOKENS, line->digest, EXPORTS_SHA256_LEN,
+                                buf, len, error);
 }
 
 

@@ -306,6 +306,7 @@ typedef struct {
     exports_env_t     *env;
     exports_reader_t  *reader;      /* renewed */
     exports_writer_t  *writer;
+    int                committed;   /* by the last commit, whatever it said */
 } ctl_store_t;
 
 int ctl_store_open(ctl_store_t *store, const ctl_args_t *args,

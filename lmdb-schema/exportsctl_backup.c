@@ -13,9 +13,6 @@
 #include "exportsctl.h"
 
 
-#define DIRECTORY_MODE  02770
-#define DATA_MODE       0640
-
 #define PATH_SIZE       4096
 
 /* of faults in the copy, the rest is counted only */
@@ -183,7 +180,7 @@ make_directory(backup_t *b)
 
     rc = give_group(b, fd, b->copy);
 
-    if (rc == CTL_OK && fchmod(fd, DIRECTORY_MODE) == -1) {
+    if (rc == CTL_OK && fchmod(fd, EXPORTS_DIRECTORY_MODE) == -1) {
         rc = ctl_error("\"%s\": %s", b->copy, strerror(errno));
     }
 
@@ -219,7 +216,7 @@ copy_data(backup_t *b, ctl_store_t *store, const char *path)
     ctl_watch(exports_env_steps(store->env), -1);
 
     if (rc == CTL_OK
-        && (fchmod(fd, DATA_MODE) == -1 || fsync(fd) == -1
+        && (fchmod(fd, EXPORTS_DATA_MODE) == -1 || fsync(fd) == -1
             || fstat(fd, &st) == -1))
     {
         rc = ctl_error("\"%s\": %s", path, strerror(errno));

@@ -195,14 +195,18 @@ refuse(import_t *im, const ctl_parsed_t *parsed, const exports_error_t *error)
 static int
 commit(import_t *im)
 {
+    int   rc;
     char  text[128];
 
     ctl_hold();
 
-    if (im->store.writer != NULL) {
+    rc = CTL_OK;
 
-        if (ctl_store_commit(&im->store) != CTL_OK) {
-            return CTL_FAILED;
+    if (im->store.writer != NULL) {
+        rc = ctl_store_commit(&im->store);
+
+        if (!im->store.committed) {
+            return rc;
         }
 
         im->commits++;
@@ -214,7 +218,7 @@ commit(import_t *im)
     ctl_last_words(text);
     ctl_release();
 
-    return CTL_OK;
+    return rc;
 }
 
 

@@ -97,6 +97,7 @@ ctl_store_commit(ctl_store_t *store)
 
     rc = exports_writer_commit(store->writer, &error);
     store->writer = NULL;
+    store->committed = rc == EXPORTS_OK || rc == EXPORTS_COMMITTED;
 
     return rc == EXPORTS_OK ? CTL_OK : ctl_error("%s", error.text);
 }

@@ -270,7 +270,7 @@ run_verify(ctl_store_t *store, const ctl_args_t *args,
         rc = exports_writer_commit(writer, error);
     }
 
-    if (rc != EXPORTS_OK) {
+    if (rc != EXPORTS_OK && rc != EXPORTS_COMMITTED) {
         result->repaired = 0;
     }
 

@@ -242,6 +242,7 @@ rc_name(exports_rc_t rc)
         [EXPORTS_STALE] = "STALE",
         [EXPORTS_BUSY] = "BUSY",
         [EXPORTS_FULL] = "FULL",
+        [EXPORTS_COMMITTED] = "COMMITTED",
         [EXPORTS_NOMEM] = "NOMEM",
         [EXPORTS_FAILED] = "FAILED"
     };

@@ -690,10 +690,12 @@ random_query(query_t *query)
 
 
 typedef struct {
-    unsigned  n;
-    unsigned  stop;         /* at this item; 0: not at all */
-    unsigned  wrong;
-    uint64_t  total;
+    unsigned           n;
+    unsigned           stop;        /* at this item; 0: not at all */
+    unsigned           wrong;
+    uint64_t           total;
+    uint64_t           scope;
+    exports_reader_t  *reader;      /* to read one of the items by; or NULL */
 } visits_t;
 
 
@@ -701,12 +703,23 @@ static exports_rc_t
 visited(void *data, const exports_page_t *p, const exports_item_t *items,
     unsigned n)
 {
-    visits_t  *visits = data;
+    visits_t              *visits = data;
+    uint8_t                key[EXPORTS_MANIFEST_KEY_LEN];
+    exports_record_t       record;
+    const exports_item_t  *item;
 
     visits->wrong += p != &page || n == 0 || p->nitems != visits->n + n
                      || p->total != visits->total
                      || items != &p->items[visits->n];
     visits->n += n;
+
+    if (visits->reader != NULL) {
+        item = &items[below(n)];
+        visits->wrong += exports_read_manifest(visits->reader, item->kind,
+                                               visits->scope, item->id.data,
+                                               item->id.len, key, &record)
+                         != EXPORTS_OK;
+    }
 
     return visits->stop > 0 && visits->n >= visits->stop ? EXPORTS_CONFLICT
                                                          : EXPORTS_OK;
@@ -753,6 +766,8 @@ check_page(exports_reader_t *reader, const query_t *query,
     visits.n = 0;
     visits.wrong = 0;
     visits.total = total;
+    visits.scope = q.scope;
+    visits.reader = chance(30) ? reader : NULL;
     visits.stop = limit > 0 && chance(5) ? 1 + below(limit) : 0;
 
     rc = exports_page_visit(reader, &q, &page, visited, &visits);

@@ -391,6 +391,7 @@ revisions(void)
     /* a scope that is not there yet */
 
     w = begin_writer(env);
+    is_int(set_revision(w, "delta", 0), EXPORTS_CONFLICT, "zero of none");
     is_int(set_revision(w, "gamma", 77), EXPORTS_OK, "a new scope");
     commit_writer(w);
     is_int(revision(env, "gamma"), 77, "it is made, with its revision");
@@ -986,6 +987,7 @@ large_token(void)
     exports_rc_t          rc;
     exports_env_t        *env;
     exports_token_t       token;
+    uint64_t              sum;
     exports_writer_t     *w;
     exports_token_line_t  line;
 
@@ -1000,6 +1002,14 @@ large_token(void)
         line.token.tables[i].data = line.text + i * EXPORTS_STRING_MAX;
         line.token.tables[i].len = EXPORTS_STRING_MAX;
     }
+
+    sum = store_sum(env);
+    w = begin_writer(env);
+    line.token.ntables++;
+    rc = exports_writer_put_token(w, &line, &error);
+    is_rc(rc, EXPORTS_INVALID, &error, "one of more tables");
+    commit_unchanged(env, w, sum, "a token that is refused");
+    line.token.ntables--;
 
     w = begin_writer(env);
     rc = exports_writer_put_token(w, &line, &error);
