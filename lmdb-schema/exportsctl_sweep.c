@@ -74,6 +74,8 @@ static int sweep_all(sweep_t *sw);
 static int collect(sweep_t *sw);
 static exports_rc_t visit(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len);
+static void note(found_t *found, found_type_t type, uint64_t scope,
+    const exports_record_t *record);
 static found_type_t type_of(const exports_record_t *record);
 static int was_swept(const exports_record_t *record);
 static int examine(sweep_t *sw, found_t *found);
@@ -82,6 +84,7 @@ static void count(sweep_t *sw, const found_t *found);
 static void report_user(sweep_t *sw, const found_t *found);
 static int change_all(sweep_t *sw);
 static int change(sweep_t *sw, const found_t *found);
+static int is_as_found(const exports_record_t *record, const found_t *found);
 static int rewrite(sweep_t *sw, const found_t *found, json_t *manifest);
 static json_t *time_or_null(const sweep_t *sw, int set);
 static int print_result(const sweep_t *sw);
@@ -221,7 +224,6 @@ visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
     size_t len)
 {
     sweep_t           *sw = data;
-    found_t           *found;
     found_type_t       type;
     exports_record_t   record;
 
@@ -254,21 +256,28 @@ visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
         return EXPORTS_OK;
     }
 
-    found = &sw->found[sw->nfound++];
+    note(&sw->found[sw->nfound++], type, exports_get64(key), &record);
+
+    return EXPORTS_OK;
+}
+
+
+static void
+note(found_t *found, found_type_t type, uint64_t scope,
+    const exports_record_t *record)
+{
     found->type = type;
     found->reason = NULL;
     found->change = 0;
-    found->scope = exports_get64(key);
-    found->expires = (record.item.flags & EXPORTS_RECORD_EXPIRES)
-                         ? record.expires : 0;
-    found->local = record.storage_backend.len == 5
-                   && memcmp(record.storage_backend.data, "local", 5) == 0;
-    found->id_len = record.item.id.len;
-    memcpy(found->id, record.item.id.data, found->id_len);
-    memcpy(found->key, record.storage_key.data, record.storage_key.len);
-    found->key[record.storage_key.len] = '\0';
-
-    return EXPORTS_OK;
+    found->scope = scope;
+    found->expires = (record->item.flags & EXPORTS_RECORD_EXPIRES)
+                         ? record->expires : 0;
+    found->local = record->storage_backend.len == 5
+                   && memcmp(record->storage_backend.data, "local", 5) == 0;
+    found->id_len = record->item.id.len;
+    memcpy(found->id, record->item.id.data, found->id_len);
+    memcpy(found->key, record->storage_key.data, record->storage_key.len);
+    found->key[record->storage_key.len] = '\0';
 }
 
 
@@ -473,12 +482,7 @@ change(sweep_t *sw, const found_t *found)
     /* somebody else has changed it since: the next sweep will see */
 
     if (rc == EXPORTS_NOT_FOUND || scope == NULL
-        || (rc == EXPORTS_OK
-            && (type_of(&record) != found->type
-                || record.storage_key.len != strlen(found->key)
-                || memcmp(record.storage_key.data, found->key,
-                          record.storage_key.len)
-                   != 0)))
+        || (rc == EXPORTS_OK && !is_as_found(&record, found)))
     {
         return CTL_OK;
     }
@@ -498,6 +502,27 @@ change(sweep_t *sw, const found_t *found)
     free(text);
 
     return rewrite(sw, found, manifest);
+}
+
+
+/* in all that was looked at to decide */
+
+static int
+is_as_found(const exports_record_t *record, const found_t *found)
+{
+    found_t       now;
+    found_type_t  type;
+
+    type = type_of(record);
+
+    if (type != found->type || record->storage_key.len > EXPORTS_STRING_MAX) {
+        return 0;
+    }
+
+    note(&now, type, found->scope, record);
+
+    return now.expires == found->expires && now.local == found->local
+           && strcmp(now.key, found->key) == 0;
 }
 
 

@@ -359,6 +359,44 @@ SKIP: {
 }
 
 
+# ---- what was changed while the files were looked at -----------------------
+
+# an import holds the write lock, so that the sweep waits with what it found
+
+my $raced = $t->store('raced', map {
+    project_line(project => 'p', id => "exp_$_", storage_key => 'gone',
+                 expires_at => $past)
+} qw(prolonged moved elsewhere same));
+
+my $import = $t->start_ctl('import', $raced, '-', '--atomic', '--batch', 1);
+print { $import->{in} } map { "$_\n" }
+    project_line(project => 'p', id => 'exp_prolonged', storage_key => 'gone',
+                 expires_at => $future),
+    project_line(project => 'p', id => 'exp_moved', storage_key => 'gone2',
+                 expires_at => $past),
+    project_line(project => 'p', id => 'exp_elsewhere', storage_key => 'gone',
+                 storage_backend => 's3', expires_at => $past);
+
+sub lock_owner { unpack 'l', substr $t->read_file('raced/lock.mdb'), 72, 4 }
+
+ok wait_for(sub { lock_owner() == $import->{pid} }), 'an import has begun';
+
+my $sweep = $t->start_ctl('sweep', $raced, '--root', $root, '--json');
+ok wait_for(sub { $t->read_file("/proc/$sweep->{pid}/wchan") =~ /futex/ }),
+   'a sweep waits for it, with what it has found';
+
+is +($t->finish($import))[0], 0, 'the import ends';
+my ($raced_exit, $raced_out, $raced_err) = $t->finish($sweep);
+is $raced_exit, 0, 'the sweep ends' or diag $raced_err;
+is json($raced_out)->{expired}, 1, 'of four that had expired it marks one';
+
+my %status = map { my $m = json($_); $m->{id} => $m->{status} }
+             split /\n/, exported($raced);
+is_deeply \%status, { exp_prolonged => 'ready', exp_moved => 'ready',
+                      exp_elsewhere => 'ready', exp_same => 'not_found' },
+          'the one that is as it was';
+
+
 # ---- many, next to readers -------------------------------------------------
 
 sub list { $_[0]->get("/big/$_[1]/exports?$_[2]", @{ $big{$_[1]} }) }
