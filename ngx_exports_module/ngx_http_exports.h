@@ -207,6 +207,10 @@ typedef struct {
     ngx_uint_t                  rate_limit; /* requests a minute */
     ngx_flag_t                  rate_set;
 
+    /* as nginx has merged them, and of an API those that hold */
+    ngx_array_t                *merged_error_pages;
+    ngx_array_t                *error_pages;
+
     ngx_flag_t                  gzip;
 } ngx_http_exports_loc_conf_t;
 
@@ -295,8 +299,7 @@ struct ngx_http_exports_ctx_s {
     ngx_http_exports_cache_e        cache;
 
     unsigned                        used:1;     /* to answer, under conf */
-    unsigned                        bearer:1;   /* digest is set */
-    unsigned                        authorized:1;
+    unsigned                        authorized:1;   /* for a download */
     unsigned                        has_total:1;
     unsigned                        not_modified:1;
     unsigned                        gzip:1;     /* the client takes it */
@@ -329,6 +332,8 @@ char *ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_exports_conf_gzip(ngx_conf_t *cf, void *post, void *data);
+void ngx_http_exports_conf_error_pages(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_exports_loc_conf_t *prev, ngx_http_exports_loc_conf_t *conf);
 
 /* handler.c */
 ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
@@ -440,8 +445,6 @@ ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
 /* list.c */
 ngx_int_t ngx_http_exports_list(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx);
 
 /* cache.c, gzip.c: rendered pages */
 /* (their interface stands in ngx_http_exports_cache.h) */
@@ -457,6 +460,10 @@ ngx_int_t ngx_http_exports_send(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 ngx_int_t ngx_http_exports_send_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
+
+/* no store: to the fallback, or 503 */
+ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
 ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
     const char *name, size_t name_len, u_char *value, size_t len);
 ngx_int_t ngx_http_exports_error_headers(ngx_http_request_t *r,

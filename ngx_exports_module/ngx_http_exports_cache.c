@@ -89,12 +89,13 @@ ngx_http_exports_page_create(ngx_http_exports_ctx_t *ctx, size_t len,
 
 
 ngx_http_exports_page_t *
-ngx_http_exports_page_trim(ngx_http_exports_page_t *page)
+ngx_http_exports_page_trim(ngx_http_exports_page_t *page, size_t room)
 {
-    size_t                    size;
+    size_t                    size, head;
     ngx_http_exports_page_t  *trimmed;
 
-    size = page->data + page->len - (u_char *) page;
+    head = page->data - (u_char *) page;
+    size = head + page->len + room;
 
     trimmed = realloc(page, size);
     if (trimmed == NULL) {
@@ -103,7 +104,7 @@ ngx_http_exports_page_trim(ngx_http_exports_page_t *page)
 
     trimmed->size = size;
     trimmed->key.data = (u_char *) trimmed + sizeof(ngx_http_exports_page_t);
-    trimmed->data = trimmed->key.data + trimmed->key.len;
+    trimmed->data = (u_char *) trimmed + head;
 
     return trimmed;
 }
@@ -126,6 +127,14 @@ ngx_http_exports_page_release(ngx_http_exports_page_t *page)
 
 
 ngx_uint_t
+ngx_http_exports_cache_keeps(ngx_http_exports_ctx_t *ctx)
+{
+    return ctx->key.len <= NGX_HTTP_EXPORTS_CACHE_KEY
+           && ngx_http_exports_cache_size(ctx) > 0;
+}
+
+
+ngx_uint_t
 ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx, ngx_uint_t gzip,
     size_t len)
 {
@@ -136,7 +145,7 @@ ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx, ngx_uint_t gzip,
     room = sizeof(ngx_http_exports_page_t) + ctx->key.len + len
            + NGX_HTTP_EXPORTS_CACHE_BLOCK;
 
-    if (ctx->key.len > NGX_HTTP_EXPORTS_CACHE_KEY
+    if (!ngx_http_exports_cache_keeps(ctx)
         || room > size / NGX_HTTP_EXPORTS_CACHE_SHARE)
     {
         return 0;

@@ -65,15 +65,17 @@ ngx_http_exports_page_t *ngx_http_exports_page_create(
     ngx_http_exports_ctx_t *ctx, size_t len, ngx_uint_t keep, ngx_log_t *log);
 void ngx_http_exports_page_release(ngx_http_exports_page_t *page);
 
-/* of the only reference: gives back what its bytes do not need, and moves */
+/* of the only reference: gives back what its bytes, and so many behind them, do
+   not need, and moves */
 
 ngx_http_exports_page_t *ngx_http_exports_page_trim(
-    ngx_http_exports_page_t *page);
+    ngx_http_exports_page_t *page, size_t room);
 
-/*
- * whether a page of so many bytes is worth being kept: what is not admitted
- * costs no copy and no place.  Changes nothing, and may be interrupted
- */
+/* whether pages of the context may be kept at all */
+
+ngx_uint_t ngx_http_exports_cache_keeps(ngx_http_exports_ctx_t *ctx);
+
+/* whether one of so many bytes is.  Changes nothing, and may be interrupted */
 
 ngx_uint_t ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx,
     ngx_uint_t gzip, size_t len);

@@ -11,8 +11,6 @@
 
 static char *ngx_http_exports_conf_prefix(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *prefix);
-static ngx_int_t ngx_http_exports_conf_no_error_pages(ngx_conf_t *cf,
-    ngx_http_core_loc_conf_t *clcf);
 
 
 static const ngx_http_exports_api_t  *ngx_http_exports_apis[] = {
@@ -170,9 +168,7 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    if (ngx_http_exports_conf_prefix(cf, elcf, &prefix) != NGX_CONF_OK
-        || ngx_http_exports_conf_no_error_pages(cf, clcf) != NGX_OK)
-    {
+    if (ngx_http_exports_conf_prefix(cf, elcf, &prefix) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -347,23 +343,29 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
 
 
 /*
- * clients of an API get its errors, not the pages of the site around it: a
- * list that is there, but empty, is not inherited.  What the location itself
- * says by "error_page" is added to it
+ * clients of an API get its errors, not the pages of the site around it, which
+ * stay those of locations inside; what the location itself says by "error_page"
+ * holds.  nginx has merged its own lists by now
  */
 
-static ngx_int_t
-ngx_http_exports_conf_no_error_pages(ngx_conf_t *cf,
-    ngx_http_core_loc_conf_t *clcf)
+void
+ngx_http_exports_conf_error_pages(ngx_http_core_loc_conf_t *clcf,
+    ngx_http_exports_loc_conf_t *prev, ngx_http_exports_loc_conf_t *conf)
 {
-    if (clcf->error_pages != NULL) {
-        return NGX_OK;
+    conf->merged_error_pages = clcf->error_pages;
+
+    if (conf->api == NULL) {
+        return;
     }
 
-    clcf->error_pages = ngx_array_create(cf->pool, 1,
-                                         sizeof(ngx_http_err_page_t));
+    if (clcf->error_pages == prev->merged_error_pages) {
 
-    return clcf->error_pages != NULL ? NGX_OK : NGX_ERROR;
+        /* "if" and "limit_except" have those of their location */
+
+        clcf->error_pages = clcf->noname ? prev->error_pages : NULL;
+    }
+
+    conf->error_pages = clcf->error_pages;
 }
 
 

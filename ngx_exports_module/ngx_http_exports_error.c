@@ -204,7 +204,7 @@ ngx_http_exports_error_of_status(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_uint_t  i, same;
 
-    same = 0;
+    same = NGX_HTTP_EXPORTS_RAISED - 1;
 
     if (status == NGX_HTTP_SERVICE_UNAVAILABLE
         && (r->main->limit_req_status == NGX_HTTP_EXPORTS_REQ_REJECTED

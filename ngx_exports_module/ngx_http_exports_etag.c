@@ -128,6 +128,12 @@ ngx_http_exports_etag_matches(ngx_http_request_t *r,
 {
     ngx_str_t  *value;
 
+    /* what asks in a subrequest, or for an error page, is not the client */
+
+    if (r != r->main || r->err_status != 0) {
+        return 0;
+    }
+
     /* the client has to be told its run */
 
     if (r->headers_in.if_none_match == NULL

@@ -8,6 +8,9 @@
 #include "ngx_http_exports.h"
 
 
+#define NGX_HTTP_EXPORTS_RANGES  "multipart/byteranges;"
+
+
 static ngx_int_t ngx_http_exports_header_filter(ngx_http_request_t *r);
 static ngx_http_exports_ctx_t *ngx_http_exports_error_ctx(
     ngx_http_request_t *r);
@@ -144,6 +147,11 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     ngx_http_clear_last_modified(r);
     ngx_http_clear_etag(r);
 
+    if (r->headers_out.content_encoding != NULL) {
+        r->headers_out.content_encoding->hash = 0;
+        r->headers_out.content_encoding = NULL;
+    }
+
     ngx_http_exports_content(r, ngx_buf_size(ctx->body));
 
     ctx->answered = 1;
@@ -178,10 +186,28 @@ static ngx_int_t
 ngx_http_exports_stored_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
+    ngx_str_t  type;
+
+    type = r->headers_out.content_type;
+
     ngx_http_exports_drop_headers(r, ngx_http_exports_stored_kept);
 
     if (ngx_http_exports_artifact_headers(r, ctx, ctx->artifact) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    /* of several ranges it says where one ends; each has a type of its own */
+
+    if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
+        && type.len >= sizeof(NGX_HTTP_EXPORTS_RANGES) - 1
+        && ngx_strncasecmp(type.data, (u_char *) NGX_HTTP_EXPORTS_RANGES,
+                           sizeof(NGX_HTTP_EXPORTS_RANGES) - 1)
+           == 0)
+    {
+        r->headers_out.content_type = type;
+        r->headers_out.content_type_len = type.len;
+        r->headers_out.content_type_lowcase = NULL;
+        ngx_str_null(&r->headers_out.charset);
     }
 
     if (r->headers_out.status == NGX_HTTP_NOT_MODIFIED) {

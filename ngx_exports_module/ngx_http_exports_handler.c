@@ -4,8 +4,6 @@
 
 static ngx_int_t ngx_http_exports_no_route(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-static ngx_int_t ngx_http_exports_bad_method(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx);
 
 
 ngx_int_t
@@ -37,7 +35,8 @@ ngx_http_exports_handler(ngx_http_request_t *r)
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_exports_bad_method(r, ctx);
+        return ngx_http_exports_send_error(r, ctx,
+                         ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_METHOD));
     }
 
     return ctx->route == NGX_HTTP_EXPORTS_LIST
@@ -55,16 +54,4 @@ ngx_http_exports_no_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     return ngx_http_exports_send_error(r, ctx,
                            ngx_http_exports_error(NGX_HTTP_EXPORTS_NO_ROUTE));
-}
-
-
-static ngx_int_t
-ngx_http_exports_bad_method(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
-{
-    if (ngx_http_exports_header(r, "Allow", "GET, HEAD") == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_exports_send_error(r, ctx,
-                         ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_METHOD));
 }

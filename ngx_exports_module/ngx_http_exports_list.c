@@ -87,27 +87,6 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 }
 
 
-ngx_int_t
-ngx_http_exports_unavailable(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx)
-{
-    if (ctx->conf->fallback.len > 0) {
-        return ngx_http_named_location(r, &ctx->conf->fallback);
-    }
-
-    /* a read that was left may have been counted; 503 does not tell of it */
-
-    ctx->rate.counted = 0;
-
-    if (ngx_http_exports_header(r, "Retry-After", "1") == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_exports_send_error(r, ctx,
-                        ngx_http_exports_error(NGX_HTTP_EXPORTS_UNAVAILABLE));
-}
-
-
 static ngx_int_t
 ngx_http_exports_list_anonymous(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
@@ -148,8 +127,6 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
     if (rc != EXPORTS_OK) {
         return rc;
     }
-
-    ctx->authorized = (ctx->error == NULL);
 
     /* it takes locks of zones, which nobody else could take again */
 

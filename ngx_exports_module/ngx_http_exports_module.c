@@ -291,6 +291,8 @@ ngx_http_exports_create_loc_conf(ngx_conf_t *cf)
      *     elcf->rate = NULL;
      *     elcf->rate_limit = 0;
      *     elcf->rate_set = 0;
+     *     elcf->merged_error_pages = NULL;
+     *     elcf->error_pages = NULL;
      */
 
     elcf->store = NGX_CONF_UNSET_PTR;
@@ -348,6 +350,8 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         clcf->handler = ngx_http_exports_handler;
     }
+
+    ngx_http_exports_conf_error_pages(clcf, prev, conf);
 
     if (conf->api != NULL && conf->store == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -11,7 +11,12 @@
 /* bytes of an item, before there was any */
 #define NGX_HTTP_EXPORTS_ITEM_SIZE  640
 
+/* one part of so many of a page's memory may be empty while it is sent */
+#define NGX_HTTP_EXPORTS_WASTE      4
 
+
+static void ngx_http_exports_render_finish(ngx_http_exports_ctx_t *ctx);
+static size_t ngx_http_exports_render_tail(ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_render_begin(
     ngx_http_exports_render_t *render, const exports_page_t *page,
     const exports_item_t *first);
@@ -117,13 +122,57 @@ ngx_http_exports_render_end(ngx_http_exports_render_t *render,
     ctx->page->len = render->last - ctx->page->data;
     ctx->page->total = page->total;
 
-    if (ctx->page->key.len > 0) {
-        ngx_http_exports_guard_hold(1);
-        ctx->page = ngx_http_exports_page_trim(ctx->page);
-        ngx_http_exports_guard_hold(0);
-    }
+    ngx_http_exports_render_finish(ctx);
 
     return EXPORTS_OK;
+}
+
+
+/*
+ * only now its length is known, by which it is kept or not; what is compressed
+ * right away is not kept as it is, too.  How long other pages were must not
+ * decide it, nor how much memory waits for a slow client
+ */
+
+static void
+ngx_http_exports_render_finish(ngx_http_exports_ctx_t *ctx)
+{
+    size_t                    used, room;
+    ngx_http_exports_page_t  *page;
+
+    page = ctx->page;
+    room = 0;
+
+    if (page->key.len == 0
+        || (ctx->gzip && page->len >= NGX_HTTP_EXPORTS_GZIP_MIN)
+        || !ngx_http_exports_cache_takes(ctx, 0, page->len))
+    {
+        page->key.len = 0;
+        room = ngx_http_exports_render_tail(ctx);
+    }
+
+    used = page->data + page->len + room - (u_char *) page;
+
+    if (page->key.len > 0
+        || page->size - used > page->size / NGX_HTTP_EXPORTS_WASTE)
+    {
+        ngx_http_exports_guard_hold(1);
+        ctx->page = ngx_http_exports_page_trim(page, room);
+        ngx_http_exports_guard_hold(0);
+    }
+}
+
+
+/* of what follows the page in an answer */
+
+static size_t
+ngx_http_exports_render_tail(ngx_http_exports_ctx_t *ctx)
+{
+    const ngx_http_exports_api_t  *api;
+
+    api = ctx->conf->api;
+
+    return api->tail != NULL ? api->tail_length(ctx) : 0;
 }
 
 
@@ -167,16 +216,14 @@ ngx_http_exports_render_begin(ngx_http_exports_render_t *render,
 
 
 /*
- * For len more bytes of items: a new page, with all that is there already.  What
- * is compressed right away is not kept as it is, too; a page that is not kept
- * has room for what follows it.
+ * For len more bytes of items: a new page, with all that is there already, and
+ * room for what follows it, which is a buffer less if it is not kept.
  */
 
 static ngx_int_t
 ngx_http_exports_render_room(ngx_http_exports_render_t *render, size_t len)
 {
     size_t                         size, used;
-    ngx_uint_t                     keep;
     ngx_http_exports_ctx_t        *ctx;
     ngx_http_exports_page_t       *page;
     const ngx_http_exports_api_t  *api;
@@ -186,18 +233,12 @@ ngx_http_exports_render_room(ngx_http_exports_render_t *render, size_t len)
 
     used = render->last != NULL ? (size_t) (render->last - ctx->page->data)
                                 : 0;
-    size = used + len + api->length(ctx);
-
-    keep = (!ctx->gzip || size < NGX_HTTP_EXPORTS_GZIP_MIN)
-           && ngx_http_exports_cache_takes(ctx, 0, size);
-
-    if (!keep && api->tail != NULL) {
-        size += api->tail_length(ctx);
-    }
+    size = used + len + api->length(ctx) + ngx_http_exports_render_tail(ctx);
 
     ngx_http_exports_guard_hold(1);
 
-    page = ngx_http_exports_page_create(ctx, size, keep,
+    page = ngx_http_exports_page_create(ctx, size,
+                                        ngx_http_exports_cache_keeps(ctx),
                                         ngx_http_exports_log(render->request));
 
     if (page != NULL && ctx->page != NULL) {

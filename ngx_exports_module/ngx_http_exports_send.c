@@ -41,6 +41,16 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     r->disable_not_modified = 1;
 
+    /* what can fail goes before the headers, which an error would inherit */
+
+    if (!ctx->not_modified
+        && (ngx_http_exports_page_buf(ctx->page, &page.buf, r->pool) != NGX_OK
+            || ngx_http_exports_tail_buf(ctx, page.buf, &tail.buf, r->pool)
+               != NGX_OK))
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ngx_http_exports_list_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -49,19 +59,29 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return ngx_http_exports_not_modified(r, ctx);
     }
 
-    if (ngx_http_exports_page_buf(ctx->page, &page.buf, r->pool) != NGX_OK
-        || ngx_http_exports_tail_buf(ctx, page.buf, &tail.buf, r->pool)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     page.next = tail.buf != NULL ? &tail : NULL;
     tail.next = NULL;
 
     r->headers_out.status = NGX_HTTP_OK;
 
     return ngx_http_exports_send_body(r, ctx, &page);
+}
+
+
+ngx_int_t
+ngx_http_exports_unavailable(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    if (ctx->conf->fallback.len > 0) {
+        return ngx_http_named_location(r, &ctx->conf->fallback);
+    }
+
+    /* a read that was left may have been counted; 503 does not tell of it */
+
+    ctx->rate.counted = 0;
+
+    return ngx_http_exports_send_error(r, ctx,
+                        ngx_http_exports_error(NGX_HTTP_EXPORTS_UNAVAILABLE));
 }
 
 
@@ -133,6 +153,18 @@ ngx_http_exports_error_headers(ngx_http_request_t *r,
         }
     }
 
+    if (ctx->error->status == NGX_HTTP_NOT_ALLOWED
+        && ngx_http_exports_header(r, "Allow", "GET, HEAD") == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->error == ngx_http_exports_error(NGX_HTTP_EXPORTS_UNAVAILABLE)
+        && ngx_http_exports_header(r, "Retry-After", "1") == NULL)
+    {
+        return NGX_ERROR;
+    }
+
     return NGX_OK;
 }
 
@@ -145,6 +177,9 @@ ngx_http_exports_content(ngx_http_request_t *r, off_t len)
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.charset.len = 0;
 
+    /* a header of its own would go before the number */
+
+    ngx_http_clear_content_length(r);
     r->headers_out.content_length_n = len;
 }
 

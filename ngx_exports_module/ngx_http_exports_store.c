@@ -505,13 +505,21 @@ ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
 }
 
 
-/* each attempt may take a while: rarer and rarer, until the files are others */
+/*
+ * each attempt may take a while: rarer and rarer, until the files are others, or
+ * have been good for a while
+ */
 
 static void
 ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
     const exports_identity_t *identity)
 {
-    if (store->backoff == 0 || !exports_identity_equal(identity, &store->bad))
+    ngx_msec_int_t  since;
+
+    since = (ngx_msec_int_t) (ngx_current_msec - store->retry);
+
+    if (store->backoff == 0 || since > NGX_HTTP_EXPORTS_BACKOFF_MAX
+        || !exports_identity_equal(identity, &store->bad))
     {
         store->backoff = NGX_HTTP_EXPORTS_BACKOFF;
 

@@ -16,8 +16,6 @@ static ngx_uint_t ngx_http_exports_user_types(
     ngx_http_exports_user_args_t *ua, uint8_t (*hashes)[EXPORTS_HASH_LEN],
     exports_facet_t *lists, ngx_uint_t n, uint64_t scope, ngx_uint_t facet,
     exports_facets_t *values);
-static ngx_http_exports_reason_e ngx_http_exports_user_permit(
-    const exports_token_t *token, const exports_record_t *record);
 static size_t ngx_http_exports_user_length(ngx_http_exports_ctx_t *ctx);
 static size_t ngx_http_exports_user_link_length(ngx_http_exports_ctx_t *ctx);
 static u_char *ngx_http_exports_user_foot(ngx_http_exports_ctx_t *ctx,
@@ -62,7 +60,7 @@ const ngx_http_exports_api_t  ngx_http_exports_user = {
     ngx_http_exports_user_account,
     ngx_http_exports_user_parts,
     ngx_http_exports_user_lists,
-    ngx_http_exports_user_permit,
+    NULL,
     1,
     ngx_string(NGX_HTTP_EXPORTS_DATA),
     ngx_http_exports_user_length,
@@ -224,16 +222,6 @@ ngx_http_exports_user_types(ngx_http_exports_user_args_t *ua,
     }
 
     return n;
-}
-
-
-/* the link was the permission */
-
-static ngx_http_exports_reason_e
-ngx_http_exports_user_permit(const exports_token_t *token,
-    const exports_record_t *record)
-{
-    return NGX_HTTP_EXPORTS_PERMITTED;
 }
 
 

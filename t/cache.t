@@ -12,7 +12,7 @@ use Test::More;
 use Exports::Test;
 use Exports::User;
 
-plan tests => 112;
+plan tests => 113;
 
 my $t = Exports::Test->new;
 
@@ -63,6 +63,7 @@ sub lines {
 }
 
 my $store = $t->store('store', lines('demo', 600), lines('busy', 3),
+    lines('long', 1, status_reason => "\x01" x 1024, scope => "\x01" x 1024),
     (map { user_line(uuid => "u-$_", type => $_ % 2 ? 'contacts' : 'deals',
            requested_at => stamp(1_700_000_000_000_000 + $_)) } 1 .. 60));
 my $copy = $t->store('copy', lines('demo', 2), user_line(uuid => 'copied'));
@@ -72,6 +73,7 @@ my ($demo, $same) = map { [Authorization => "Bearer $_"] } @tokens[0, 1];
 my $admin = [Authorization => 'Bearer '
              . $t->token($store, project => 'demo', admin => 1)];
 my $busy = [Authorization => 'Bearer ' . $t->token($store, project => 'busy')];
+my $wordy = [Authorization => 'Bearer ' . $t->token($store, project => 'long')];
 my $user = [Authorization => 'Bearer ' . $t->token($store, user => 42)];
 my $seven = [Authorization => 'Bearer ' . $t->token($store, user => 7)];
 my $copied = [Authorization => 'Bearer '
@@ -298,6 +300,11 @@ is again("$uri?limit=450&offset=98", $demo), 'MISS HIT', 'then there is room';
 
 $t->reload;
 is again($uri, $demo), 'MISS HIT', 'a new worker begins anew';
+
+# however long the items of others are
+
+ask("/projects/long/exports?limit=$_", $wordy) for 1 .. 20;
+is again("$uri?offset=7", $demo), 'MISS HIT', 'beside pages of long items';
 $t->stop;
 
 my @said = $t->error_log =~ /exports page cache: (.*)/g;

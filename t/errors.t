@@ -35,7 +35,7 @@ my @unknown = (
 
 my @methods = qw(POST PUT DELETE PATCH OPTIONS PROPFIND MKCOL COPY PURGE get);
 
-plan tests => 2 * @unknown + 5 * @methods + 65;
+plan tests => 2 * @unknown + 5 * @methods + 76;
 
 my $t = Exports::Test->new;
 
@@ -85,7 +85,21 @@ http {
         location /nested/ {
             exports_api project;
             location ~ /x/ { return 200 "nested\n"; }
+            location ~ /y/ { return 404; }
+            location ~ /z/ { exports_api project prefix=/z; return 404; }
         }
+        location /tea/ {
+            exports_api project;
+            if ($http_x_tea) { return 418; }
+            limit_except GET { deny all; }
+        }
+        location /ownif/ {
+            exports_api project;
+            error_page 418 /error.html;
+            if ($http_x_tea) { return 418; }
+        }
+        location /method/ { exports_api project; return 405; }
+        location /odd/ { exports_api project; return 600; }
         location /bare/ { exports_store %%DIR%%/store; deny all; }
         location /internal/ { internal; exports_api project; }
     }
@@ -247,6 +261,21 @@ $c->send(Exports::Test::request_text('GET', '/projects/demo/exports', @auth,
 is_error $c->response, 400, 'bad_request', 'a malformed chunk';
 ok $c->closed, 'a malformed chunk: closed';
 
+$c = $t->connect;
+$c->send(Exports::Test::request_text('POST', '/projects/demo/exports', @auth,
+             'Transfer-Encoding' => 'chunked'), "zz\r\n");
+$r = $c->response;
+is_error $r, 400, 'bad_request', 'POST: a malformed chunk';
+is $r->header('Allow'), undef, 'POST: a malformed chunk: it is not the method';
+$c->close;
+
+$r = $t->get('/method/demo/exports', @auth);
+is_error $r, 405, 'method_not_allowed', 'another one\'s 405';
+is $r->header('Allow'), 'GET, HEAD', 'another one\'s 405: Allow';
+$r = $t->get('/odd/demo/exports', @auth);
+is_error $r, 600, 'internal_error', 'a status of no class';
+is $r->header('WWW-Authenticate'), undef, 'a status of no class: no challenge';
+
 is_error $t->get('/deny/demo/exports', @auth, 'If-Match' => '"x"',
                  Range => 'bytes=0-1'), 403, 'forbidden',
          'conditions and ranges do not matter to errors';
@@ -258,6 +287,17 @@ unlike $t->get('/own/demo/exports', @auth)->body, qr/<center>/,
        'error_page of the location itself: no page of nginx\'s';
 is $t->get('/nested/x/exports')->body, "nested\n",
    'a location inside of ours is not ours';
+
+is $t->get('/nested/y/exports')->body, "error page\n",
+   'and has the site\'s page';
+is_error $t->get('/nested/z/exports'), 404, 'not_found',
+         'but not one that is ours again';
+is_error $t->get('/tea/demo/exports', @auth, 'X-Tea' => 1), 418, 'bad_request',
+         'an if block inside of ours';
+is_error $t->request('POST', '/tea/demo/exports', @auth), 403, 'forbidden',
+         'a limit_except block';
+is $t->get('/ownif/demo/exports', @auth, 'X-Tea' => 1)->body, "error page\n",
+   'error_page of the location itself holds in its if block';
 
 is $t->get('/files/none')->body, "error page\n", 'another location';
 is $t->get('/denied/')->body, "error page\n", 'another location: deny';

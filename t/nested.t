@@ -10,7 +10,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 39;
+plan tests => 42;
 
 my $t = Exports::Test->new;
 
@@ -147,6 +147,15 @@ is $r->status, 404, 'error_page keeps its status';
 like $r->header('Content-Type'), qr{^application/json},
      'and what it says is ours';
 
+# conditions are of what the client has asked for
+
+my $c = $t->connect;
+$r = $c->get('/status', @auth, 'If-None-Match' => '*');
+is $r->status, 404, 'error_page: a condition is not the list\'s';
+is_page $c->get('/mine', @auth), \@ids, { total => 2 },
+        'error_page: the connection goes on';
+$c->close;
+
 
 # ---- subrequests to ours ---------------------------------------------------
 
@@ -158,6 +167,9 @@ $r = $t->get('/auth');
 is $r->status, 401, 'auth_request: refused';
 is $r->header('WWW-Authenticate'), 'Bearer', 'auth_request: our challenge';
 is $t->get('/auth/down', @auth)->status, 500, 'auth_request: no store';
+is $t->get('/auth', @auth, 'If-None-Match' => $t->get('/mine', @auth)
+                                                ->header('ETag'))->body,
+   "file\n", 'auth_request: a condition is not the list\'s';
 
 is $t->get('/mirror', @auth)->body, "file\n", 'mirror';
 is $t->get('/mirror')->body, "file\n", 'mirror: refused';

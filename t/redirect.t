@@ -14,7 +14,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 225;
+plan tests => 227;
 
 my $t = Exports::Test->new;
 
@@ -168,6 +168,13 @@ sub answer {
             $status == 304 || $status == 204 ? "\r\n"
                 : 'Content-Length: ' . length($body) . "\r\n\r\n$body";
     }
+    if ($path =~ m{/several}) {
+        my $parts = "--part\r\nContent-Type: text/plain\r\n\r\nab\r\n--part--";
+        return print $socket "HTTP/1.1 206 Partial\r\n",
+            "Content-Type: Multipart/ByteRanges; boundary=part\r\n",
+            'Content-Length: ', length $parts,
+            "\r\nConnection: close\r\n\r\n$parts";
+    }
     if ($path =~ m{/range}) {
         return print $socket "HTTP/1.1 206 Partial\r\n$headers",
             "Content-Range: bytes 10-19/$n\r\nContent-Length: 10\r\n",
@@ -237,6 +244,7 @@ my %key = (
     plain => 'dir/plain.csv', odd => 'a b/ü%20?#.csv',
     marks => q{!$&'()*+,;=:@~"<>[]\^`{|}%2e%2E.csv}, dots => './a//b/.../c',
     leaky => 'leaky.csv', empty => 'empty', range => 'range-leaky',
+    several => 'several',
     chunked => 'chunked', php => 'x.php/status-200', hang => 'hang',
     close => 'close', garbage => 'garbage', short => 'short',
     huge => 'huge-header', endless500 => 'endless-500',
@@ -432,6 +440,10 @@ $r = fetch('range', Range => 'bytes=10-19');
 is_object $r, substr($bytes, 10, 10), 'a range', 206;
 is $r->header('Content-Range'), 'bytes 10-19/' . length $bytes,
    'a range: Content-Range';
+$r = fetch('several', Range => 'bytes=0-1,5-6');
+is $r->header('Content-Type'), 'Multipart/ByteRanges; boundary=part',
+   'several ranges: where one ends';
+like $r->body, qr/^--part\r\n.*--part--\z/s, 'several ranges: their bytes';
 is_object fetch('l304', 'If-None-Match' => '"e1"'), '', 'not modified', 304;
 is_object fetch('wholebig'), $bytes, 'unbuffered, HTTP/1.1';
 is_object fetch('mirrored'), $bytes, 'with a subrequest of ours beside it';
