@@ -105,7 +105,7 @@ static const option_t  table[] = {
       "list the N newest only" },
 
     { "lineage", "UUID", CTL_INIT, set_lineage, 0,
-      "lineage of the store, the same on all replicas" },
+      "its lineage; none but copies of one store share it" },
 
     { "map-size", "SIZE", WRITERS|CTL_STAT, set_map_size, 0,
       "largest size of the store (default 64g); k, m, g, t" },

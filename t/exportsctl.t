@@ -14,7 +14,7 @@ my @ctls = $t->ctls;
 
 my @commands = ('init', 'import', 'put', 'get', 'list', 'delete', 'export',
                 'token create', 'token import', 'token list', 'token revoke',
-                'stat', 'verify', 'backup');
+                'stat', 'verify', 'backup', 'sweep');
 
 # what is no proper call: exit 2, a message, a hint
 my @usage = (

@@ -72,6 +72,7 @@ sub facts {
     my ($system) = (read_file('/etc/os-release') // '')
                        =~ /^PRETTY_NAME="?([^"\n]*)/m;
     my ($sysname, undef, $release, undef, $arch) = POSIX::uname();
+    my ($version) = $release =~ /^(\d[\d.]*)/;
     my ($wrk) = output_of('sh', '-c', 'wrk --version 2>&1')
                     =~ /^wrk (\S+)/m;
     my ($nginx) = output_of('sh', '-c', '"$1" -v 2>&1', 'sh', $self->{nginx})
@@ -90,7 +91,7 @@ sub facts {
             ? '; nginx on ' . $self->nginx_cpu . ', wrk on ' . $self->load_cpu
             : '; nginx and wrk share it')],
         ['memory', sprintf '%.0f GB', ($memory // 0) / 1e6],
-        ['kernel', "$sysname $release $arch"],
+        ['kernel', "$sysname @{[ $version // $release ]} $arch"],
         ['system', $system],
         ['file system', $files],
         ['nginx', $nginx],

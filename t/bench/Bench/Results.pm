@@ -66,13 +66,13 @@ sub conditions {
         @{ $results->{options} }{qw(rounds seconds connections)};
 
     return <<"END", [['Machine', ''], @{ $results->{machine} }];
-Measured by `./run bench`; elsewhere the numbers are others. $rounds rounds;
-in each every server of a case for $seconds s in turn. Each server is in the one
-worker of an nginx, without an access log, all of these workers on one CPU; on
-another wrk: one thread, $connections connections kept alive. CPU time: of the
-worker, user and system (/proc/PID/schedstat), divided by the responses that wrk
-got. Numbers are medians with the quartiles in parentheses, ratios those of the
-same round. Before, the answers of all servers were compared. Everything is in
+Measured by `./run bench`; other machines give other numbers. $rounds rounds; in
+each the servers of a case are measured for $seconds s, in turn. Each server is in
+the one worker of an nginx, without an access log, all of these workers on one
+CPU; on another wrk: one thread, $connections connections kept alive. CPU time: of
+the worker, user and system (/proc/PID/schedstat), divided by the responses that
+wrk got. Numbers are medians with the quartiles in parentheses, ratios those of
+the same round. Before, the answers of all servers are compared. Everything is in
 memory. Page cache: exports_page_cache 64m, for all cases together.
 
 File: nginx, our answer as a static file, open_file_cache, without sendfile.
@@ -228,7 +228,7 @@ sub _growth_tables {
     }
 
     return ("CPU us a request: ours, Lua. Requests a second: of one worker on a "
-            . "CPU of its own,\nand of two on any, wrk's not excepted.\n",
+            . "CPU of its own,\nand of two workers on any, wrk's too.\n",
             @tables);
 }
 
