@@ -81,7 +81,8 @@ struct ngx_http_exports_error_s {
     ngx_uint_t                  status;
     ngx_str_t                   code;
     ngx_str_t                   message;
-    ngx_str_t                   user_message;   /* of the user exports API */
+    ngx_str_t                   user_message;   /* of the user exports API; len
+                                                   0: the same */
 };
 
 
@@ -348,6 +349,8 @@ ngx_http_exports_ctx_t *ngx_http_exports_use_ctx(ngx_http_request_t *r,
 
 /* log.c: for messages of ours about a request; good until the next call */
 ngx_log_t *ngx_http_exports_log(ngx_http_request_t *r);
+/* from then on nginx's messages lack the arguments of the request line, too */
+void ngx_http_exports_hide_args(ngx_http_request_t *r);
 
 /* id.c */
 u_char *ngx_http_exports_id(u_char *p, uint64_t now, const char *kind);
@@ -428,7 +431,6 @@ struct ngx_http_exports_artifact_s {
 
 ngx_int_t ngx_http_exports_download(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-void ngx_http_exports_hide_args(ngx_http_request_t *r);
 ngx_uint_t ngx_http_exports_is_local(ngx_str_t *backend);
 ngx_int_t ngx_http_exports_artifact_send(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact);
@@ -438,6 +440,11 @@ char *ngx_http_exports_redirect_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact);
+/* of the answer from there: its headers */
+ngx_int_t ngx_http_exports_stored(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+/* names: up to an empty one */
+ngx_uint_t ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names);
 
 /* shm.c: zones of records under one lock, with a tree and queues by age */
 /* (its interface stands in ngx_http_exports_shm.h) */
@@ -446,8 +453,8 @@ ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
 ngx_int_t ngx_http_exports_list(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
-/* cache.c, gzip.c: rendered pages */
-/* (their interface stands in ngx_http_exports_cache.h) */
+/* render.c, cache.c, gzip.c: rendered pages */
+/* (their interface stands in ngx_http_exports_page.h) */
 
 /* etag.c: key, version and ETag of the page that is asked for */
 ngx_int_t ngx_http_exports_etag(ngx_http_request_t *r,
@@ -485,8 +492,12 @@ const ngx_http_exports_error_t *ngx_http_exports_error(
 const ngx_http_exports_error_t *ngx_http_exports_error_of_status(
     ngx_http_request_t *r, ngx_uint_t status);
 
-/* filter.c */
+/* filter.c: errors that others raise */
 ngx_int_t ngx_http_exports_filter_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_exports_replace(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
+/* all headers but those of these names, and what nginx made */
+void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
 
 /* variables.c */
 ngx_int_t ngx_http_exports_add_variables(ngx_conf_t *cf);

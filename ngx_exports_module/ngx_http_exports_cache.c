@@ -1,5 +1,5 @@
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 
 
 /* of the size of the cache a page may have one part of so many */

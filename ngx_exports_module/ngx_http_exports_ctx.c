@@ -1,5 +1,5 @@
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 
 
 static ngx_http_exports_ctx_t *ngx_http_exports_add_ctx(ngx_http_request_t *r);

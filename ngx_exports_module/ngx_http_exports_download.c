@@ -26,11 +26,6 @@ static ngx_int_t ngx_http_exports_download_string(ngx_pool_t *pool,
     ngx_str_t *copy, const exports_str_t *str);
 static void ngx_http_exports_log_unreadable_export(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, exports_rc_t rc);
-static u_char *ngx_http_exports_log_without_args(ngx_http_request_t *r,
-    ngx_http_request_t *sr, u_char *buf, size_t len);
-
-
-static ngx_http_log_handler_pt  ngx_http_exports_next_log_handler;
 
 
 ngx_int_t
@@ -287,46 +282,4 @@ ngx_http_exports_log_unreadable_export(ngx_http_request_t *r,
     ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
                   "export \"%V\" cannot be read: %s", &ctx->id,
                   exports_strerror(rc));
-}
-
-
-/*
- * the request line stands in every message to the error log from here on,
- * nginx's own included, and in the request line the signature
- */
-
-void
-ngx_http_exports_hide_args(ngx_http_request_t *r)
-{
-    ngx_http_request_t  *mr;
-
-    mr = r->main;
-
-    if (mr->log_handler != ngx_http_exports_log_without_args) {
-        ngx_http_exports_next_log_handler = mr->log_handler;
-        mr->log_handler = ngx_http_exports_log_without_args;
-    }
-}
-
-
-static u_char *
-ngx_http_exports_log_without_args(ngx_http_request_t *r,
-    ngx_http_request_t *sr, u_char *buf, size_t len)
-{
-    u_char     *p;
-    ngx_str_t   line;
-
-    line = r->request_line;
-
-    p = ngx_strlchr(line.data, line.data + line.len, '?');
-
-    if (p != NULL) {
-        r->request_line.len = p - line.data;
-    }
-
-    buf = ngx_http_exports_next_log_handler(r, sr, buf, len);
-
-    r->request_line = line;
-
-    return buf;
 }

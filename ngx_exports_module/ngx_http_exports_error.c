@@ -21,87 +21,87 @@ static const ngx_http_exports_error_t  ngx_http_exports_errors[] = {
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("invalid_export_status"),
       ngx_string("status must be ready, not_found, or all."),
-      ngx_string("status must be ready, not_found, or all.") },
+      ngx_null_string },
 
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("validation_failed"),
       ngx_string("limit must be an integer between 1 and 500."),
-      ngx_string("limit must be an integer between 1 and 500.") },
+      ngx_null_string },
 
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("validation_failed"),
       ngx_string("offset must be an integer of 0 or more."),
-      ngx_string("offset must be an integer of 0 or more.") },
+      ngx_null_string },
 
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("There is no such route."),
-      ngx_string("There is no such route.") },
+      ngx_null_string },
 
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("There is no such export."),
-      ngx_string("There is no such export.") },
+      ngx_null_string },
 
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("The file of this export is missing."),
-      ngx_string("The file of this export is missing.") },
+      ngx_null_string },
 
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("This export has expired."),
-      ngx_string("This export has expired.") },
+      ngx_null_string },
 
     { NGX_HTTP_FORBIDDEN,
       ngx_string("permission_denied"),
       ngx_string("The token lacks the project admin permission."),
-      ngx_string("The token lacks the project admin permission.") },
+      ngx_null_string },
 
     { NGX_HTTP_FORBIDDEN,
       ngx_string("permission_denied"),
       ngx_string("The token lacks the record-read permission for this table."),
-      ngx_string("The token lacks the record-read permission for this table.") },
+      ngx_null_string },
 
     { NGX_HTTP_FORBIDDEN,
       ngx_string("permission_denied"),
       ngx_string("Invalid signature."),
-      ngx_string("Invalid signature.") },
+      ngx_null_string },
 
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("validation_failed"),
       ngx_string("Such a filter is not allowed."),
-      ngx_string("Such a filter is not allowed.") },
+      ngx_null_string },
 
     { NGX_HTTP_EXPORTS_UNPROCESSABLE,
       ngx_string("validation_failed"),
       ngx_string("The given data was invalid."),
-      ngx_string("The given data was invalid.") },
+      ngx_null_string },
 
     { NGX_HTTP_TOO_MANY_REQUESTS,
       ngx_string("too_many_requests"),
       ngx_string("Too Many Attempts."),
-      ngx_string("Too Many Attempts.") },
+      ngx_null_string },
 
     { NGX_HTTP_BAD_GATEWAY,
       ngx_string("bad_gateway"),
       ngx_string("The storage behind this route failed."),
-      ngx_string("The storage behind this route failed.") },
+      ngx_null_string },
 
     { NGX_HTTP_NOT_ALLOWED,
       ngx_string("method_not_allowed"),
       ngx_string("The method must be GET or HEAD."),
-      ngx_string("The method must be GET or HEAD.") },
+      ngx_null_string },
 
     { NGX_HTTP_INTERNAL_SERVER_ERROR,
       ngx_string("internal_error"),
       ngx_string("The exports cannot be read."),
-      ngx_string("The exports cannot be read.") },
+      ngx_null_string },
 
     { NGX_HTTP_SERVICE_UNAVAILABLE,
       ngx_string("store_unavailable"),
       ngx_string("The exports are not available at the moment."),
-      ngx_string("The exports are not available at the moment.") }
+      ngx_null_string }
 };
 
 
@@ -117,32 +117,32 @@ static const ngx_http_exports_error_t  ngx_http_exports_raised[] = {
     { NGX_HTTP_FORBIDDEN,
       ngx_string("forbidden"),
       ngx_string("Access to this route is forbidden."),
-      ngx_string("Access to this route is forbidden.") },
+      ngx_null_string },
 
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("Not found."),
-      ngx_string("Not found.") },
+      ngx_null_string },
 
     { NGX_HTTP_NOT_ALLOWED,
       ngx_string("method_not_allowed"),
       ngx_string("The method is not allowed."),
-      ngx_string("The method is not allowed.") },
+      ngx_null_string },
 
     { NGX_HTTP_PRECONDITION_FAILED,
       ngx_string("precondition_failed"),
       ngx_string("A precondition of the request does not hold."),
-      ngx_string("A precondition of the request does not hold.") },
+      ngx_null_string },
 
     { NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
       ngx_string("payload_too_large"),
       ngx_string("The request body is too large."),
-      ngx_string("The request body is too large.") },
+      ngx_null_string },
 
     { NGX_HTTP_RANGE_NOT_SATISFIABLE,
       ngx_string("range_not_satisfiable"),
       ngx_string("The range cannot be satisfied."),
-      ngx_string("The range cannot be satisfied.") },
+      ngx_null_string },
 
     { NGX_HTTP_TOO_MANY_REQUESTS,
       ngx_string("too_many_requests"),
@@ -152,27 +152,27 @@ static const ngx_http_exports_error_t  ngx_http_exports_raised[] = {
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("bad_request"),
       ngx_string("The request cannot be processed."),
-      ngx_string("The request cannot be processed.") },
+      ngx_null_string },
 
     { NGX_HTTP_BAD_GATEWAY,
       ngx_string("bad_gateway"),
       ngx_string("The storage behind this route failed."),
-      ngx_string("The storage behind this route failed.") },
+      ngx_null_string },
 
     { NGX_HTTP_GATEWAY_TIME_OUT,
       ngx_string("bad_gateway"),
       ngx_string("The storage behind this route did not answer in time."),
-      ngx_string("The storage behind this route did not answer in time.") },
+      ngx_null_string },
 
     { NGX_HTTP_SERVICE_UNAVAILABLE,
       ngx_string("store_unavailable"),
       ngx_string("The service is not available at the moment."),
-      ngx_string("The service is not available at the moment.") },
+      ngx_null_string },
 
     { NGX_HTTP_INTERNAL_SERVER_ERROR,
       ngx_string("internal_error"),
       ngx_string("The request could not be served."),
-      ngx_string("The request could not be served.") }
+      ngx_null_string }
 };
 
 static const ngx_http_exports_error_t  ngx_http_exports_limited = {

@@ -5,7 +5,7 @@
  * without anything being compressed.
  */
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 
 #include <zlib.h>
 

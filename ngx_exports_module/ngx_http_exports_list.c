@@ -1,7 +1,7 @@
 
 /* the pipeline that the lists of all APIs are */
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 
 
 typedef struct {

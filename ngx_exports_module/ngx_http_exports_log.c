@@ -5,6 +5,11 @@
 static u_char *ngx_http_exports_log_request(ngx_log_t *log, u_char *buf,
     size_t len);
 static ngx_str_t ngx_http_exports_log_path(const ngx_str_t *uri);
+static u_char *ngx_http_exports_log_without_args(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len);
+
+
+static ngx_http_log_handler_pt  ngx_http_exports_next_log_handler;
 
 
 /*
@@ -79,4 +84,46 @@ ngx_http_exports_log_path(const ngx_str_t *uri)
     path.len = p - uri->data;
 
     return path;
+}
+
+
+/*
+ * the request line stands in every message to the error log from here on,
+ * nginx's own included, and in the request line the signature
+ */
+
+void
+ngx_http_exports_hide_args(ngx_http_request_t *r)
+{
+    ngx_http_request_t  *mr;
+
+    mr = r->main;
+
+    if (mr->log_handler != ngx_http_exports_log_without_args) {
+        ngx_http_exports_next_log_handler = mr->log_handler;
+        mr->log_handler = ngx_http_exports_log_without_args;
+    }
+}
+
+
+static u_char *
+ngx_http_exports_log_without_args(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len)
+{
+    u_char     *p;
+    ngx_str_t   line;
+
+    line = r->request_line;
+
+    p = ngx_strlchr(line.data, line.data + line.len, '?');
+
+    if (p != NULL) {
+        r->request_line.len = p - line.data;
+    }
+
+    buf = ngx_http_exports_next_log_handler(r, sr, buf, len);
+
+    r->request_line = line;
+
+    return buf;
 }

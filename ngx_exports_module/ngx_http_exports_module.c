@@ -1,5 +1,5 @@
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 #include "ngx_http_exports_shm.h"
 
 #include <xxhash.h>

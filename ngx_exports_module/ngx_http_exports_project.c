@@ -34,27 +34,27 @@ static ngx_int_t ngx_http_exports_project_status(ngx_http_exports_ctx_t *ctx,
     const ngx_http_exports_arg_t *arg);
 
 
-#define NGX_HTTP_EXPORTS_HEAD     "{\"ok\":true,\"data\":{\"exports\":["
-#define NGX_HTTP_EXPORTS_TOTAL    "],\"total\":"
-#define NGX_HTTP_EXPORTS_LIMITED  ",\"limit\":"
-#define NGX_HTTP_EXPORTS_FROM     ",\"offset\":"
-#define NGX_HTTP_EXPORTS_END      "},\"error\":null"
+#define NGX_HTTP_EXPORTS_JSON_HEAD     "{\"ok\":true,\"data\":{\"exports\":["
+#define NGX_HTTP_EXPORTS_JSON_TOTAL    "],\"total\":"
+#define NGX_HTTP_EXPORTS_JSON_LIMITED  ",\"limit\":"
+#define NGX_HTTP_EXPORTS_JSON_FROM     ",\"offset\":"
+#define NGX_HTTP_EXPORTS_JSON_END      "},\"error\":null"
 
-#define NGX_HTTP_EXPORTS_ID       ",\"request_id\":\""
-#define NGX_HTTP_EXPORTS_META     ",\"meta\":{\"generated_at\":\""
-#define NGX_HTTP_EXPORTS_CLOSE    "\"}}"
+#define NGX_HTTP_EXPORTS_JSON_ID       ",\"request_id\":\""
+#define NGX_HTTP_EXPORTS_JSON_META     ",\"meta\":{\"generated_at\":\""
+#define NGX_HTTP_EXPORTS_JSON_CLOSE    "\"}}"
 
-#define NGX_HTTP_EXPORTS_OPERATION_KEY  ",\"operation_key\":"
-#define NGX_HTTP_EXPORTS_OPERATION_RUN  ",\"operation_run_id\":"
-#define NGX_HTTP_EXPORTS_GROUPING       ",\"operation_grouping_status\":"
+#define NGX_HTTP_EXPORTS_JSON_OPERATION_KEY  ",\"operation_key\":"
+#define NGX_HTTP_EXPORTS_JSON_OPERATION_RUN  ",\"operation_run_id\":"
+#define NGX_HTTP_EXPORTS_JSON_GROUPING       ",\"operation_grouping_status\":"
 
-#define NGX_HTTP_EXPORTS_CODE     "{\"ok\":false,\"data\":null,"               \
-                                  "\"error\":{\"code\":\""
-#define NGX_HTTP_EXPORTS_MESSAGE  "\",\"message\":\""
+#define NGX_HTTP_EXPORTS_JSON_CODE                                            \
+    "{\"ok\":false,\"data\":null,\"error\":{\"code\":\""
+#define NGX_HTTP_EXPORTS_JSON_MESSAGE  "\",\"message\":\""
 
 #define NGX_HTTP_EXPORTS_TAIL_LEN                                             \
-    (sizeof(NGX_HTTP_EXPORTS_ID NGX_HTTP_EXPORTS_META                         \
-            NGX_HTTP_EXPORTS_CLOSE "\"") - 1                                 \
+    (sizeof(NGX_HTTP_EXPORTS_JSON_ID NGX_HTTP_EXPORTS_JSON_META               \
+            NGX_HTTP_EXPORTS_JSON_CLOSE "\"") - 1                             \
      + NGX_HTTP_EXPORTS_REQUEST_ID_LEN + sizeof("2026-06-02T01:23:45Z") - 1)
 
 
@@ -72,7 +72,7 @@ const ngx_http_exports_api_t  ngx_http_exports_project = {
     ngx_http_exports_project_lists,
     ngx_http_exports_project_permit,
     0,
-    ngx_string(NGX_HTTP_EXPORTS_HEAD),
+    ngx_string(NGX_HTTP_EXPORTS_JSON_HEAD),
     ngx_http_exports_project_length,
     ngx_http_exports_project_link_length,
     ngx_http_exports_project_item,
@@ -175,11 +175,7 @@ static ngx_int_t
 ngx_http_exports_project_account(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const uint8_t *lineage)
 {
-    if (ctx->error != NULL || ctx->conf->operations == NULL) {
-        return NGX_OK;
-    }
-
-    return ngx_http_exports_operation(r, ctx);
+    return ctx->error == NULL ? ngx_http_exports_operation(r, ctx) : NGX_OK;
 }
 
 
@@ -240,9 +236,9 @@ ngx_http_exports_project_lists(ngx_http_exports_ctx_t *ctx,
 static size_t
 ngx_http_exports_project_length(ngx_http_exports_ctx_t *ctx)
 {
-    return sizeof(NGX_HTTP_EXPORTS_HEAD NGX_HTTP_EXPORTS_TOTAL
-                  NGX_HTTP_EXPORTS_LIMITED NGX_HTTP_EXPORTS_FROM
-                  NGX_HTTP_EXPORTS_END) - 1
+    return sizeof(NGX_HTTP_EXPORTS_JSON_HEAD NGX_HTTP_EXPORTS_JSON_TOTAL
+                  NGX_HTTP_EXPORTS_JSON_LIMITED NGX_HTTP_EXPORTS_JSON_FROM
+                  NGX_HTTP_EXPORTS_JSON_END) - 1
            + 3 * EXPORTS_DECIMAL_MAX;
 }
 
@@ -275,14 +271,14 @@ static u_char *
 ngx_http_exports_project_foot(ngx_http_exports_ctx_t *ctx,
     const exports_page_t *page, u_char *p)
 {
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_TOTAL);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_TOTAL);
     p += exports_decimal((char *) p, page->total);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_LIMITED);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_LIMITED);
     p += exports_decimal((char *) p, ctx->limit);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FROM);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_FROM);
     p += exports_decimal((char *) p, ctx->offset);
 
-    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_END);
+    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_END);
 }
 
 
@@ -291,24 +287,24 @@ ngx_http_exports_project_foot(ngx_http_exports_ctx_t *ctx,
 static u_char *
 ngx_http_exports_project_tail(ngx_http_exports_ctx_t *ctx, u_char *p)
 {
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_ID);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_ID);
     p = ngx_cpymem(p, ctx->request_id, NGX_HTTP_EXPORTS_REQUEST_ID_LEN);
     *p++ = '"';
 
     if (ctx->operation.grouping != NGX_HTTP_EXPORTS_NO_OPERATION) {
-        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_OPERATION_KEY);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_OPERATION_KEY);
         p = ngx_http_exports_project_string(p, &ctx->operation.key);
-        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_OPERATION_RUN);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_OPERATION_RUN);
         p = ngx_http_exports_project_string(p, &ctx->operation.run);
-        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_GROUPING);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_GROUPING);
         p = ngx_http_exports_project_string(p,
                     &ngx_http_exports_groupings[ctx->operation.grouping]);
     }
 
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_META);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_META);
     p = ngx_http_exports_timestamp(p, ctx->now);
 
-    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_CLOSE);
+    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_CLOSE);
 }
 
 
@@ -320,9 +316,9 @@ ngx_http_exports_project_tail_length(ngx_http_exports_ctx_t *ctx)
     len = NGX_HTTP_EXPORTS_TAIL_LEN;
 
     if (ctx->operation.grouping != NGX_HTTP_EXPORTS_NO_OPERATION) {
-        len += sizeof(NGX_HTTP_EXPORTS_OPERATION_KEY
-                      NGX_HTTP_EXPORTS_OPERATION_RUN
-                      NGX_HTTP_EXPORTS_GROUPING) - 1
+        len += sizeof(NGX_HTTP_EXPORTS_JSON_OPERATION_KEY
+                      NGX_HTTP_EXPORTS_JSON_OPERATION_RUN
+                      NGX_HTTP_EXPORTS_JSON_GROUPING) - 1
                + 3 * sizeof("null") + ctx->operation.key.len
                + ctx->operation.run.len
                + ngx_http_exports_groupings[ctx->operation.grouping].len;
@@ -357,7 +353,8 @@ ngx_http_exports_project_error(ngx_http_request_t *r,
     u_char     *p;
     ngx_buf_t  *b;
 
-    len = sizeof(NGX_HTTP_EXPORTS_CODE NGX_HTTP_EXPORTS_MESSAGE "\"}") - 1
+    len = sizeof(NGX_HTTP_EXPORTS_JSON_CODE
+                 NGX_HTTP_EXPORTS_JSON_MESSAGE "\"}") - 1
           + err->code.len + err->message.len
           + ngx_http_exports_project_tail_length(ctx);
 
@@ -366,9 +363,9 @@ ngx_http_exports_project_error(ngx_http_request_t *r,
         return NULL;
     }
 
-    p = ngx_http_exports_cpylit(b->last, NGX_HTTP_EXPORTS_CODE);
+    p = ngx_http_exports_cpylit(b->last, NGX_HTTP_EXPORTS_JSON_CODE);
     p = ngx_cpymem(p, err->code.data, err->code.len);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_MESSAGE);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_MESSAGE);
     p = ngx_cpymem(p, err->message.data, err->message.len);
     p = ngx_http_exports_cpylit(p, "\"}");
 

@@ -1,7 +1,13 @@
 
-/* artifacts of other backends: to a location that fetches them */
+/*
+ * artifacts of other backends: to a location that fetches them, and what leaves
+ * of its answer, the bytes and what describes them
+ */
 
 #include "ngx_http_exports.h"
+
+
+#define NGX_HTTP_EXPORTS_RANGES  "multipart/byteranges;"
 
 
 static ngx_http_exports_redirect_t *ngx_http_exports_redirect_find(
@@ -9,9 +15,12 @@ static ngx_http_exports_redirect_t *ngx_http_exports_redirect_find(
 static ngx_int_t ngx_http_exports_redirect_uri(ngx_pool_t *pool,
     ngx_str_t *prefix, ngx_str_t *key, ngx_str_t *uri);
 static ngx_int_t ngx_http_exports_drop_credentials(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_exports_is_credential(ngx_str_t *key);
 static void ngx_http_exports_redirect_go(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exports_drop_body(ngx_http_request_t *r);
+static ngx_int_t ngx_http_exports_stored_headers(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
+static ngx_int_t ngx_http_exports_stored_error(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
 
 
 /* of the client for us, and for nobody else */
@@ -20,6 +29,18 @@ static ngx_str_t  ngx_http_exports_credentials[] = {
     ngx_string("Authorization"),
     ngx_string("Proxy-Authorization"),
     ngx_string("Cookie"),
+    ngx_null_string
+};
+
+/* what describes the bytes that storage sends */
+
+static ngx_str_t  ngx_http_exports_stored_kept[] = {
+    ngx_string("Accept-Ranges"),
+    ngx_string("Content-Encoding"),
+    ngx_string("Content-Range"),
+    ngx_string("ETag"),
+    ngx_string("Last-Modified"),
+    ngx_string("Vary"),
     ngx_null_string
 };
 
@@ -210,7 +231,8 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
 
-            if (ngx_http_exports_is_credential(&header[i].key)) {
+            if (ngx_http_exports_is_listed(&header[i].key,
+                                           ngx_http_exports_credentials)) {
                 continue;
             }
 
@@ -226,23 +248,6 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
     r->headers_in.authorization = NULL;
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_exports_is_credential(ngx_str_t *key)
-{
-    ngx_str_t  *name;
-
-    for (name = ngx_http_exports_credentials; name->len > 0; name++) {
-        if (name->len == key->len
-            && ngx_strncasecmp(name->data, key->data, key->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -290,4 +295,127 @@ ngx_http_exports_drop_body(ngx_http_request_t *r)
     r->headers_in.chunked = 0;
 
     return NGX_OK;
+}
+
+
+/* an answer from behind a redirection of ours */
+
+ngx_int_t
+ngx_http_exports_stored(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+{
+    /* what is no HTTP would be passed on as HTTP/0.9, without headers */
+
+    r->http_version = ctx->artifact->http_version;
+
+    if (r->err_status == 0
+        && (r->headers_out.status == NGX_HTTP_OK
+            || r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
+            || r->headers_out.status == NGX_HTTP_NOT_MODIFIED))
+    {
+        return ngx_http_exports_stored_headers(r, ctx);
+    }
+
+    return ngx_http_exports_stored_error(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_exports_stored_headers(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    ngx_str_t  type;
+
+    type = r->headers_out.content_type;
+
+    ngx_http_exports_drop_headers(r, ngx_http_exports_stored_kept);
+
+    if (ngx_http_exports_artifact_headers(r, ctx, ctx->artifact) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* of several ranges it says where one ends; each has a type of its own */
+
+    if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
+        && type.len >= sizeof(NGX_HTTP_EXPORTS_RANGES) - 1
+        && ngx_strncasecmp(type.data, (u_char *) NGX_HTTP_EXPORTS_RANGES,
+                           sizeof(NGX_HTTP_EXPORTS_RANGES) - 1)
+           == 0)
+    {
+        r->headers_out.content_type = type;
+        r->headers_out.content_type_len = type.len;
+        r->headers_out.content_type_lowcase = NULL;
+        ngx_str_null(&r->headers_out.charset);
+    }
+
+    if (r->headers_out.status == NGX_HTTP_NOT_MODIFIED) {
+        ngx_str_null(&r->headers_out.content_type);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * a handler that gets a status back from here gives up what it was about to
+ * send, and its connection to the storage with it; then nginx comes here again
+ * with that status as an error of its own.  What a cache may keep is read to
+ * its end instead
+ */
+
+static ngx_int_t
+ngx_http_exports_stored_error(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    ngx_uint_t                       first;
+    const ngx_http_exports_error_t  *err;
+
+    switch (r->headers_out.status) {
+
+    case NGX_HTTP_NOT_FOUND:
+        err = ngx_http_exports_error(NGX_HTTP_EXPORTS_NO_ARTIFACT);
+        break;
+
+    case NGX_HTTP_PRECONDITION_FAILED:
+    case NGX_HTTP_RANGE_NOT_SATISFIABLE:
+        err = ngx_http_exports_error_of_status(r, r->headers_out.status);
+        break;
+
+    default:
+        err = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_GATEWAY);
+    }
+
+    first = (r->err_status == 0);
+
+    if (first) {
+        ngx_log_error(NGX_LOG_ERR, ngx_http_exports_log(r), 0,
+                      "storage \"%V\" answered %ui for export \"%V\"",
+                      &ctx->artifact->storage_backend, r->headers_out.status,
+                      &ctx->id);
+    }
+
+    r->headers_out.status = err->status;
+    r->headers_out.status_line.len = 0;
+
+    if (first && (r->upstream == NULL || !r->upstream->cacheable)) {
+        return err->status;
+    }
+
+    r->err_status = err->status;
+
+    return ngx_http_exports_replace(r, ctx, err);
+}
+
+
+ngx_uint_t
+ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names)
+{
+    for ( /* void */ ; names->len > 0; names++) {
+        if (names->len == header->len
+            && ngx_strncasecmp(names->data, header->data, header->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

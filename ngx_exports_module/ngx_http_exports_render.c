@@ -5,7 +5,7 @@
  * will be is not known before, and guessed from the pages before.
  */
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 
 
 /* bytes of an item, before there was any */

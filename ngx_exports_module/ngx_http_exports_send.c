@@ -1,7 +1,7 @@
 
 /* answers of ours: headers and body */
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 
 
 static ngx_int_t ngx_http_exports_not_modified(ngx_http_request_t *r,

@@ -506,8 +506,8 @@ ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
 
 
 /*
- * each attempt may take a while: rarer and rarer, until the files are others, or
- * have been good for a while
+ * each attempt may take a while: rarer and rarer, until the files are others,
+ * or have been good for long
  */
 
 static void

@@ -32,16 +32,16 @@ static ngx_buf_t *ngx_http_exports_user_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
 
 
-#define NGX_HTTP_EXPORTS_DATA       "{\"data\":["
-#define NGX_HTTP_EXPORTS_FIRST      "],\"links\":{\"first\":"
-#define NGX_HTTP_EXPORTS_PREV       ",\"last\":null,\"prev\":"
-#define NGX_HTTP_EXPORTS_NEXT       ",\"next\":"
-#define NGX_HTTP_EXPORTS_CURRENT    "},\"meta\":{\"current_page\":"
-#define NGX_HTTP_EXPORTS_FROM       ",\"from\":"
-#define NGX_HTTP_EXPORTS_PATH       ",\"path\":\""
-#define NGX_HTTP_EXPORTS_PER_PAGE   "\",\"per_page\":"
-#define NGX_HTTP_EXPORTS_TO         ",\"to\":"
-#define NGX_HTTP_EXPORTS_DONE       "}}"
+#define NGX_HTTP_EXPORTS_JSON_DATA       "{\"data\":["
+#define NGX_HTTP_EXPORTS_JSON_FIRST      "],\"links\":{\"first\":"
+#define NGX_HTTP_EXPORTS_JSON_PREV       ",\"last\":null,\"prev\":"
+#define NGX_HTTP_EXPORTS_JSON_NEXT       ",\"next\":"
+#define NGX_HTTP_EXPORTS_JSON_CURRENT    "},\"meta\":{\"current_page\":"
+#define NGX_HTTP_EXPORTS_JSON_FROM       ",\"from\":"
+#define NGX_HTTP_EXPORTS_JSON_PATH       ",\"path\":\""
+#define NGX_HTTP_EXPORTS_JSON_PER_PAGE   "\",\"per_page\":"
+#define NGX_HTTP_EXPORTS_JSON_TO         ",\"to\":"
+#define NGX_HTTP_EXPORTS_JSON_DONE       "}}"
 
 #define NGX_HTTP_EXPORTS_SIGNATURE  "&signature="
 
@@ -62,7 +62,7 @@ const ngx_http_exports_api_t  ngx_http_exports_user = {
     ngx_http_exports_user_lists,
     NULL,
     1,
-    ngx_string(NGX_HTTP_EXPORTS_DATA),
+    ngx_string(NGX_HTTP_EXPORTS_JSON_DATA),
     ngx_http_exports_user_length,
     ngx_http_exports_user_link_length,
     ngx_http_exports_user_item,
@@ -79,10 +79,6 @@ static ngx_int_t
 ngx_http_exports_user_account(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const uint8_t *lineage)
 {
-    if (ctx->conf->rate == NULL) {
-        return NGX_OK;
-    }
-
     ngx_http_exports_rate(r, ctx, ctx->error == NULL ? ctx->found.id : 0,
                           lineage);
 
@@ -148,14 +144,7 @@ ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
 
     ngx_http_exports_user_hashes(ua, hashes);
 
-    /* all statuses there are: the filter left out */
-
-    if (ua->statuses == ((1U << EXPORTS_STATUS_READY)
-                         | (1U << EXPORTS_STATUS_PENDING)
-                         | (1U << EXPORTS_STATUS_PROCESSING)
-                         | (1U << EXPORTS_STATUS_FAILED)
-                         | (1U << EXPORTS_STATUS_CANCELLED)))
-    {
+    if (ua->statuses == NGX_HTTP_EXPORTS_STATUSES) {
         facet &= ~EXPORTS_FACET_STATUS;
     }
 
@@ -232,11 +221,11 @@ ngx_http_exports_user_length(ngx_http_exports_ctx_t *ctx)
 
     ua = ctx->args;
 
-    return sizeof(NGX_HTTP_EXPORTS_DATA NGX_HTTP_EXPORTS_FIRST
-                  NGX_HTTP_EXPORTS_PREV NGX_HTTP_EXPORTS_NEXT
-                  NGX_HTTP_EXPORTS_CURRENT NGX_HTTP_EXPORTS_FROM
-                  NGX_HTTP_EXPORTS_PATH NGX_HTTP_EXPORTS_PER_PAGE
-                  NGX_HTTP_EXPORTS_TO NGX_HTTP_EXPORTS_DONE)
+    return sizeof(NGX_HTTP_EXPORTS_JSON_DATA NGX_HTTP_EXPORTS_JSON_FIRST
+                  NGX_HTTP_EXPORTS_JSON_PREV NGX_HTTP_EXPORTS_JSON_NEXT
+                  NGX_HTTP_EXPORTS_JSON_CURRENT NGX_HTTP_EXPORTS_JSON_FROM
+                  NGX_HTTP_EXPORTS_JSON_PATH NGX_HTTP_EXPORTS_JSON_PER_PAGE
+                  NGX_HTTP_EXPORTS_JSON_TO NGX_HTTP_EXPORTS_JSON_DONE)
            + 3 * (ua->url.len + ua->query.len + NGX_HTTP_EXPORTS_URL_LEN)
            + ua->url.len + 4 * NGX_INT64_LEN;
 }
@@ -315,24 +304,24 @@ ngx_http_exports_user_foot(ngx_http_exports_ctx_t *ctx,
     more = page->nitems > ua->per_page;
     n = more ? ua->per_page : page->nitems;
 
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FIRST);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_FIRST);
     p = ngx_http_exports_user_page_url(p, ua, 1);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PREV);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_PREV);
     p = ngx_http_exports_user_page_url(p, ua, ua->page - 1);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_NEXT);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_NEXT);
     p = ngx_http_exports_user_page_url(p, ua, more ? ua->page + 1 : 0);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_CURRENT);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_CURRENT);
     p = ngx_http_exports_user_number(p, 1, ua->page);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_FROM);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_FROM);
     p = ngx_http_exports_user_number(p, n > 0, ctx->offset + 1);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PATH);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_PATH);
     p = ngx_cpymem(p, ua->url.data, ua->url.len);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_PER_PAGE);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_PER_PAGE);
     p = ngx_http_exports_user_number(p, 1, ua->per_page);
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_TO);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_TO);
     p = ngx_http_exports_user_number(p, n > 0, ctx->offset + n);
 
-    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_DONE);
+    return ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_DONE);
 }
 
 
@@ -368,7 +357,7 @@ ngx_http_exports_user_error(ngx_http_request_t *r,
     ngx_http_exports_user_args_t   *ua;
 
     ua = ctx->args;
-    message = err->user_message;
+    message = err->user_message.len > 0 ? err->user_message : err->message;
 
     if (err == ctx->bad_args) {
 

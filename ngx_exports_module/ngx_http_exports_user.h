@@ -11,6 +11,14 @@
 /* lists that a request may ask for at once: statuses times types */
 #define NGX_HTTP_EXPORTS_VALUES_MAX  EXPORTS_LISTS_MAX
 
+/* all there are: the same as the filter left out, and one list */
+#define NGX_HTTP_EXPORTS_STATUSES                                             \
+    ((1U << EXPORTS_STATUS_READY)                                             \
+     | (1U << EXPORTS_STATUS_PENDING)                                         \
+     | (1U << EXPORTS_STATUS_PROCESSING)                                      \
+     | (1U << EXPORTS_STATUS_FAILED)                                          \
+     | (1U << EXPORTS_STATUS_CANCELLED))
+
 
 typedef struct {
     /* filters; what is not given is not looked at */

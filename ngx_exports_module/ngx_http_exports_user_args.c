@@ -7,8 +7,6 @@
 #define NGX_HTTP_EXPORTS_PER_PAGE      25
 #define NGX_HTTP_EXPORTS_PER_PAGE_MAX  100
 
-#define NGX_HTTP_EXPORTS_STATUSES      5
-
 /* the longest of those that end with a place */
 #define NGX_HTTP_EXPORTS_FIELD_MAX                                            \
     (sizeof("filter.subject_type.") + EXPORTS_DECIMAL_MAX)
@@ -518,13 +516,8 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
     ngx_http_exports_user_args_t  *ua;
 
     ua = up->ua;
-    nstatuses = __builtin_popcount(ua->statuses);
-
-    /* all statuses there are: the filter left out */
-
-    if (nstatuses == NGX_HTTP_EXPORTS_STATUSES) {
-        nstatuses = 1;
-    }
+    nstatuses = ua->statuses == NGX_HTTP_EXPORTS_STATUSES
+                    ? 1 : __builtin_popcount(ua->statuses);
 
     if (up->overflow || ua->ntypes * nstatuses > EXPORTS_LISTS_MAX) {
         ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_COMBINATIONS,
@@ -628,16 +621,16 @@ ngx_http_exports_filter_lowest(const ngx_http_exports_arg_t *digits)
 }
 
 
-#define NGX_HTTP_EXPORTS_MESSAGE     "{\"message\":\""
-#define NGX_HTTP_EXPORTS_ERRORS      "\",\"errors\":{"
+#define NGX_HTTP_EXPORTS_JSON_MESSAGE     "{\"message\":\""
+#define NGX_HTTP_EXPORTS_JSON_ERRORS      "\",\"errors\":{"
 
 /* what is about a field and its message: a member, and of the first the rest */
 #define NGX_HTTP_EXPORTS_SENTENCE    "The  field ."
 #define NGX_HTTP_EXPORTS_MEMBER_LEN                                           \
     (sizeof(",\"\":[\"" NGX_HTTP_EXPORTS_SENTENCE "\"]") - 1)
 #define NGX_HTTP_EXPORTS_ERRORS_LEN                                           \
-    (sizeof(NGX_HTTP_EXPORTS_MESSAGE NGX_HTTP_EXPORTS_SENTENCE                \
-            NGX_HTTP_EXPORTS_ERRORS "}}") - 1)
+    (sizeof(NGX_HTTP_EXPORTS_JSON_MESSAGE NGX_HTTP_EXPORTS_SENTENCE           \
+            NGX_HTTP_EXPORTS_JSON_ERRORS "}}") - 1)
 
 
 /* place: of a value among those of its filter, or -1 */
@@ -692,9 +685,9 @@ ngx_http_exports_user_fault_text(u_char *p,
     field.len = last - name;
 
     if (first) {
-        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_MESSAGE);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_MESSAGE);
         p = ngx_http_exports_user_sentence(p, &field, &rule->message);
-        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_ERRORS);
+        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_ERRORS);
 
     } else {
         *p++ = ',';

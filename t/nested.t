@@ -149,12 +149,12 @@ like $r->header('Content-Type'), qr{^application/json},
 
 # conditions are of what the client has asked for
 
-my $c = $t->connect;
-$r = $c->get('/status', @auth, 'If-None-Match' => '*');
+my $kept = $t->connect;
+$r = $kept->get('/status', @auth, 'If-None-Match' => '*');
 is $r->status, 404, 'error_page: a condition is not the list\'s';
-is_page $c->get('/mine', @auth), \@ids, { total => 2 },
+is_page $kept->get('/mine', @auth), \@ids, { total => 2 },
         'error_page: the connection goes on';
-$c->close;
+$kept->close;
 
 
 # ---- subrequests to ours ---------------------------------------------------

@@ -9,7 +9,7 @@
 #ifndef FUZZ_REQUEST_H
 #define FUZZ_REQUEST_H
 
-#include "ngx_http_exports_cache.h"
+#include "ngx_http_exports_page.h"
 #include "ngx_http_exports_user.h"
 #include "fuzz.h"
 

@@ -11,8 +11,8 @@
  * each commit.
  */
 
-#ifndef _NGX_HTTP_EXPORTS_CACHE_H_INCLUDED_
-#define _NGX_HTTP_EXPORTS_CACHE_H_INCLUDED_
+#ifndef _NGX_HTTP_EXPORTS_PAGE_H_INCLUDED_
+#define _NGX_HTTP_EXPORTS_PAGE_H_INCLUDED_
 
 
 #include "ngx_http_exports.h"
@@ -149,4 +149,4 @@ u_char *ngx_http_exports_gzip_tail(const ngx_http_exports_page_t *page,
 void ngx_http_exports_gzip_done(void);
 
 
-#endif /* _NGX_HTTP_EXPORTS_CACHE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_EXPORTS_PAGE_H_INCLUDED_ */

@@ -1,0 +1,50 @@
+
+/*
+ * Runs of operations: which one a request belongs to is decided under the lock
+ * of their zone, by what a request brings.
+ */
+
+#ifndef _NGX_HTTP_EXPORTS_RUNS_H_INCLUDED_
+#define _NGX_HTTP_EXPORTS_RUNS_H_INCLUDED_
+
+
+#include "ngx_http_exports_shm.h"
+
+
+/* of keys and runs */
+#define NGX_HTTP_EXPORTS_LABEL_MAX  128
+
+
+typedef struct {
+    u_char                        node[NGX_HTTP_EXPORTS_SHM_KEY_LEN];
+    u_char                        id[NGX_HTTP_EXPORTS_LABEL_MAX];
+    size_t                        len;      /* 0: not given */
+} ngx_http_exports_run_id_t;
+
+
+/* what is to be decided under the lock, and what was */
+
+typedef struct {
+    ngx_msec_t                    idle;
+    const u_char                 *token;
+    ngx_str_t                     name;     /* the key */
+    u_char                        key[NGX_HTTP_EXPORTS_SHM_KEY_LEN];
+    ngx_http_exports_run_id_t     given;
+    ngx_http_exports_run_id_t     generated;
+
+    ngx_http_exports_grouping_e   grouping;
+    u_char                        answer[NGX_HTTP_EXPORTS_LABEL_MAX];
+    size_t                        len;
+} ngx_http_exports_decision_t;
+
+
+extern const ngx_http_exports_zone_type_t  ngx_http_exports_runs_type;
+
+
+/* data: the zone's.  NGX_AGAIN: an ID has to be generated first */
+
+ngx_int_t ngx_http_exports_runs_decide(void *data,
+    ngx_http_exports_decision_t *d);
+
+
+#endif /* _NGX_HTTP_EXPORTS_RUNS_H_INCLUDED_ */
