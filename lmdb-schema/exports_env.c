@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,12 +24,6 @@ static exports_rc_t open_databases(exports_env_t *env, MDB_txn *txn,
     int create, exports_error_t *error);
 static exports_rc_t no_database(exports_env_t *env, MDB_txn *txn,
     exports_db_t db, exports_error_t *error);
-static exports_rc_t create_meta(exports_env_t *env, MDB_txn *txn,
-    const uint8_t *lineage, exports_error_t *error);
-static exports_rc_t check_format(exports_env_t *env, MDB_txn *txn,
-    exports_error_t *error);
-static exports_rc_t check_meta(exports_env_t *env, MDB_txn *txn,
-    const exports_env_options_t *options, exports_error_t *error);
 static exports_rc_t count_free(MDB_txn *txn, uint64_t *count);
 static void assert_failed(MDB_env *mdb, const char *message);
 
@@ -429,11 +422,11 @@ open_mdb(exports_env_t *env, const exports_env_options_t *options,
     }
 
     if (erc == EXPORTS_OK && (options->flags & EXPORTS_ENV_CREATE)) {
-        erc = create_meta(env, txn, options->lineage, error);
+        erc = exports_meta_create(env, txn, options->lineage, error);
     }
 
     if (erc == EXPORTS_OK) {
-        erc = check_meta(env, txn, options, error);
+        erc = exports_meta_check(env, txn, options, error);
     }
 
     if (erc != EXPORTS_OK) {
@@ -561,128 +554,15 @@ no_database(exports_env_t *env, MDB_txn *txn, exports_db_t db,
 
     /* another version's store has other databases */
 
-    if (db > DB_META && check_format(env, txn, error) != EXPORTS_OK) {
+    if (db > DB_META
+        && exports_meta_check_format(env, txn, error) != EXPORTS_OK)
+    {
         return EXPORTS_FORMAT;
     }
 
     return exports_error(error, EXPORTS_FORMAT,
                          "\"%s\" is not a store of exports: it has no "
                          "database \"%s\"", env->path, exports_db_names[db]);
-}
-
-
-static exports_rc_t
-create_meta(exports_env_t *env, MDB_txn *txn, const uint8_t *lineage,
-    exports_error_t *error)
-{
-    size_t           len;
-    uint8_t          buf[EXPORTS_LINEAGE_LEN];
-    exports_rc_t     rc;
-    const uint8_t   *value;
-
-    rc = exports_meta_get(txn, env, EXPORTS_META_FORMAT, &value, &len);
-    if (rc != EXPORTS_NOT_FOUND) {
-        return EXPORTS_OK;
-    }
-
-    exports_put64(buf, EXPORTS_FORMAT_VERSION);
-
-    rc = exports_meta_put(txn, env, EXPORTS_META_FORMAT, buf, 8, error);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    exports_put64(buf, 1);
-
-    rc = exports_meta_put(txn, env, EXPORTS_META_NEXT_SCOPE, buf, 8, error);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    if (lineage == NULL) {
-        if (getrandom(buf, EXPORTS_LINEAGE_LEN, 0) != EXPORTS_LINEAGE_LEN) {
-            return exports_error(error, EXPORTS_FAILED, "getrandom: %s",
-                                 strerror(errno));
-        }
-
-        /* RFC 9562: version 4, the usual variant */
-
-        buf[6] = (uint8_t) ((buf[6] & 0x0f) | 0x40);
-        buf[8] = (uint8_t) ((buf[8] & 0x3f) | 0x80);
-        lineage = buf;
-    }
-
-    return exports_meta_put(txn, env, EXPORTS_META_LINEAGE, lineage,
-                            EXPORTS_LINEAGE_LEN, error);
-}
-
-
-static exports_rc_t
-check_format(exports_env_t *env, MDB_txn *txn, exports_error_t *error)
-{
-    size_t          len;
-    uint64_t        version;
-    exports_rc_t    rc;
-    const uint8_t  *value;
-
-    rc = exports_meta_get(txn, env, EXPORTS_META_FORMAT, &value, &len);
-
-    if (rc != EXPORTS_OK || len != 8) {
-        return exports_error(error, EXPORTS_FORMAT,
-                             "\"%s\" is not a store of exports, or is "
-                             "damaged: its format version cannot be read",
-                             env->path);
-    }
-
-    version = exports_get64(value);
-
-    if (version != EXPORTS_FORMAT_VERSION) {
-        return exports_error(error, EXPORTS_FORMAT,
-                             "\"%s\" is of store format %llu, this program "
-                             "knows format %u", env->path,
-                             (unsigned long long) version,
-                             EXPORTS_FORMAT_VERSION);
-    }
-
-    return EXPORTS_OK;
-}
-
-
-static exports_rc_t
-check_meta(exports_env_t *env, MDB_txn *txn,
-    const exports_env_options_t *options, exports_error_t *error)
-{
-    char            have[EXPORTS_LINEAGE_TEXT_LEN];
-    size_t          len;
-    exports_rc_t    rc;
-    const uint8_t  *value;
-
-    rc = check_format(env, txn, error);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    rc = exports_meta_get(txn, env, EXPORTS_META_LINEAGE, &value, &len);
-
-    if (rc != EXPORTS_OK || len != EXPORTS_LINEAGE_LEN) {
-        return exports_error(error, EXPORTS_CORRUPT,
-                             "\"%s\" is damaged: its lineage cannot be read",
-                             env->path);
-    }
-
-    memcpy(env->lineage, value, EXPORTS_LINEAGE_LEN);
-
-    if (options->lineage != NULL
-        && memcmp(options->lineage, env->lineage, EXPORTS_LINEAGE_LEN) != 0)
-    {
-        exports_uuid_unparse(have, env->lineage);
-
-        return exports_error(error, EXPORTS_CONFLICT,
-                             "\"%s\" is a store already, of lineage %.*s",
-                             env->path, EXPORTS_LINEAGE_TEXT_LEN, have);
-    }
-
-    return EXPORTS_OK;
 }
 
 

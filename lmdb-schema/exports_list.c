@@ -1,13 +1,7 @@
 
 /*
- * Offsets in one list.  What is near is reached by leaves, which are arrays.
- * What is far is reached from the oldest end by the blocks that ranks counts:
- * those of the highest level that end before it are passed, the next one is
- * entered by the level below, and so on.
- *
- * A count that is wrong would make a page wrong that has nothing else wrong
- * about it.  So the counts of blocks are added up to the end of the block that
- * they make up, which knows their sum, and its entries are walked to its end.
+ * One list: from leaf to leaf, which are arrays, and by blocks to what is far
+ * away.
  */
 
 #include <string.h>
@@ -15,52 +9,18 @@
 #include "exports_private.h"
 
 
-/*
- * Entries that are gone through by leaves rather than to look up blocks, and
- * the length at which a level is worth it, as bits a level: what tests change.
- */
+/* entries that are gone through by leaves rather than to look up blocks: what
+   tests change */
 #ifndef NEAR_ENTRIES
 #define NEAR_ENTRIES  1024
 #define NEAR_LEAVES   4
-#define LEVEL_BITS    EXPORTS_RANK_BITS
 #endif
-
-
-/* the part of a list that what is sought is in */
-
-typedef struct {
-    exports_list_t  *list;
-    const uint8_t   *entry;     /* what is newer is sought; or, when NULL, */
-    uint64_t         index;     /* the entry that so many older ones precede */
-
-    const uint8_t   *after;     /* the boundary it begins behind, or NULL */
-    const uint8_t   *end;       /* the boundary it ends with, or NULL */
-    uint64_t         older;     /* entries before it */
-    uint64_t         count;     /* entries of it */
-} part_t;
 
 
 static exports_rc_t open_list(exports_list_t *list, exports_reader_t *reader,
     const exports_runs_t *in, const exports_facet_t *key);
-static void set_leaf(exports_list_t *list);
 static exports_rc_t older_leaf(exports_list_t *list);
 static exports_rc_t check_end(exports_list_t *list);
-static exports_rc_t newer_leaf(exports_list_t *list);
-static int compare(const exports_list_t *list, size_t i, const uint8_t *entry);
-static exports_rc_t look_up(exports_list_t *list, const uint8_t *entry,
-    uint64_t index);
-static exports_rc_t find_block(exports_list_t *list, const uint8_t *entry,
-    uint64_t index);
-static unsigned top_level(uint64_t count);
-static int is_checked(const part_t *part, unsigned level);
-static exports_rc_t check_blocks(const part_t *part, unsigned level,
-    const exports_run_t *run, size_t until, const uint8_t *before,
-    uint64_t *sum);
-static exports_rc_t enter_block(part_t *part, unsigned level);
-static void pass_blocks(part_t *part, exports_run_t *run, size_t until);
-static exports_rc_t first_block(part_t *part, unsigned level,
-    exports_run_t *run);
-static exports_rc_t go_to_end(part_t *part);
 
 
 exports_rc_t
@@ -136,7 +96,7 @@ exports_list_last(exports_list_t *list)
         return EXPORTS_CORRUPT;
     }
 
-    set_leaf(list);
+    exports_list_set_leaf(list);
     list->older = list->count - list->run.n;
     list->newest = exports_list_entry(list);
 
@@ -180,7 +140,7 @@ exports_list_seek(exports_list_t *list, uint64_t newer)
     if (index + NEAR_ENTRIES < list->older
         || index >= list->older + list->size + NEAR_ENTRIES)
     {
-        rc = look_up(list, NULL, index);
+        rc = exports_block_find(list, NULL, index);
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -191,7 +151,7 @@ exports_list_seek(exports_list_t *list, uint64_t newer)
     }
 
     while (rc == EXPORTS_OK && index >= list->older + list->size) {
-        rc = newer_leaf(list);
+        rc = exports_list_newer_leaf(list);
     }
 
     list->left = (size_t) (index - list->older) + 1;
@@ -209,7 +169,7 @@ exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
     for (leaves = 0; /* void */ ; leaves++) {
 
         if (leaves == NEAR_LEAVES) {
-            rc = look_up(list, entry, 0);
+            rc = exports_block_find(list, entry, 0);
             if (rc != EXPORTS_OK) {
                 return rc;
             }
@@ -218,7 +178,7 @@ exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
         /* to the leaf that begins at it or before, or to the oldest; from
            there to the leaf that ends behind it, or to the newest */
 
-        if (compare(list, 0, entry) > 0) {
+        if (exports_list_compare(list, 0, entry) > 0) {
 
             if (list->older == 0) {
                 break;
@@ -226,22 +186,23 @@ exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
 
             rc = older_leaf(list);
 
-            if (rc == EXPORTS_OK && compare(list, list->size - 1, entry) <= 0)
+            if (rc == EXPORTS_OK
+                && exports_list_compare(list, list->size - 1, entry) <= 0)
             {
                 break;
             }
 
         } else {
 
-            if (compare(list, list->size - 1, entry) > 0
+            if (exports_list_compare(list, list->size - 1, entry) > 0
                 || list->older + list->size == list->count)
             {
                 break;
             }
 
-            rc = newer_leaf(list);
+            rc = exports_list_newer_leaf(list);
 
-            if (rc == EXPORTS_OK && compare(list, 0, entry) > 0) {
+            if (rc == EXPORTS_OK && exports_list_compare(list, 0, entry) > 0) {
                 break;
             }
         }
@@ -258,8 +219,8 @@ exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
 }
 
 
-static void
-set_leaf(exports_list_t *list)
+void
+exports_list_set_leaf(exports_list_t *list)
 {
     list->entries = list->run.values;
     list->size = list->run.n;
@@ -280,7 +241,7 @@ older_leaf(exports_list_t *list)
     }
 
     list->older -= list->run.n;
-    set_leaf(list);
+    exports_list_set_leaf(list);
 
     return EXPORTS_OK;
 }
@@ -300,8 +261,8 @@ check_end(exports_list_t *list)
 }
 
 
-static exports_rc_t
-newer_leaf(exports_list_t *list)
+exports_rc_t
+exports_list_newer_leaf(exports_list_t *list)
 {
     exports_rc_t  rc;
 
@@ -315,322 +276,16 @@ newer_leaf(exports_list_t *list)
     }
 
     list->older += list->size;
-    set_leaf(list);
+    exports_list_set_leaf(list);
 
     return EXPORTS_OK;
 }
 
 
-static int
-compare(const exports_list_t *list, size_t i, const uint8_t *entry)
+int
+exports_list_compare(const exports_list_t *list, size_t i,
+    const uint8_t *entry)
 {
     return memcmp(list->entries + i * EXPORTS_ENTRY_LEN, entry,
                   EXPORTS_ENTRY_LEN);
-}
-
-
-/*
- * To the leaf that ends the block of what is sought.  The newest entry before
- * anything else: on the way to it every part is open, and with the last of them
- * the blocks of the highest level have been held against the list's length.
- */
-
-static exports_rc_t
-look_up(exports_list_t *list, const uint8_t *entry, uint64_t index)
-{
-    exports_rc_t  rc;
-
-    if (!list->checked) {
-
-        rc = find_block(list, NULL, list->count - 1);
-
-        if (rc == EXPORTS_OK
-            && compare(list, (size_t) (list->count - 1 - list->older),
-                       list->newest)
-               != 0)
-        {
-            rc = EXPORTS_CORRUPT;
-        }
-
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-
-        list->checked = 1;
-    }
-
-    return find_block(list, entry, index);
-}
-
-
-static exports_rc_t
-find_block(exports_list_t *list, const uint8_t *entry, uint64_t index)
-{
-    part_t        part;
-    unsigned      level;
-    exports_rc_t  rc;
-
-    part.list = list;
-    part.entry = entry;
-    part.index = index;
-    part.after = NULL;
-    part.end = NULL;
-    part.older = 0;
-    part.count = list->count;
-
-    for (level = top_level(list->count); level > 0; level--) {
-        rc = enter_block(&part, level);
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-    }
-
-    return go_to_end(&part);
-}
-
-
-/* of a level that is expected to have less than two blocks nothing is read */
-
-static unsigned
-top_level(uint64_t count)
-{
-    unsigned  level;
-
-    for (level = 0;
-         level < EXPORTS_RANK_LEVELS && count >> LEVEL_BITS * (level + 1) > 1;
-         level++)
-    {
-        /* void */
-    }
-
-    return level;
-}
-
-
-/*
- * All blocks that are counted have to be what was written, and in order: one
- * that got elsewhere would be counted for others, whose checks are right, and
- * no sum would show it.  Once a page, for each guess reads those of a part.
- */
-
-static exports_rc_t
-check_blocks(const part_t *part, unsigned level, const exports_run_t *run,
-    size_t until, const uint8_t *before, uint64_t *sum)
-{
-    size_t   len;
-    uint8_t  key[EXPORTS_RANK_KEY_MAX];
-
-    len = exports_rank_key(key, part->list->key->bytes, part->list->key->len,
-                           level);
-
-    return exports_rank_check(run->values + run->at * EXPORTS_RANK_LEN,
-                              until - run->at, before, key, len, sum)
-               ? EXPORTS_OK
-               : EXPORTS_CORRUPT;
-}
-
-
-static int
-is_checked(const part_t *part, unsigned level)
-{
-    return part->end != NULL ? part->list->ends[level - 1] == part->end
-                             : part->list->checked;
-}
-
-
-/*
- * From a part to the block of a level in it that is entered.  An open part, one
- * that no boundary ends, may have none: then its rest behind the last boundary.
- */
-
-static exports_rc_t
-enter_block(part_t *part, unsigned level)
-{
-    int             checked;
-    size_t          until;
-    part_t          in;
-    uint64_t        sum;
-    exports_rc_t    rc;
-    exports_run_t   run;
-    const uint8_t  *last;
-
-    checked = is_checked(part, level);
-    in = *part;
-    in.end = NULL;
-    last = part->after;
-    sum = 0;
-
-    for (rc = first_block(part, level, &run);
-         rc == EXPORTS_OK;
-         rc = exports_run_next(&run))
-    {
-        until = part->end != NULL ? exports_run_until(&run, part->end) : run.n;
-
-        if (until <= run.at
-            || (!checked && check_blocks(part, level, &run, until, last, &sum)
-                            != EXPORTS_OK))
-        {
-            return EXPORTS_CORRUPT;
-        }
-
-        last = run.values + (until - 1) * EXPORTS_RANK_LEN;
-
-        if (in.end == NULL) {
-            pass_blocks(&in, &run, until);
-        }
-
-        /* what is behind is read for the sum, of which an open part has none */
-
-        if ((in.end != NULL && (checked || part->end == NULL))
-            || (part->end != NULL
-                && memcmp(last, part->end, EXPORTS_ENTRY_LEN) == 0))
-        {
-            break;
-        }
-    }
-
-    if (rc != EXPORTS_OK && (rc != EXPORTS_NOT_FOUND || part->end != NULL)) {
-        return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
-    }
-
-    if ((part->end != NULL && in.end == NULL)
-        || (part->end != NULL && !checked && sum != part->count)
-        || sum > part->count
-        || in.older - part->older > part->count)
-    {
-        return EXPORTS_CORRUPT;
-    }
-
-    part->list->ends[level - 1] = part->end;
-
-    if (in.end == NULL) {
-        in.count = part->count - (in.older - part->older);
-
-    } else if (in.count > part->count) {
-        return EXPORTS_CORRUPT;
-    }
-
-    *part = in;
-
-    return EXPORTS_OK;
-}
-
-
-/* those of a leaf that end before what is sought, and into the next one */
-
-static void
-pass_blocks(part_t *part, exports_run_t *run, size_t until)
-{
-    size_t          stop;
-    uint64_t        count;
-    const uint8_t  *block;
-
-    stop = until;
-
-    if (part->entry != NULL) {
-        stop = exports_run_until(run, part->entry);
-        stop = stop < until ? stop : until;
-    }
-
-    for ( /* void */ ; run->at < until; run->at++) {
-        block = run->values + run->at * EXPORTS_RANK_LEN;
-        count = exports_get32(block + EXPORTS_ENTRY_LEN);
-
-        if (part->entry != NULL ? run->at >= stop
-                                : part->index - part->older < count)
-        {
-            part->end = block;
-            part->count = count;
-            return;
-        }
-
-        part->after = block;
-        part->older += count;
-    }
-}
-
-
-static exports_rc_t
-first_block(part_t *part, unsigned level, exports_run_t *run)
-{
-    size_t         len;
-    uint8_t        key[EXPORTS_RANK_KEY_MAX], from[EXPORTS_RANK_LEN];
-    exports_rc_t   rc;
-
-    len = exports_rank_key(key, part->list->key->bytes, part->list->key->len,
-                           level);
-
-    if (part->after == NULL) {
-        return exports_run_from(run, &part->list->reader->ranks, key, len,
-                                NULL, EXPORTS_RANK_LEN);
-    }
-
-    memset(from, 0, sizeof(from));
-    memcpy(from, part->after, EXPORTS_ENTRY_LEN);
-
-    rc = exports_run_from(run, &part->list->reader->ranks, key, len, from,
-                          EXPORTS_RANK_LEN);
-
-    if (rc == EXPORTS_NOT_FOUND
-        || (rc == EXPORTS_OK
-            && memcmp(run->values + run->at * EXPORTS_RANK_LEN, from,
-                      EXPORTS_ENTRY_LEN)
-               != 0))
-    {
-        return EXPORTS_CORRUPT;
-    }
-
-    if (rc == EXPORTS_OK && ++run->at == run->n) {
-        rc = exports_run_next(run);
-    }
-
-    return rc;
-}
-
-
-static exports_rc_t
-go_to_end(part_t *part)
-{
-    uint64_t         last;
-    exports_rc_t     rc;
-    exports_runs_t   in;
-    exports_list_t  *list;
-
-    list = part->list;
-    in = list->run.in;
-
-    rc = exports_run_from(&list->run, &in, list->key->bytes, list->key->len,
-                          part->after, EXPORTS_ENTRY_LEN);
-    if (rc != EXPORTS_OK) {
-        return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
-    }
-
-    set_leaf(list);
-    list->older = part->older - list->run.at;
-
-    if (part->after != NULL) {
-        list->older--;
-
-        if (part->older <= list->run.at
-            || compare(list, list->run.at, part->after) != 0)
-        {
-            return EXPORTS_CORRUPT;
-        }
-    }
-
-    last = part->older + part->count - 1;
-
-    while (rc == EXPORTS_OK && last >= list->older + list->size) {
-        rc = newer_leaf(list);
-    }
-
-    if (rc == EXPORTS_OK
-        && compare(list, (size_t) (last - list->older),
-                   part->end != NULL ? part->end : list->newest)
-           != 0)
-    {
-        rc = EXPORTS_CORRUPT;
-    }
-
-    return rc;
 }

@@ -2,8 +2,9 @@
 /*
  * exports_private.h: what the sources of the library share; not installed.
  *
- * Of these only exports_env.c, exports_mdb.c, exports_read.c, exports_tree*.c,
- * exports_run*.c, exports_page.c, the writer and exports_verify*.c see LMDB.
+ * Of these only exports_env.c, exports_meta.c, exports_mdb.c, exports_read.c,
+ * exports_tree*.c, exports_run*.c, exports_page.c, the writer and
+ * exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -191,6 +192,20 @@ exports_rc_t exports_list_seek(exports_list_t *list, uint64_t newer);
 exports_rc_t exports_list_rank(exports_list_t *list, const uint8_t *entry,
     uint64_t *newer);
 
+/*
+ * To the leaf that ends the block of what is newer than an entry, or, where that
+ * is NULL, of the entry that "index" older ones precede: exports_block.c
+ */
+exports_rc_t exports_block_find(exports_list_t *list, const uint8_t *entry,
+    uint64_t index);
+
+/* the leaf that the run has come to; the next newer one; an entry of the leaf
+   to another, as memcmp() */
+void exports_list_set_leaf(exports_list_t *list);
+exports_rc_t exports_list_newer_leaf(exports_list_t *list);
+int exports_list_compare(const exports_list_t *list, size_t i,
+    const uint8_t *entry);
+
 static inline const uint8_t *
 exports_list_entry(const exports_list_t *list)
 {
@@ -278,6 +293,16 @@ exports_rc_t exports_meta_get(MDB_txn *txn, const exports_env_t *env,
 exports_rc_t exports_meta_put(MDB_txn *txn, const exports_env_t *env,
     const char *name, const uint8_t *value, size_t len,
     exports_error_t *error);
+
+/* of a new store, unless they are there; lineage: NULL, a random one */
+exports_rc_t exports_meta_create(exports_env_t *env, MDB_txn *txn,
+    const uint8_t *lineage, exports_error_t *error);
+
+/* that the store is of our format; and the lineage, to env */
+exports_rc_t exports_meta_check_format(exports_env_t *env, MDB_txn *txn,
+    exports_error_t *error);
+exports_rc_t exports_meta_check(exports_env_t *env, MDB_txn *txn,
+    const exports_env_options_t *options, exports_error_t *error);
 
 /* a reader over a transaction that somebody else began and will end */
 void exports_reader_borrow(exports_reader_t *reader, exports_env_t *env,

@@ -1,10 +1,10 @@
 
 /*
- * Lists and their blocks, against arrays: exports_list.c, exports_union.c,
- * exports_writer_lists.c and exports_writer_ranks.c.
+ * Lists and their blocks, against arrays: exports_list.c, exports_block.c,
+ * exports_union.c, exports_writer_lists.c and exports_writer_ranks.c.
  *
  * Ties are made up, so that boundaries of all levels are frequent, and blocks
- * are looked up in lists of any length: exports_list.c is compiled in here.
+ * are looked up in lists of any length: the first two are compiled in here.
  */
 
 #include "fixture.h"
@@ -16,6 +16,7 @@
 static unsigned  level_bits = 2;
 
 #include "exports_list.c"       /* NOLINT(bugprone-suspicious-include) */
+#include "exports_block.c"      /* NOLINT(bugprone-suspicious-include) */
 
 #include "exports_writer_private.h"
 
