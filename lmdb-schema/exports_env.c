@@ -13,10 +13,19 @@
 /* an open that a signal interrupts, or that meets another one's */
 #define OPEN_ATTEMPTS   64
 
+#define FILE_NAME_SIZE  4096
 
-static exports_rc_t open_mdb(exports_env_t *env,
-    const exports_env_options_t *options, int is_short,
+
+static exports_rc_t resolve(char **path, const exports_env_options_t *options,
     exports_error_t *error);
+static exports_rc_t check_files(exports_env_t *env,
+    const exports_env_options_t *options, int *is_short,
+    exports_error_t *error);
+static exports_rc_t open_mdb(exports_env_t *env,
+    const exports_env_options_t *options, exports_error_t *error);
+static unsigned open_flags(unsigned options);
+static exports_rc_t open_store(exports_env_t *env,
+    const exports_env_options_t *options, exports_error_t *error);
 static exports_rc_t check_locks(exports_env_t *env, exports_error_t *error);
 static exports_rc_t check_others(exports_env_t *env, MDB_txn *txn,
     exports_error_t *error);
@@ -50,42 +59,20 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     exports_error_t *error)
 {
     int             is_short;
-    char           *path, data_file[4096], lock_file[4096];
+    char           *path;
     exports_rc_t    rc;
     exports_env_t  *env;
 
     *envp = NULL;
 
     rc = exports_files_mkdir(options, error);
+
+    if (rc == EXPORTS_OK) {
+        rc = resolve(&path, options, error);
+    }
+
     if (rc != EXPORTS_OK) {
         return rc;
-    }
-
-    /* LMDB opens the two files one after the other: never through a symlink
-       that may be swapped in between */
-
-    path = realpath(options->path, NULL);
-
-    if (path == NULL) {
-        if (errno == EACCES) {
-            return exports_files_denied(error, options->path, "reachable");
-        }
-
-        return exports_error(error,
-                             errno == ENOENT || errno == ENOTDIR
-                                 ? EXPORTS_MISSING : EXPORTS_FAILED,
-                             "\"%s\": %s", options->path, strerror(errno));
-    }
-
-    if (snprintf(data_file, sizeof(data_file), "%s/" EXPORTS_DATA_FILE, path)
-            >= (int) sizeof(data_file)
-        || snprintf(lock_file, sizeof(lock_file), "%s/" EXPORTS_LOCK_FILE,
-                    path)
-               >= (int) sizeof(lock_file))
-    {
-        free(path);
-        return exports_error(error, EXPORTS_FAILED, "\"%s\": path too long",
-                             options->path);
     }
 
     env = calloc(1, sizeof(exports_env_t));
@@ -100,36 +87,19 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     env->maps = 1;
     env->on_assert = options->on_assert;
     *envp = env;
-    is_short = 0;
 
-    rc = exports_files_create(options, data_file, lock_file, error);
+    rc = check_files(env, options, &is_short, error);
 
     if (rc == EXPORTS_OK) {
-        rc = exports_files_access(data_file,
-                                  (options->flags & EXPORTS_ENV_WRITE)
-                                      ? R_OK|W_OK : R_OK,
-                                  error);
+        rc = open_mdb(env, options, error);
     }
 
-    if (rc == EXPORTS_OK && !exports_files_new(data_file, options)) {
-        rc = exports_probe(data_file, error);
-
-        if (rc == EXPORTS_CORRUPT) {
-            is_short = 1;
-            rc = EXPORTS_OK;
-        }
-    }
-
-    if (rc == EXPORTS_OK && (options->flags & EXPORTS_ENV_IMMUTABLE) == 0) {
-        rc = exports_files_access(lock_file, R_OK|W_OK, error);
+    if (rc == EXPORTS_OK && is_short) {
+        rc = exports_env_fill(env, error);
     }
 
     if (rc == EXPORTS_OK) {
-        rc = exports_identity(&env->identity, path, error);
-    }
-
-    if (rc == EXPORTS_OK) {
-        rc = open_mdb(env, options, is_short, error);
+        rc = open_store(env, options, error);
     }
 
     if (rc != EXPORTS_OK) {
@@ -327,13 +297,86 @@ exports_env_fill(exports_env_t *env, exports_error_t *error)
 }
 
 
+/* LMDB opens the two files one after the other: never through a symlink that
+   may be swapped in between */
+
+static exports_rc_t
+resolve(char **path, const exports_env_options_t *options,
+    exports_error_t *error)
+{
+    *path = realpath(options->path, NULL);
+
+    if (*path == NULL) {
+        if (errno == EACCES) {
+            return exports_files_denied(error, options->path, "reachable");
+        }
+
+        return exports_error(error,
+                             errno == ENOENT || errno == ENOTDIR
+                                 ? EXPORTS_MISSING : EXPORTS_FAILED,
+                             "\"%s\": %s", options->path, strerror(errno));
+    }
+
+    if (strlen(*path) + sizeof("/" EXPORTS_DATA_FILE) > FILE_NAME_SIZE
+        || strlen(*path) + sizeof("/" EXPORTS_LOCK_FILE) > FILE_NAME_SIZE)
+    {
+        free(*path);
+        return exports_error(error, EXPORTS_FAILED, "\"%s\": path too long",
+                             options->path);
+    }
+
+    return EXPORTS_OK;
+}
+
+
+/* is_short: the data file ends before its last page, which a writer mends */
+
+static exports_rc_t
+check_files(exports_env_t *env, const exports_env_options_t *options,
+    int *is_short, exports_error_t *error)
+{
+    char          data_file[FILE_NAME_SIZE], lock_file[FILE_NAME_SIZE];
+    exports_rc_t  rc;
+
+    *is_short = 0;
+
+    (void) snprintf(data_file, sizeof(data_file), "%s/" EXPORTS_DATA_FILE,
+                    env->path);
+    (void) snprintf(lock_file, sizeof(lock_file), "%s/" EXPORTS_LOCK_FILE,
+                    env->path);
+
+    rc = exports_files_create(options, data_file, lock_file, error);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_files_access(data_file,
+                                  (options->flags & EXPORTS_ENV_WRITE)
+                                      ? R_OK|W_OK : R_OK,
+                                  error);
+    }
+
+    if (rc == EXPORTS_OK && !exports_files_new(data_file, options)) {
+        rc = exports_probe(data_file, error);
+
+        if (rc == EXPORTS_CORRUPT) {
+            *is_short = 1;
+            rc = EXPORTS_OK;
+        }
+    }
+
+    if (rc == EXPORTS_OK && (options->flags & EXPORTS_ENV_IMMUTABLE) == 0) {
+        rc = exports_files_access(lock_file, R_OK|W_OK, error);
+    }
+
+    return rc == EXPORTS_OK
+               ? exports_identity(&env->identity, env->path, error) : rc;
+}
+
+
 static exports_rc_t
 open_mdb(exports_env_t *env, const exports_env_options_t *options,
-    int is_short, exports_error_t *error)
+    exports_error_t *error)
 {
     int                  rc, attempt;
-    unsigned             flags;
-    MDB_txn             *txn;
     exports_rc_t         erc;
     exports_identity_t   identity;
 
@@ -353,26 +396,9 @@ open_mdb(exports_env_t *env, const exports_env_options_t *options,
                                          ? options->map_size
                                          : EXPORTS_MAP_SIZE);
 
-    flags = MDB_NOTLS;
-
-    if ((options->flags & EXPORTS_ENV_WRITE) == 0) {
-        flags |= MDB_RDONLY;
-    }
-
-    if (options->flags & EXPORTS_ENV_IMMUTABLE) {
-        flags |= MDB_NOLOCK;
-    }
-
-    if (options->flags & EXPORTS_ENV_NOMETASYNC) {
-        flags |= MDB_NOMETASYNC;
-    }
-
-    if (options->flags & EXPORTS_ENV_NORDAHEAD) {
-        flags |= MDB_NORDAHEAD;
-    }
-
     for (attempt = 0; attempt < OPEN_ATTEMPTS; attempt++) {
-        rc = mdb_env_open(env->mdb, env->path, flags, 0660);
+        rc = mdb_env_open(env->mdb, env->path, open_flags(options->flags),
+                          EXPORTS_LOCK_MODE);
 
         if (rc != EINTR) {
             break;
@@ -396,32 +422,49 @@ open_mdb(exports_env_t *env, const exports_env_options_t *options,
 
     (void) exports_env_reap(env);
 
-    if (is_short) {
-        erc = exports_env_fill(env, error);
-        if (erc != EXPORTS_OK) {
-            return erc;
-        }
-    }
+    return EXPORTS_OK;
+}
 
-    rc = mdb_txn_begin(env->mdb, NULL,
-                       (options->flags & EXPORTS_ENV_CREATE) ? 0 : MDB_RDONLY,
-                       &txn);
+
+static unsigned
+open_flags(unsigned options)
+{
+    return MDB_NOTLS
+           | ((options & EXPORTS_ENV_WRITE) ? 0 : MDB_RDONLY)
+           | ((options & EXPORTS_ENV_IMMUTABLE) ? MDB_NOLOCK : 0)
+           | ((options & EXPORTS_ENV_NOMETASYNC) ? MDB_NOMETASYNC : 0)
+           | ((options & EXPORTS_ENV_NORDAHEAD) ? MDB_NORDAHEAD : 0);
+}
+
+
+/* what LMDB has opened: that it is ours, or made so */
+
+static exports_rc_t
+open_store(exports_env_t *env, const exports_env_options_t *options,
+    exports_error_t *error)
+{
+    int            rc, create;
+    MDB_txn       *txn;
+    exports_rc_t   erc;
+
+    create = (options->flags & EXPORTS_ENV_CREATE) != 0;
+
+    rc = mdb_txn_begin(env->mdb, NULL, create ? 0 : MDB_RDONLY, &txn);
     if (rc != 0) {
         return exports_mdb_error(error, env, "opening", rc);
     }
 
     erc = check_locks(env, error);
 
-    if (erc == EXPORTS_OK && (options->flags & EXPORTS_ENV_CREATE)) {
+    if (erc == EXPORTS_OK && create) {
         erc = check_others(env, txn, error);
     }
 
     if (erc == EXPORTS_OK) {
-        erc = open_databases(env, txn, options->flags & EXPORTS_ENV_CREATE,
-                             error);
+        erc = open_databases(env, txn, create, error);
     }
 
-    if (erc == EXPORTS_OK && (options->flags & EXPORTS_ENV_CREATE)) {
+    if (erc == EXPORTS_OK && create) {
         erc = exports_meta_create(env, txn, options->lineage, error);
     }
 

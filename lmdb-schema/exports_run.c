@@ -368,14 +368,15 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
     exports_runs_t  in = { NULL, facets };
     const uint8_t  *entry;
 
+    memset(before, 0, sizeof(before));
+    stored = 0;
+    count = 0;
+
     rc = exports_run_find(&run, &in, key, len, EXPORTS_ENTRY_LEN, &stored);
 
     if (rc != EXPORTS_OK) {
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
     }
-
-    memset(before, 0, sizeof(before));
-    count = 0;
 
     rc = exports_run_from(&run, &in, key, len, NULL, EXPORTS_ENTRY_LEN);
 

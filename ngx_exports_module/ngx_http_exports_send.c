@@ -41,22 +41,21 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     r->disable_not_modified = 1;
 
-    /* what can fail goes before the headers, which an error would inherit */
+    if (ctx->not_modified) {
+        return ngx_http_exports_not_modified(r, ctx);
+    }
 
-    if (!ctx->not_modified
-        && (ngx_http_exports_page_buf(ctx->page, &page.buf, r->pool) != NGX_OK
-            || ngx_http_exports_tail_buf(ctx, page.buf, &tail.buf, r->pool)
-               != NGX_OK))
+    /* before the headers, which an error would inherit */
+
+    if (ngx_http_exports_page_buf(ctx->page, &page.buf, r->pool) != NGX_OK
+        || ngx_http_exports_tail_buf(ctx, page.buf, &tail.buf, r->pool)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ngx_http_exports_list_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ctx->not_modified) {
-        return ngx_http_exports_not_modified(r, ctx);
     }
 
     page.next = tail.buf != NULL ? &tail : NULL;
@@ -213,6 +212,10 @@ static ngx_int_t
 ngx_http_exports_not_modified(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
+    if (ngx_http_exports_list_headers(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     ctx->answered = 1;
 
     r->headers_out.status = NGX_HTTP_NOT_MODIFIED;

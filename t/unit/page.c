@@ -713,7 +713,7 @@ visited(void *data, const exports_page_t *p, const exports_item_t *items,
                      || items != &p->items[visits->n];
     visits->n += n;
 
-    if (visits->reader != NULL) {
+    if (visits->reader != NULL && n > 0) {
         item = &items[below(n)];
         visits->wrong += exports_read_manifest(visits->reader, item->kind,
                                                visits->scope, item->id.data,
