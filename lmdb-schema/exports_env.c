@@ -321,6 +321,8 @@ resolve(char **path, const exports_env_options_t *options,
         || strlen(*path) + sizeof("/" EXPORTS_LOCK_FILE) > FILE_NAME_SIZE)
     {
         free(*path);
+        *path = NULL;
+
         return exports_error(error, EXPORTS_FAILED, "\"%s\": path too long",
                              options->path);
     }
