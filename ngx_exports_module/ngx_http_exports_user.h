@@ -54,6 +54,28 @@ ngx_int_t ngx_http_exports_user_args(ngx_http_request_t *r,
 ngx_buf_t *ngx_http_exports_user_errors(ngx_http_request_t *r,
     ngx_http_exports_user_args_t *ua);
 
+/* user_faults.c */
+typedef enum {
+    NGX_HTTP_EXPORTS_RULE_STATUS = 0,
+    NGX_HTTP_EXPORTS_RULE_TYPE,
+    NGX_HTTP_EXPORTS_RULE_SUBJECT_TYPE,
+    NGX_HTTP_EXPORTS_RULE_SUBJECT_ID,
+    NGX_HTTP_EXPORTS_RULE_PAGE,
+    NGX_HTTP_EXPORTS_RULE_PER_PAGE,
+    NGX_HTTP_EXPORTS_RULE_COMBINATIONS
+} ngx_http_exports_rule_e;
+
+typedef struct {
+    ngx_uint_t                  n;
+    size_t                      len;    /* of their texts, at most */
+    u_char                     *last;   /* where to; NULL: they are only
+                                           counted */
+} ngx_http_exports_user_faults_t;
+
+/* place: of a value among those of its filter, or -1 */
+void ngx_http_exports_user_fault(ngx_http_exports_user_faults_t *faults,
+    ngx_http_exports_rule_e broken, ngx_int_t place);
+
 /* user_url.c: url, query and expires of the arguments */
 ngx_int_t ngx_http_exports_user_urls(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);

@@ -7,10 +7,6 @@
 #define NGX_HTTP_EXPORTS_PER_PAGE      25
 #define NGX_HTTP_EXPORTS_PER_PAGE_MAX  100
 
-/* the longest of those that end with a place */
-#define NGX_HTTP_EXPORTS_FIELD_MAX                                            \
-    (sizeof("filter.subject_type.") + EXPORTS_DECIMAL_MAX)
-
 
 typedef enum {
     NGX_HTTP_EXPORTS_FILTER_STATUS = 0,
@@ -19,25 +15,6 @@ typedef enum {
     NGX_HTTP_EXPORTS_FILTER_SUBJECT_ID,
     NGX_HTTP_EXPORTS_FILTERS
 } ngx_http_exports_filter_e;
-
-
-/* of ngx_http_exports_rules[] */
-
-typedef enum {
-    NGX_HTTP_EXPORTS_RULE_STATUS = 0,
-    NGX_HTTP_EXPORTS_RULE_TYPE,
-    NGX_HTTP_EXPORTS_RULE_SUBJECT_TYPE,
-    NGX_HTTP_EXPORTS_RULE_SUBJECT_ID,
-    NGX_HTTP_EXPORTS_RULE_PAGE,
-    NGX_HTTP_EXPORTS_RULE_PER_PAGE,
-    NGX_HTTP_EXPORTS_RULE_COMBINATIONS
-} ngx_http_exports_rule_e;
-
-
-typedef struct {
-    ngx_str_t                       field;
-    ngx_str_t                       message;
-} ngx_http_exports_rule_t;
 
 
 /* while the arguments are gone through */
@@ -58,10 +35,7 @@ typedef struct {
                                                    not exist */
     ngx_uint_t                      nunknown;
 
-    ngx_uint_t                      nfaults;
-    size_t                          faults_len; /* of their texts, at most */
-    u_char                         *faults;     /* where to; NULL: they are
-                                                   only counted */
+    ngx_http_exports_user_faults_t  faults;
 } ngx_http_exports_user_parse_t;
 
 
@@ -88,12 +62,6 @@ static ngx_int_t ngx_http_exports_filter_integer(
     const ngx_http_exports_arg_t *arg, int64_t *number);
 static ngx_uint_t ngx_http_exports_filter_lowest(
     const ngx_http_exports_arg_t *digits);
-static void ngx_http_exports_user_fault(ngx_http_exports_user_parse_t *up,
-    ngx_http_exports_rule_e broken, ngx_int_t place);
-static u_char *ngx_http_exports_user_fault_text(u_char *p,
-    const ngx_http_exports_rule_t *rule, ngx_int_t place, ngx_uint_t first);
-static u_char *ngx_http_exports_user_sentence(u_char *p,
-    const ngx_str_t *field, const ngx_str_t *message);
 static ngx_int_t ngx_http_exports_user_no_filter(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_str_t *name);
 
@@ -103,32 +71,6 @@ static const ngx_str_t  ngx_http_exports_filters[] = {
     ngx_string("type"),
     ngx_string("subject_type"),
     ngx_string("subject_id")
-};
-
-
-static const ngx_http_exports_rule_t  ngx_http_exports_rules[] = {
-
-    { ngx_string("filter.status"),
-      ngx_string("must be pending, processing, ready, failed, or "
-                 "cancelled") },
-
-    { ngx_string("filter.type"),
-      ngx_string("must be 1 to 1024 bytes of UTF-8") },
-
-    { ngx_string("filter.subject_type"),
-      ngx_string("must be 1 to 1024 bytes of UTF-8") },
-
-    { ngx_string("filter.subject_id"),
-      ngx_string("must be an integer") },
-
-    { ngx_string("page"),
-      ngx_string("must be an integer of at least 1") },
-
-    { ngx_string("per_page"),
-      ngx_string("must be an integer between 1 and 100") },
-
-    { ngx_string("filter"),
-      ngx_string("must not name more than 64 combinations") }
 };
 
 
@@ -165,8 +107,8 @@ ngx_http_exports_user_args(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
             return ngx_http_exports_user_no_filter(r, ctx, &up.unknown);
         }
 
-        if (up.nfaults > 0) {
-            ua->errors_len = up.faults_len;
+        if (up.faults.n > 0) {
+            ua->errors_len = up.faults.len;
             ctx->bad_args = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_VALUE);
             return NGX_OK;
         }
@@ -202,7 +144,7 @@ ngx_http_exports_user_errors(ngx_http_request_t *r,
     ngx_http_exports_user_defaults(ua);
     ngx_http_exports_user_parse(&up, ua, b->last);
 
-    b->last = ngx_http_exports_cpylit(up.faults, "}}");
+    b->last = ngx_http_exports_cpylit(up.faults.last, "}}");
 
     return b;
 }
@@ -229,7 +171,7 @@ ngx_http_exports_user_parse(ngx_http_exports_user_parse_t *up,
 
     ngx_memzero(up, sizeof(ngx_http_exports_user_parse_t));
     up->ua = ua;
-    up->faults = faults;
+    up->faults.last = faults;
 
     arg = ua->args.elts;
 
@@ -394,7 +336,8 @@ ngx_http_exports_filter_status(ngx_http_exports_user_parse_t *up,
                  : exports_status_parse(EXPORTS_USER, (char *) value->data,
                                         value->len);
     if (status == 0) {
-        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_STATUS, place);
+        ngx_http_exports_user_fault(&up->faults,
+                                    NGX_HTTP_EXPORTS_RULE_STATUS, place);
         return;
     }
 
@@ -414,7 +357,8 @@ ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
     place = up->ntypes++;
 
     if (!ngx_http_exports_filter_text(value, bad)) {
-        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_TYPE, place);
+        ngx_http_exports_user_fault(&up->faults,
+                                    NGX_HTTP_EXPORTS_RULE_TYPE, place);
         return;
     }
 
@@ -458,8 +402,8 @@ ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up)
             ua->subject_type = up->subject_type->value;
 
         } else {
-            ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_SUBJECT_TYPE,
-                                        -1);
+            ngx_http_exports_user_fault(&up->faults,
+                                        NGX_HTTP_EXPORTS_RULE_SUBJECT_TYPE, -1);
         }
     }
 
@@ -470,7 +414,8 @@ ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up)
     if (ngx_http_exports_filter_integer(up->subject_id, &ua->subject_id)
         != NGX_OK)
     {
-        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_SUBJECT_ID, -1);
+        ngx_http_exports_user_fault(&up->faults,
+                                    NGX_HTTP_EXPORTS_RULE_SUBJECT_ID, -1);
         return;
     }
 
@@ -490,7 +435,8 @@ ngx_http_exports_user_pages(ngx_http_exports_user_parse_t *up)
         && (ngx_http_exports_arg_number(up->page, &ua->page) != NGX_OK
             || ua->page < 1))
     {
-        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_PAGE, -1);
+        ngx_http_exports_user_fault(&up->faults,
+                                    NGX_HTTP_EXPORTS_RULE_PAGE, -1);
     }
 
     if (up->per_page == NULL) {
@@ -500,7 +446,8 @@ ngx_http_exports_user_pages(ngx_http_exports_user_parse_t *up)
     if (ngx_http_exports_arg_number(up->per_page, &number) != NGX_OK
         || number < 1 || number > NGX_HTTP_EXPORTS_PER_PAGE_MAX)
     {
-        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_PER_PAGE, -1);
+        ngx_http_exports_user_fault(&up->faults,
+                                    NGX_HTTP_EXPORTS_RULE_PER_PAGE, -1);
         return;
     }
 
@@ -520,8 +467,8 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
                     ? 1 : __builtin_popcount(ua->statuses);
 
     if (up->overflow || ua->ntypes * nstatuses > EXPORTS_LISTS_MAX) {
-        ngx_http_exports_user_fault(up, NGX_HTTP_EXPORTS_RULE_COMBINATIONS,
-                                    -1);
+        ngx_http_exports_user_fault(&up->faults,
+                                    NGX_HTTP_EXPORTS_RULE_COMBINATIONS, -1);
     }
 }
 
@@ -618,101 +565,6 @@ ngx_http_exports_filter_lowest(const ngx_http_exports_arg_t *digits)
 
     return !digits->bad && value.len == lowest.len
            && ngx_memcmp(value.data, lowest.data, lowest.len) == 0;
-}
-
-
-#define NGX_HTTP_EXPORTS_JSON_MESSAGE     "{\"message\":\""
-#define NGX_HTTP_EXPORTS_JSON_ERRORS      "\",\"errors\":{"
-
-/* what is about a field and its message: a member, and of the first the rest */
-#define NGX_HTTP_EXPORTS_SENTENCE    "The  field ."
-#define NGX_HTTP_EXPORTS_MEMBER_LEN                                           \
-    (sizeof(",\"\":[\"" NGX_HTTP_EXPORTS_SENTENCE "\"]") - 1)
-#define NGX_HTTP_EXPORTS_ERRORS_LEN                                           \
-    (sizeof(NGX_HTTP_EXPORTS_JSON_MESSAGE NGX_HTTP_EXPORTS_SENTENCE           \
-            NGX_HTTP_EXPORTS_JSON_ERRORS "}}") - 1)
-
-
-/* place: of a value among those of its filter, or -1 */
-
-static void
-ngx_http_exports_user_fault(ngx_http_exports_user_parse_t *up,
-    ngx_http_exports_rule_e broken, ngx_int_t place)
-{
-    size_t                          name;
-    ngx_uint_t                      first;
-    const ngx_http_exports_rule_t  *rule;
-
-    rule = &ngx_http_exports_rules[broken];
-    first = (up->nfaults++ == 0);
-
-    if (up->faults != NULL) {
-        up->faults = ngx_http_exports_user_fault_text(up->faults, rule, place,
-                                                      first);
-        return;
-    }
-
-    name = rule->field.len + sizeof(".") - 1 + EXPORTS_DECIMAL_MAX;
-
-    up->faults_len += NGX_HTTP_EXPORTS_MEMBER_LEN + 2 * name
-                      + rule->message.len;
-
-    /* the message of the answer is that of the first field */
-
-    if (first) {
-        up->faults_len += NGX_HTTP_EXPORTS_ERRORS_LEN + name
-                          + rule->message.len;
-    }
-}
-
-
-static u_char *
-ngx_http_exports_user_fault_text(u_char *p,
-    const ngx_http_exports_rule_t *rule, ngx_int_t place, ngx_uint_t first)
-{
-    u_char     *last;
-    u_char      name[NGX_HTTP_EXPORTS_FIELD_MAX];
-    ngx_str_t   field;
-
-    last = ngx_cpymem(name, rule->field.data, rule->field.len);
-
-    if (place >= 0) {
-        *last++ = '.';
-        last += exports_decimal((char *) last, (uint64_t) place);
-    }
-
-    field.data = name;
-    field.len = last - name;
-
-    if (first) {
-        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_MESSAGE);
-        p = ngx_http_exports_user_sentence(p, &field, &rule->message);
-        p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_JSON_ERRORS);
-
-    } else {
-        *p++ = ',';
-    }
-
-    *p++ = '"';
-    p = ngx_cpymem(p, field.data, field.len);
-    p = ngx_http_exports_cpylit(p, "\":[\"");
-    p = ngx_http_exports_user_sentence(p, &field, &rule->message);
-
-    return ngx_http_exports_cpylit(p, "\"]");
-}
-
-
-static u_char *
-ngx_http_exports_user_sentence(u_char *p, const ngx_str_t *field,
-    const ngx_str_t *message)
-{
-    p = ngx_http_exports_cpylit(p, "The ");
-    p = ngx_cpymem(p, field->data, field->len);
-    p = ngx_http_exports_cpylit(p, " field ");
-    p = ngx_cpymem(p, message->data, message->len);
-    *p++ = '.';
-
-    return p;
 }
 
 
