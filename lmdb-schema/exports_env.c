@@ -64,6 +64,7 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     exports_env_t  *env;
 
     *envp = NULL;
+    path = NULL;
 
     rc = exports_files_mkdir(options, error);
 
@@ -304,9 +305,11 @@ static exports_rc_t
 resolve(char **path, const exports_env_options_t *options,
     exports_error_t *error)
 {
-    *path = realpath(options->path, NULL);
+    char  *resolved;
 
-    if (*path == NULL) {
+    resolved = realpath(options->path, NULL);
+
+    if (resolved == NULL) {
         if (errno == EACCES) {
             return exports_files_denied(error, options->path, "reachable");
         }
@@ -317,15 +320,15 @@ resolve(char **path, const exports_env_options_t *options,
                              "\"%s\": %s", options->path, strerror(errno));
     }
 
-    if (strlen(*path) + sizeof("/" EXPORTS_DATA_FILE) > FILE_NAME_SIZE
-        || strlen(*path) + sizeof("/" EXPORTS_LOCK_FILE) > FILE_NAME_SIZE)
+    if (strlen(resolved) + sizeof("/" EXPORTS_DATA_FILE) > FILE_NAME_SIZE
+        || strlen(resolved) + sizeof("/" EXPORTS_LOCK_FILE) > FILE_NAME_SIZE)
     {
-        free(*path);
-        *path = NULL;
-
+        free(resolved);
         return exports_error(error, EXPORTS_FAILED, "\"%s\": path too long",
                              options->path);
     }
+
+    *path = resolved;
 
     return EXPORTS_OK;
 }
