@@ -162,9 +162,9 @@ exports_rc_t
 exports_files_denied(exports_error_t *error, const char *path,
     const char *access)
 {
-    char            modes[32];
+    char            modes[32], buf[1024];
     struct stat     st;
-    struct passwd  *pw;
+    struct passwd   entry, *pw;
 
     modes[0] = '\0';
 
@@ -174,7 +174,8 @@ exports_files_denied(exports_error_t *error, const char *path,
                         (unsigned) st.st_gid);
     }
 
-    pw = getpwuid(geteuid());
+    pw = NULL;
+    (void) getpwuid_r(geteuid(), &entry, buf, sizeof(buf), &pw);
 
     return exports_error(error, EXPORTS_DENIED,
                          "\"%s\" must be %s by user \"%s\" (%u:%u)%s: "

@@ -2,9 +2,9 @@
 /*
  * exports_private.h: what the sources of the library share; not installed.
  *
- * Of these only exports_env.c, exports_meta.c, exports_mdb.c, exports_read.c,
- * exports_tree*.c, exports_run*.c, exports_page.c, the writer and
- * exports_verify*.c see LMDB.
+ * Of its sources only exports_env.c, exports_meta.c, exports_mdb.c,
+ * exports_read.c, exports_tree*.c, exports_run*.c, exports_page.c, the writer
+ * and exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H

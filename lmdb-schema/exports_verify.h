@@ -22,7 +22,7 @@ typedef struct {
     uint64_t  ids;
     uint64_t  entries;          /* of facets */
     uint64_t  faults;           /* found */
-    uint64_t  repaired;
+    uint64_t  repaired;         /* of these, not found by a second check */
 } exports_verify_t;
 
 /* called for each fault, with a sentence that says what and where */
@@ -37,7 +37,8 @@ exports_rc_t exports_verify(exports_reader_t *reader,
     exports_error_t *error);
 
 /*
- * The same, and mends, in one transaction which the caller commits: index
+ * The same, and mends, in one transaction which the caller commits, and checks
+ * again: index
  * entries that lead nowhere go, missing ones are made, the blocks of lists and
  * the manifests of scopes are counted, and a manifest that cannot be read goes,
  * with every entry that led to it, as does a token.

@@ -29,8 +29,8 @@ typedef struct exports_fix_s  exports_fix_t;
 
 typedef struct {
     uint64_t                id;
-    uint64_t                left[EXPORTS_STATUSES]; /* of its counts, no
-                                                       record */
+    uint64_t                counts[EXPORTS_STATUSES];   /* stored */
+    uint64_t                found[EXPORTS_STATUSES];    /* records that stay */
     uint64_t                unread;     /* records whose status is not known */
     uint8_t                 changed;    /* by a repair */
     uint8_t                 key_len;
@@ -73,8 +73,8 @@ exports_rc_t exports_verify_counts(exports_check_t *c);
 exports_known_scope_t *exports_verify_find_scope(const exports_check_t *c,
     uint64_t id);
 
-/* Takes a manifest off what its scope counts.  record: NULL when it cannot be
-   read, and will be dropped. */
+/* Counts a manifest of its scope.  record: NULL when it cannot be read, and will
+   be dropped. */
 void exports_verify_count(exports_check_t *c, const uint8_t *key,
     size_t key_len, const exports_record_t *record);
 

@@ -1,8 +1,7 @@
 
 /*
- * The scopes are kept, in the order of their IDs, while the rest is checked:
- * their counts are right when nothing is left of them after each manifest has
- * been taken off.
+ * The scopes are kept, in the order of their IDs, while the rest is checked, and
+ * their manifests are counted meanwhile.
  */
 
 #define _GNU_SOURCE             /* qsort_r() */
@@ -116,7 +115,8 @@ keep_scope(exports_check_t *c, const exports_scope_t *scope,
 
     known = &c->scopes[c->nscopes++];
     known->id = scope->id;
-    memcpy(known->left, scope->counts, sizeof(known->left));
+    memcpy(known->counts, scope->counts, sizeof(known->counts));
+    memset(known->found, 0, sizeof(known->found));
     known->unread = 0;
     known->changed = 0;
     known->key_len = (uint8_t) key_len;
@@ -165,7 +165,7 @@ exports_verify_count(exports_check_t *c, const uint8_t *key, size_t key_len,
     }
 
     if (record != NULL) {
-        scope->left[record->item.status - 1]--;
+        scope->found[record->item.status - 1]++;
 
     } else {
         scope->unread++;
@@ -225,11 +225,13 @@ counts_agree(const exports_known_scope_t *scope)
     uint64_t  sum;
 
     for (sum = 0, i = 0; i < EXPORTS_STATUSES; i++) {
-        if (scope->left[i] > scope->unread) {
+        if (scope->counts[i] < scope->found[i]
+            || scope->counts[i] - scope->found[i] > scope->unread)
+        {
             return 0;
         }
 
-        sum += scope->left[i];
+        sum += scope->counts[i] - scope->found[i];
     }
 
     return sum <= scope->unread;
@@ -261,9 +263,10 @@ exports_verify_touch(exports_check_t *c, exports_writer_t *writer,
 
     for (rc = EXPORTS_OK, i = 0; i < c->nscopes && rc == EXPORTS_OK; i++) {
         if (c->scopes[i].changed) {
-            rc = exports_writer_touch(writer, c->scopes[i].key[0],
-                                      (char *) c->scopes[i].key + 1,
-                                      c->scopes[i].key_len - 1U, error);
+            rc = exports_writer_set_counts(writer, c->scopes[i].key[0],
+                                           (char *) c->scopes[i].key + 1,
+                                           c->scopes[i].key_len - 1U,
+                                           c->scopes[i].found, error);
         }
     }
 

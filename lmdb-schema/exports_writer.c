@@ -215,6 +215,26 @@ exports_writer_touch(exports_writer_t *w, exports_kind_t kind,
 
 
 exports_rc_t
+exports_writer_set_counts(exports_writer_t *w, exports_kind_t kind,
+    const char *scope, size_t len, const uint64_t *counts,
+    exports_error_t *error)
+{
+    exports_rc_t          rc;
+    exports_met_scope_t  *met;
+
+    rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
+
+    if (rc == EXPORTS_OK) {
+        met->changed = 1;
+        met->recount = 0;
+        memcpy(met->scope.counts, counts, sizeof(met->scope.counts));
+    }
+
+    return rc;
+}
+
+
+exports_rc_t
 exports_writer_checkpoint(exports_writer_t *w, const char *name,
     const void *value, size_t len, exports_error_t *error)
 {

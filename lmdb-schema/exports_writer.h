@@ -111,7 +111,8 @@ exports_rc_t exports_writer_checkpoint(exports_writer_t *writer,
 /*
  * Repairs, for exports_verify().  Remove what is stored under a key, and put
  * what ought to be; a key that is not there, or is already, is no error.
- * Manifests that they remove, or list, are counted by exports_writer_touch().
+ * Manifests that they remove, or list, are counted by exports_writer_touch() or
+ * exports_writer_set_counts().
  */
 exports_rc_t exports_writer_drop_manifest(exports_writer_t *writer,
     const uint8_t *key, size_t len, exports_error_t *error);
@@ -132,6 +133,12 @@ exports_rc_t exports_writer_drop_ranks(exports_writer_t *writer,
 exports_rc_t exports_writer_index(exports_writer_t *writer,
     const uint8_t *key, const exports_record_t *record,
     exports_error_t *error);
+
+/* exports_writer_touch(), with counts (EXPORTS_STATUSES of them) that are known:
+   a list may be what is damaged */
+exports_rc_t exports_writer_set_counts(exports_writer_t *writer,
+    exports_kind_t kind, const char *scope, size_t len,
+    const uint64_t *counts, exports_error_t *error);
 
 
 #endif /* EXPORTS_WRITER_H */

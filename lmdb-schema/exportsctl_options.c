@@ -105,7 +105,7 @@ static const option_t  table[] = {
       "list the N newest only" },
 
     { "lineage", "UUID", CTL_INIT, set_lineage, 0,
-      "its lineage; none but copies of one store share it" },
+      "its lineage; only copies of one store may share it" },
 
     { "map-size", "SIZE", WRITERS|CTL_STAT, set_map_size, 0,
       "largest size of the store (default 64g); k, m, g, t" },

@@ -19,7 +19,7 @@ static void print_stat(const ctl_store_t *store,
     const exports_env_stat_t *stat, double percent);
 static json_t *stat_json(const ctl_store_t *store,
     const exports_env_stat_t *stat, double percent);
-static int run_verify(ctl_store_t *store, const ctl_args_t *args,
+static exports_rc_t run_verify(ctl_store_t *store, const ctl_args_t *args,
     exports_verify_t *result, exports_error_t *error);
 static void print_fault(void *data, const char *text);
 static int print_verify(const ctl_args_t *args,
@@ -217,8 +217,9 @@ stat_json(const ctl_store_t *store, const exports_env_stat_t *stat,
 int
 ctl_verify(const ctl_args_t *args)
 {
-    int               rc, failed;
+    int               rc;
     ctl_store_t       store;
+    exports_rc_t      erc;
     exports_error_t   error;
     exports_verify_t  result;
 
@@ -233,11 +234,12 @@ ctl_verify(const ctl_args_t *args)
             (void) fputs("{\"faults\":[", stdout);
         }
 
-        failed = run_verify(&store, args, &result, &error);
+        erc = run_verify(&store, args, &result, &error);
 
-        rc = print_verify(args, &result, failed);
+        rc = print_verify(args, &result, erc != EXPORTS_OK
+                                         && erc != EXPORTS_COMMITTED);
 
-        if (failed) {
+        if (erc != EXPORTS_OK) {
             rc = ctl_error("%s", error.text);
         }
     }
@@ -248,7 +250,7 @@ ctl_verify(const ctl_args_t *args)
 }
 
 
-static int
+static exports_rc_t
 run_verify(ctl_store_t *store, const ctl_args_t *args,
     exports_verify_t *result, exports_error_t *error)
 {
@@ -257,8 +259,7 @@ run_verify(ctl_store_t *store, const ctl_args_t *args,
 
     if (!args->repair) {
         return exports_verify(store->reader, result, print_fault,
-                              (void *) args, error)
-               != EXPORTS_OK;
+                              (void *) args, error);
     }
 
     rc = exports_repair(store->writer, result, print_fault, (void *) args,
@@ -274,7 +275,7 @@ run_verify(ctl_store_t *store, const ctl_args_t *args,
         result->repaired = 0;
     }
 
-    return rc != EXPORTS_OK;
+    return rc;
 }
 
 

@@ -29,7 +29,7 @@ static json_t *token_json(const ctl_args_t *args, const uint8_t *digest);
 static int parse_token(exports_token_line_t *line, const ctl_args_t *args,
     const uint8_t *digest);
 static int store_token(const exports_token_line_t *line,
-    const ctl_args_t *args);
+    const ctl_args_t *args, int *stored);
 static int print_token(const char *token, const exports_token_line_t *line,
     const ctl_args_t *args);
 static exports_rc_t list_token(void *data, const uint8_t *key,
@@ -48,7 +48,7 @@ static exports_rc_t revoke_one(ctl_store_t *store, const ctl_args_t *args,
 int
 ctl_token_create(const ctl_args_t *args)
 {
-    int                    rc;
+    int                    rc, stored, printed;
     char                   token[TOKEN_LEN + 1];
     uint8_t                digest[EXPORTS_SHA256_LEN];
     exports_token_line_t  *line;
@@ -68,12 +68,15 @@ ctl_token_create(const ctl_args_t *args)
 
     rc = parse_token(line, args, digest);
 
-    if (rc == CTL_OK) {
-        rc = store_token(line, args);
-    }
+    stored = 0;
 
     if (rc == CTL_OK) {
-        rc = print_token(token, line, args);
+        rc = store_token(line, args, &stored);
+    }
+
+    if (stored) {
+        printed = print_token(token, line, args);
+        rc = rc == CTL_OK ? printed : rc;
     }
 
     free(line);
@@ -194,8 +197,11 @@ token_json(const ctl_args_t *args, const uint8_t *digest)
 }
 
 
+/* stored: also where something is wrong with the file then */
+
 static int
-store_token(const exports_token_line_t *line, const ctl_args_t *args)
+store_token(const exports_token_line_t *line, const ctl_args_t *args,
+    int *stored)
 {
     int              rc;
     ctl_store_t      store;
@@ -211,6 +217,7 @@ store_token(const exports_token_line_t *line, const ctl_args_t *args)
 
     if (rc == CTL_OK) {
         rc = ctl_store_commit(&store);
+        *stored = store.committed;
     }
 
     ctl_store_close(&store);

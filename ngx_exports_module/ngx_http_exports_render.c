@@ -217,7 +217,7 @@ ngx_http_exports_render_begin(ngx_http_exports_render_t *render,
 
 /*
  * For len more bytes of items: a new page, with all that is there already, and
- * room for what follows it, which is a buffer less if it is not kept.
+ * room for the tail, so that a page that is not kept is sent as one buffer.
  */
 
 static ngx_int_t

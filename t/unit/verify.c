@@ -980,6 +980,25 @@ node_of(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t len)
 }
 
 
+static void
+drop_id(exports_env_t *env, unsigned scope, unsigned n)
+{
+    size_t       len;
+    uint8_t      key[EXPORTS_ID_KEY_MAX];
+    MDB_txn     *txn;
+    const char  *id;
+
+    id = item_id(scope, n);
+    len = exports_id_key(key, scopes[scope].kind,
+                         stored_scope(env, scopes[scope].kind,
+                                      scopes[scope].name).id,
+                         id, strlen(id));
+    txn = raw_begin(env);
+    raw_del(txn, env->dbi[DB_IDS], key, len, NULL, 0);
+    raw_commit(txn);
+}
+
+
 /* a list whose node says that it has other entries than it has */
 
 static void
@@ -995,6 +1014,7 @@ lengths(void)
     MDB_txn          *txn;
     unsigned          i;
     exports_env_t    *env;
+    exports_scope_t   counted, mended_scope;
 
     for (more = -1; more <= 1; more += 2) {
         env = ranked_store(key, &len, b);
@@ -1016,10 +1036,12 @@ lengths(void)
         dbi = env->dbi[DB_FACETS];
         txn = raw_begin(env);
         memset(entry, 1, sizeof(entry));
-        raw_put(txn, dbi, key, len - 1, entry, sizeof(entry));
-        raw_del(txn, dbi, key, len - 1, entry, sizeof(entry));
+        key[8] = EXPORTS_FACET_STATUS;
+        key[9] = EXPORTS_STATUS_READY;
+        raw_put(txn, dbi, key, 10, entry, sizeof(entry));
+        raw_del(txn, dbi, key, 10, entry, sizeof(entry));
 
-        node = node_of(txn, dbi, key, len - 1) + NODE_HEADER + len - 1;
+        node = node_of(txn, dbi, key, 10) + NODE_HEADER + 10;
         memcpy(&tree, node, sizeof(tree));
         must(tree.entries == 300 + NITEMS + NBLOCKS, "a tree");
         tree.entries += (uint64_t) more;
@@ -1031,6 +1053,19 @@ lengths(void)
                         "shorter than it says", "key"), 1, "is reported");
         is_int(repair(env), 1, "by a repair, too");
         is_int(result.repaired, 0, "which cannot mend it");
+
+        /* while it mends something else of the scope */
+
+        drop_id(env, 0, 3);
+        counted = stored_scope(env, scopes[0].kind, scopes[0].name);
+        is_int(repair(env), 2, "and an id that is missing");
+        is_int(result.repaired, 1, "which is mended");
+        is_int(verify(env), 1, "the list is as it was");
+        mended_scope = stored_scope(env, scopes[0].kind, scopes[0].name);
+        ok(memcmp(counted.counts, mended_scope.counts, sizeof(counted.counts))
+               == 0
+           && mended_scope.revision > counted.revision,
+           "and the scope's counts, which were not taken from it");
         close_store(env);
     }
 }

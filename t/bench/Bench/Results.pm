@@ -228,7 +228,7 @@ sub _growth_tables {
     }
 
     return ("CPU us a request: ours, Lua. Requests a second: of one worker on a "
-            . "CPU of its own,\nand of two workers on any, wrk's too.\n",
+            . "CPU of its own,\nand of two workers on any CPU, wrk's included.\n",
             @tables);
 }
 
