@@ -222,10 +222,15 @@ exports_writer_set_counts(exports_writer_t *w, exports_kind_t kind,
     exports_rc_t          rc;
     exports_met_scope_t  *met;
 
+    rc = exports_writer_touch(w, kind, scope, len, error);
+
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
     rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
 
     if (rc == EXPORTS_OK) {
-        met->changed = 1;
         met->recount = 0;
         memcpy(met->scope.counts, counts, sizeof(met->scope.counts));
     }

@@ -377,9 +377,7 @@ print { $import->{in} } map { "$_\n" }
     project_line(project => 'p', id => 'exp_elsewhere', storage_key => 'gone',
                  storage_backend => 's3', expires_at => $past);
 
-sub lock_owner { unpack 'l', substr $t->read_file('raced/lock.mdb'), 72, 4 }
-
-ok wait_for(sub { lock_owner() == $import->{pid} }), 'an import has begun';
+ok wait_for(sub { $t->lock_owner('raced') == $import->{pid} }), 'an import has begun';
 
 my $sweep = $t->start_ctl('sweep', $raced, '--root', $root, '--json');
 ok wait_for(sub { $t->read_file("/proc/$sweep->{pid}/wchan") =~ /futex/ }),

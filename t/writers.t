@@ -37,9 +37,7 @@ $t->run;
 my $c = $t->connect;
 
 sub listed { total($c->get('/projects/demo/exports?limit=1', @auth)) }
-# the thread that holds LMDB's write lock: a mutex in lock.mdb, in the second
-# cache line, its owner behind two integers
-sub owner { unpack 'l', substr $t->read_file('store/lock.mdb'), 64 + 8, 4 }
+sub owner { $t->lock_owner('store') }
 
 sub line { project_line(project => 'demo', id => "exp_$_[0]") . "\n" }
 

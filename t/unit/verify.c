@@ -1071,12 +1071,35 @@ lengths(void)
 }
 
 
+/* a record that a walk comes by, and a search does not: it stays, which is
+   said */
+
+static void
+hidden(exports_env_t *env, const char *name)
+{
+    uint64_t  left;
+
+    check(verify(env) > 0
+          && reported("manifests: a record", NULL) == 1, "%u faults", nfaults);
+
+    (void) repair(env);
+    left = result.faults - result.repaired;
+
+    check(left > 0, "all are repaired");
+    check(verify(env) == left
+          && reported("manifests: a record", NULL) == 1,
+          "%u faults are left, not %" PRIu64, nfaults, left);
+    checked("%s", name);
+
+    close_store(env);
+}
+
+
 /* keys that no program of ours has written, and LMDB hands out as they are */
 
 static void
 keys(void)
 {
-    int             rc;
     uint8_t         key[EXPORTS_ID_KEY_MAX + 1], *node;
     uint8_t         long_key[500];
     uint16_t        size;
@@ -1110,16 +1133,7 @@ keys(void)
     node[NODE_HEADER] ^= 0x80;
     raw_commit(txn);
 
-    check(verify(env) > 0, "no fault");
-    check(reported("manifests: a record", NULL) == 1, "not of the record");
-    (void) repair(env);
-    check(result.repaired < result.faults, "%" PRIu64 " of %" PRIu64
-          " repaired", result.repaired, result.faults);
-    rc = (int) verify(env);
-    check(rc == (int) (result.faults), "%d", rc);
-    check(reported("manifests: a record", NULL) == 1, "it is still there");
-    checked("what a repair cannot find it does not say it has repaired");
-    close_store(env);
+    hidden(env, "what a repair cannot find it does not say it has repaired");
 
     /* none at all */
 
@@ -1132,12 +1146,7 @@ keys(void)
     memcpy(node + NODE_KEY_LEN, &size, sizeof(size));
     raw_commit(txn);
 
-    check(verify(env) > 0, "no fault");
-    (void) repair(env);
-    check(result.repaired < result.faults, "%" PRIu64 " of %" PRIu64
-          " repaired", result.repaired, result.faults);
-    checked("nor one with an empty key");
-    close_store(env);
+    hidden(env, "nor one with an empty key");
 }
 
 

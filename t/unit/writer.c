@@ -305,6 +305,8 @@ revisions(void)
     exports_env_t     *env;
     exports_writer_t  *w;
 
+    static const uint64_t  none[EXPORTS_STATUSES];
+
     env = new_store(in_dir("revisions"));
 
     before = exports_time_now();
@@ -421,6 +423,9 @@ revisions(void)
     rc = exports_writer_touch(w, EXPORTS_PROJECT, longest, sizeof(longest),
                               &error);
     is_rc(rc, EXPORTS_INVALID, &error, "touch: a name too long");
+    rc = exports_writer_set_counts(w, EXPORTS_PROJECT, longest,
+                                   sizeof(longest), none, &error);
+    is_rc(rc, EXPORTS_INVALID, &error, "counts: a name too long");
     commit_writer(w);
     ok(revision(env, "beta") > before, "touched: the revision went up");
 

@@ -612,6 +612,13 @@ sub _exec {
     return @result;
 }
 
+# The thread that holds the write lock of a store: LMDB's mutex in lock.mdb, in the
+# second cache line, its owner behind two integers.
+sub lock_owner {
+    my ($self, $store) = @_;
+    return unpack 'l', substr $self->read_file("$store/lock.mdb"), 64 + 8, 4;
+}
+
 # Starts exportsctl beside the test, its input a pipe; end it with finish().
 sub start_ctl {
     my ($self, @args) = @_;
