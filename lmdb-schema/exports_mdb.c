@@ -24,6 +24,7 @@ exports_rc_of_mdb(int mdb)
     case MDB_CURSOR_FULL:
     case MDB_PAGE_FULL:
     case MDB_BAD_VALSIZE:
+    case MDB_BAD_TXN:           /* one of these came before */
         return EXPORTS_CORRUPT;
 
     case MDB_VERSION_MISMATCH:
@@ -41,7 +42,6 @@ exports_rc_of_mdb(int mdb)
     case MDB_PANIC:
     case MDB_MAP_RESIZED:
     case MDB_BAD_RSLOT:
-    case MDB_BAD_TXN:
     case MDB_BAD_DBI:
     case EINVAL:
     case EAGAIN:
@@ -66,6 +66,8 @@ exports_mdb_error(exports_error_t *error, const exports_env_t *env,
                              ? "the map is full: give a larger --map-size"
                          : mdb == EIO || mdb == ENOSPC
                              ? "input/output error (is the disk full?)"
+                         : mdb == MDB_BAD_TXN
+                             ? "a page cannot be read: the store is damaged"
                          : mdb_strerror(mdb));
 }
 

@@ -3,8 +3,8 @@
  * exports_private.h: what the sources of the library share; not installed.
  *
  * Of its sources only exports_env.c, exports_meta.c, exports_mdb.c,
- * exports_read.c, exports_tree*.c, exports_run*.c, exports_page.c, the writer
- * and exports_verify*.c see LMDB.
+ * exports_read.c, exports_walk.c, exports_tree*.c, exports_run*.c,
+ * exports_page.c, the writer and exports_verify*.c see LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H
@@ -56,6 +56,27 @@ struct exports_reader_s {
     /* stores what that writer holds back */
     exports_rc_t       (*settle)(exports_writer_t *writer, exports_db_t db);
 };
+
+
+/* what the walk of a whole database has come by */
+typedef struct {
+    uint64_t             entries;       /* visited */
+    uint64_t             unordered;     /* that do not lie behind the one
+                                           before */
+    uint64_t             stored;        /* that the database says it has */
+} exports_walked_t;
+
+/* EXPORTS_CORRUPT: LMDB could not go on, or there is no end.  exports_walk.c */
+exports_rc_t exports_walk(exports_reader_t *reader, exports_db_t db,
+    exports_visit_pt visit, void *data, exports_walked_t *walked);
+
+/* as a sound one would be */
+
+static inline int
+exports_walked_whole(const exports_walked_t *walked)
+{
+    return walked->unordered == 0 && walked->entries == walked->stored;
+}
 
 
 /* levels of the tree that the values of a key make up, more than pages of 4,096

@@ -12,10 +12,6 @@ static void drop(exports_reader_t *reader);
 static exports_rc_t get(exports_reader_t *reader, exports_db_t db,
     const uint8_t *key, size_t len, MDB_val *value);
 static exports_rc_t settle(exports_reader_t *reader, exports_db_t db);
-static exports_rc_t walk(exports_reader_t *reader, exports_db_t db,
-    const uint8_t *from, size_t from_len, size_t prefix_len,
-    exports_visit_pt visit, void *data);
-static uint64_t most_entries(const exports_env_t *env);
 
 
 exports_rc_t
@@ -316,69 +312,6 @@ exports_read_checkpoint(exports_reader_t *reader, const char *name,
 }
 
 
-exports_rc_t
-exports_walk_scopes(exports_reader_t *reader, exports_visit_pt visit,
-    void *data)
-{
-    return walk(reader, DB_SCOPES, NULL, 0, 0, visit, data);
-}
-
-
-exports_rc_t
-exports_walk_tokens(exports_reader_t *reader, exports_visit_pt visit,
-    void *data)
-{
-    return walk(reader, DB_TOKENS, NULL, 0, 0, visit, data);
-}
-
-
-exports_rc_t
-exports_walk_ids(exports_reader_t *reader, exports_visit_pt visit, void *data)
-{
-    return walk(reader, DB_IDS, NULL, 0, 0, visit, data);
-}
-
-
-exports_rc_t
-exports_walk_manifests(exports_reader_t *reader, uint64_t scope,
-    exports_visit_pt visit, void *data)
-{
-    uint8_t  prefix[8];
-
-    exports_put64(prefix, scope);
-
-    return walk(reader, DB_MANIFESTS, prefix, scope != 0 ? 8 : 0,
-                scope != 0 ? 8 : 0, visit, data);
-}
-
-
-exports_rc_t
-exports_walk_manifests_after(exports_reader_t *reader, const uint8_t *key,
-    exports_visit_pt visit, void *data)
-{
-    uint8_t  next[EXPORTS_MANIFEST_KEY_LEN + 1];
-
-    if (key == NULL) {
-        return walk(reader, DB_MANIFESTS, NULL, 0, 0, visit, data);
-    }
-
-    /* the least key that is greater */
-
-    memcpy(next, key, EXPORTS_MANIFEST_KEY_LEN);
-    next[EXPORTS_MANIFEST_KEY_LEN] = 0;
-
-    return walk(reader, DB_MANIFESTS, next, sizeof(next), 0, visit, data);
-}
-
-
-exports_rc_t
-exports_walk_facets(exports_reader_t *reader, exports_visit_pt visit,
-    void *data)
-{
-    return walk(reader, DB_FACETS, NULL, 0, 0, visit, data);
-}
-
-
 static exports_rc_t
 begin(exports_reader_t *reader)
 {
@@ -473,77 +406,4 @@ settle(exports_reader_t *reader, exports_db_t db)
            && (db == DB_FACETS || db == DB_RANKS || db == DB_SCOPES)
                ? reader->settle(reader->borrowed, db)
                : EXPORTS_OK;
-}
-
-
-/* from a key on, as long as its first bytes, the prefix, are the same */
-
-static exports_rc_t
-walk(exports_reader_t *reader, exports_db_t db, const uint8_t *from,
-    size_t from_len, size_t prefix_len, exports_visit_pt visit, void *data)
-{
-    int            rc;
-    MDB_val        k, v;
-    uint64_t       left;
-    MDB_cursor    *cursor;
-    exports_rc_t   erc;
-    MDB_cursor_op  op;
-
-    erc = settle(reader, db);
-    if (erc != EXPORTS_OK) {
-        return erc;
-    }
-
-    rc = mdb_cursor_open(reader->txn, reader->env->dbi[db], &cursor);
-    if (rc != 0) {
-        return exports_rc_of_mdb(rc);
-    }
-
-    k.mv_data = (void *) from;
-    k.mv_size = from_len;
-    op = from_len != 0 ? MDB_SET_RANGE : MDB_FIRST;
-    left = most_entries(reader->env);
-
-    for (erc = EXPORTS_OK; erc == EXPORTS_OK; op = MDB_NEXT) {
-
-        rc = left-- > 0 ? mdb_cursor_get(cursor, &k, &v, op) : MDB_CORRUPTED;
-        reader->env->steps++;
-
-        if (rc == 0 && exports_mdb_before(&k, from, from_len)) {
-            rc = MDB_CORRUPTED;
-        }
-
-        if (rc == MDB_NOTFOUND
-            || (rc == 0 && prefix_len != 0
-                && (k.mv_size < prefix_len
-                    || memcmp(k.mv_data, from, prefix_len) != 0)))
-        {
-            break;
-        }
-
-        erc = rc == 0 ? visit(data, k.mv_data, k.mv_size, v.mv_data, v.mv_size)
-                      : exports_rc_of_mdb(rc);
-    }
-
-    mdb_cursor_close(cursor);
-
-    return erc;
-}
-
-
-/*
- * of any tree, going by the least that LMDB needs for one.  Where damaged
- * pages lead back to others it comes by the same ones again and again
- */
-
-static uint64_t
-most_entries(const exports_env_t *env)
-{
-    MDB_stat     st;
-    MDB_envinfo  info;
-
-    (void) mdb_env_stat(env->mdb, &st);
-    (void) mdb_env_info(env->mdb, &info);
-
-    return (uint64_t) st.ms_psize * (info.me_last_pgno + 1) / 8;
 }

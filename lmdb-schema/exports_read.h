@@ -74,6 +74,10 @@ exports_rc_t exports_read_checkpoint(exports_reader_t *reader,
  * Iteration in key order, for export, list and verify.  The visitor returns
  * EXPORTS_OK to go on; anything else ends the walk and is returned.  Values
  * are handed over undecoded, so that one that is damaged can be reported.
+ *
+ * EXPORTS_CORRUPT  the tree is damaged: LMDB could not go on; or, at the end,
+ *                  an entry did not lie behind the one before it, or a whole
+ *                  database has not as many as it says
  */
 
 typedef exports_rc_t (*exports_visit_pt)(void *data,

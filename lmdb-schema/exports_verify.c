@@ -11,10 +11,18 @@
 #include "exports_verify_private.h"
 
 
+/* to do, where a repair is not */
+#define WHAT_IS_LEFT  "restore a backup, or export what can be read"
+
+
 static void init(exports_check_t *c, exports_verify_t *result,
     exports_fault_pt fault, void *data);
+static exports_rc_t mend(exports_check_t *c, exports_writer_t *writer,
+    exports_error_t *error);
 static exports_rc_t check_all(exports_check_t *c);
 static exports_rc_t check_again(exports_check_t *c, exports_error_t *error);
+static exports_rc_t could_not(exports_error_t *error, exports_rc_t rc,
+    const char *what);
 static void no_fault(void *data, const char *text);
 static exports_rc_t check_token(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
@@ -39,9 +47,7 @@ exports_verify(exports_reader_t *reader, exports_verify_t *result,
 
     exports_verify_release(&c);
 
-    return rc == EXPORTS_OK ? rc
-                            : exports_error(error, rc, "verifying: %s",
-                                            exports_strerror(rc));
+    return rc == EXPORTS_OK ? rc : could_not(error, rc, "verifying");
 }
 
 
@@ -59,24 +65,40 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
 
     rc = check_all(&c);
 
-    if (rc != EXPORTS_OK) {
-        exports_verify_release(&c);
-        return exports_error(error, rc, "verifying: %s", exports_strerror(rc));
-    }
-
-    rc = exports_verify_fix(&c, writer, error);
-
-    if (rc == EXPORTS_OK) {
-        rc = exports_verify_touch(&c, writer, error);
-    }
-
-    if (rc == EXPORTS_OK && result->faults > 0) {
-        rc = check_again(&c, error);
-    }
+    rc = rc == EXPORTS_OK ? mend(&c, writer, error)
+                          : could_not(error, rc, "verifying");
 
     exports_verify_release(&c);
 
     return rc;
+}
+
+
+/*
+ * Where entries are missing, what still leads to them looks like what is to be
+ * dropped, and a page in the place of another one is written to where it
+ * belongs: a repair would do more harm.
+ */
+
+static exports_rc_t
+mend(exports_check_t *c, exports_writer_t *writer, exports_error_t *error)
+{
+    exports_rc_t  rc;
+
+    if (c->trees_damaged) {
+        return exports_error(error, EXPORTS_CORRUPT, "nothing is repaired, "
+                             "for entries are missing or out of order: "
+                             WHAT_IS_LEFT);
+    }
+
+    rc = exports_verify_fix(c, writer, error);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_verify_touch(c, writer, error);
+    }
+
+    return rc == EXPORTS_OK && c->result->faults > 0 ? check_again(c, error)
+                                                     : rc;
 }
 
 
@@ -99,14 +121,21 @@ check_again(exports_check_t *c, exports_error_t *error)
     exports_verify_release(&again);
 
     if (rc != EXPORTS_OK) {
-        return exports_error(error, rc, "verifying what was repaired: %s",
-                             exports_strerror(rc));
+        return could_not(error, rc, "verifying what was repaired");
     }
 
     c->result->repaired = c->result->faults > left.faults
                               ? c->result->faults - left.faults : 0;
 
     return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+could_not(exports_error_t *error, exports_rc_t rc, const char *what)
+{
+    return exports_error(error, rc, "%s: %s%s", what, exports_strerror(rc),
+                         rc == EXPORTS_CORRUPT ? ": " WHAT_IS_LEFT : "");
 }
 
 
@@ -145,7 +174,7 @@ check_all(exports_check_t *c)
     }
 
     if (rc == EXPORTS_OK) {
-        rc = exports_walk_tokens(c->reader, check_token, c);
+        rc = exports_verify_walk(c, DB_TOKENS, check_token);
     }
 
     if (rc == EXPORTS_OK) {
@@ -166,6 +195,30 @@ check_all(exports_check_t *c)
 
     return rc == EXPORTS_OK ? exports_verify_ranks(c->reader, rank_fault, c)
                             : rc;
+}
+
+
+exports_rc_t
+exports_verify_walk(exports_check_t *c, exports_db_t db,
+    exports_visit_pt visit)
+{
+    exports_rc_t      rc;
+    exports_walked_t  walked;
+
+    rc = exports_walk(c->reader, db, visit, c, &walked);
+
+    if (rc != EXPORTS_OK || exports_walked_whole(&walked)) {
+        return rc;
+    }
+
+    c->trees_damaged = 1;
+
+    return exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
+                                 "%s: %llu entries, of %llu; %llu are out "
+                                 "of order", exports_db_names[db],
+                                 (unsigned long long) walked.entries,
+                                 (unsigned long long) walked.stored,
+                                 (unsigned long long) walked.unordered);
 }
 
 

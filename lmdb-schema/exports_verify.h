@@ -5,7 +5,8 @@
  * Every record against its checksum, its key and its scope; that each is
  * found by its id and in each list it belongs to; and the other way, that
  * every id and every entry of a list leads to such a record.  The blocks of
- * each list are counted again, and the manifests of each scope.
+ * each list are counted again, and the manifests of each scope; and entries are
+ * in order, and as many as their databases say.
  */
 
 #ifndef EXPORTS_VERIFY_H
@@ -38,10 +39,12 @@ exports_rc_t exports_verify(exports_reader_t *reader,
 
 /*
  * The same, and mends, in one transaction which the caller commits, and checks
- * again: index
- * entries that lead nowhere go, missing ones are made, the blocks of lists and
- * the manifests of scopes are counted, and a manifest that cannot be read goes,
- * with every entry that led to it, as does a token.
+ * again: index entries that lead nowhere go, missing ones are made, the blocks
+ * of lists and the manifests of scopes are counted, and a manifest that cannot
+ * be read goes, with every entry that led to it, as does a token.
+ *
+ * EXPORTS_CORRUPT  it could not read on, or entries are missing or out of order,
+ *                  and nothing was changed
  */
 exports_rc_t exports_repair(exports_writer_t *writer,
     exports_verify_t *result, exports_fault_pt fault, void *data,

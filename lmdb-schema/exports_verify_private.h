@@ -55,7 +55,10 @@ typedef struct {
     size_t                  scopes_size;
 
     uint64_t                next_scope;
-    int                     scopes_lost;    /* a scope cannot be read */
+    int                     scopes_lost;    /* a scope cannot be read, or is
+                                               not there */
+    int                     trees_damaged;  /* entries are not where they
+                                               belong */
     uint64_t                records;        /* that can be read */
     uint64_t                expected;       /* entries of facets that these
                                                ask for */
@@ -82,6 +85,13 @@ void exports_verify_count(exports_check_t *c, const uint8_t *key,
 exports_rc_t exports_verify_touch(exports_check_t *c, exports_writer_t *writer,
     exports_error_t *error);
 
+
+/*
+ * The entries of a database, which have to be as many as it says, and in order:
+ * each is reported to the visitor with c as its data.  exports_verify.c
+ */
+exports_rc_t exports_verify_walk(exports_check_t *c, exports_db_t db,
+    exports_visit_pt visit);
 
 /*
  * The manifests, and after them ids and facets, whose entries are counted and,

@@ -13,6 +13,7 @@
 
 
 static exports_rc_t check_next_scope(exports_check_t *c);
+static exports_rc_t check_all_there(exports_check_t *c);
 static exports_rc_t check_scope(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static exports_rc_t keep_scope(exports_check_t *c,
@@ -32,10 +33,35 @@ exports_verify_scopes(exports_check_t *c)
     rc = check_next_scope(c);
 
     if (rc == EXPORTS_OK) {
-        rc = exports_walk_scopes(c->reader, check_scope, c);
+        rc = exports_verify_walk(c, DB_SCOPES, check_scope);
+    }
+
+    if (rc == EXPORTS_OK) {
+        rc = check_all_there(c);
     }
 
     return rc == EXPORTS_OK ? check_unique(c) : rc;
+}
+
+
+/* IDs are given out one after the other, and a scope is never removed */
+
+static exports_rc_t
+check_all_there(exports_check_t *c)
+{
+    if (c->next_scope == UINT64_MAX
+        || c->result->scopes >= c->next_scope - 1)
+    {
+        return EXPORTS_OK;
+    }
+
+    c->scopes_lost = 1;
+
+    return exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
+                                 "scopes: there are %llu, of the %llu whose "
+                                 "IDs were given out",
+                                 (unsigned long long) c->result->scopes,
+                                 (unsigned long long) c->next_scope - 1);
 }
 
 

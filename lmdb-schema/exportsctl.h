@@ -353,6 +353,8 @@ typedef struct {
     exports_kind_t   kind;
     size_t           pos;           /* of the name in the text of all */
     size_t           len;
+    uint64_t         count;         /* of its manifests, as it is stored */
+    uint64_t         met;           /* of them, by who walks them */
 } ctl_scope_t;
 
 typedef struct {
@@ -372,7 +374,7 @@ int ctl_scopes_load(ctl_scopes_t *scopes, exports_reader_t *reader,
 void ctl_scopes_free(ctl_scopes_t *scopes);
 
 /* NULL: not among them */
-const ctl_scope_t *ctl_scopes_find(const ctl_scopes_t *scopes, uint64_t id);
+ctl_scope_t *ctl_scopes_find(const ctl_scopes_t *scopes, uint64_t id);
 
 const char *ctl_scopes_name(const ctl_scopes_t *scopes,
     const ctl_scope_t *scope);

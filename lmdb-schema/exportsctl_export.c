@@ -6,12 +6,15 @@
 
 
 typedef struct {
-    ctl_scopes_t        scopes;
-    const ctl_scope_t  *scope;          /* the last one that was met */
-    int                 result;
+    ctl_scopes_t    scopes;
+    ctl_scope_t    *scope;          /* the last one that was met */
+    int             result;
 } export_t;
 
 
+static exports_rc_t walk_result(export_t *ex, const char *what,
+    exports_rc_t rc);
+static void check_scopes(export_t *ex);
 static exports_rc_t export_manifest(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static exports_rc_t export_token(void *data, const uint8_t *key,
@@ -39,18 +42,17 @@ ctl_export(const ctl_args_t *args)
     }
 
     if (ex.result == CTL_OK) {
-        rc = exports_walk_manifests(store.reader, ex.scopes.only,
-                                    export_manifest, &ex);
-
-        if (rc == EXPORTS_OK && args->tokens) {
-            rc = exports_walk_tokens(store.reader, export_token, &ex);
+        rc = walk_result(&ex, "manifests",
+                         exports_walk_manifests(store.reader, ex.scopes.only,
+                                                export_manifest, &ex));
+        if (rc == EXPORTS_OK) {
+            check_scopes(&ex);
         }
 
-        /* where standard output fails, ctl_finish() says so */
-
-        if (rc != EXPORTS_OK && ctl_flush() == CTL_OK) {
-            ex.result = ctl_error("reading the store: %s",
-                                  exports_strerror(rc));
+        if (rc == EXPORTS_OK && args->tokens) {
+            (void) walk_result(&ex, "tokens",
+                               exports_walk_tokens(store.reader, export_token,
+                                                   &ex));
         }
 
         ex.result |= ex.scopes.damaged ? CTL_FAILED : CTL_OK;
@@ -60,6 +62,50 @@ ctl_export(const ctl_args_t *args)
     ctl_store_close(&store);
 
     return ex.result;
+}
+
+
+/* after damage it goes on with what is next */
+
+static exports_rc_t
+walk_result(export_t *ex, const char *what, exports_rc_t rc)
+{
+    if (rc == EXPORTS_OK) {
+        return EXPORTS_OK;
+    }
+
+    /* where standard output fails, ctl_finish() says so */
+
+    if (ctl_flush() == CTL_OK) {
+        ex->result = ctl_error("reading the %s: %s", what,
+                               exports_strerror(rc));
+    }
+
+    return rc == EXPORTS_CORRUPT ? EXPORTS_OK : rc;
+}
+
+
+/* a tree that has lost some may be in order */
+
+static void
+check_scopes(export_t *ex)
+{
+    size_t              i;
+    const ctl_scope_t  *scope;
+
+    for (i = 0; i < ex->scopes.nelts; i++) {
+        scope = &ex->scopes.elts[i];
+
+        if (scope->met != scope->count) {
+            ex->result = ctl_error("%s \"%.*s\": there are %llu manifests, "
+                                   "not %llu as it counts",
+                                   exports_kind_name(scope->kind),
+                                   (int) scope->len,
+                                   ctl_scopes_name(&ex->scopes, scope),
+                                   (unsigned long long) scope->met,
+                                   (unsigned long long) scope->count);
+        }
+    }
 }
 
 
@@ -73,9 +119,7 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
     exports_error_t    error;
     exports_record_t   record;
 
-    if (key_len != EXPORTS_MANIFEST_KEY_LEN
-        || exports_record_decode(&record, key, value, len) != EXPORTS_OK)
-    {
+    if (key_len != EXPORTS_MANIFEST_KEY_LEN) {
         return skip(ex, "manifest", key, key_len, "the record is damaged");
     }
 
@@ -83,6 +127,14 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
 
     if (ex->scope == NULL || ex->scope->id != id) {
         ex->scope = ctl_scopes_find(&ex->scopes, id);
+    }
+
+    if (ex->scope != NULL) {
+        ex->scope->met++;
+    }
+
+    if (exports_record_decode(&record, key, value, len) != EXPORTS_OK) {
+        return skip(ex, "manifest", key, key_len, "the record is damaged");
     }
 
     if (ex->scope == NULL || ex->scope->kind != record.item.kind) {

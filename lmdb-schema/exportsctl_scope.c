@@ -8,7 +8,7 @@
 static exports_rc_t add_walked(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len);
 static exports_rc_t add(ctl_scopes_t *scopes, exports_kind_t kind,
-    uint64_t id, const char *name, size_t len);
+    const exports_scope_t *stored, const char *name, size_t len);
 static void *grow(void *array, size_t *size, size_t need, size_t element);
 static int compare_ids(const void *a, const void *b);
 
@@ -54,13 +54,17 @@ ctl_scopes_load(ctl_scopes_t *scopes, exports_reader_t *reader,
         }
 
         scopes->only = scope.id;
-        rc = add(scopes, args->kind, scope.id, args->scope, args->scope_len);
+        rc = add(scopes, args->kind, &scope, args->scope, args->scope_len);
 
     } else {
         rc = exports_walk_scopes(reader, add_walked, scopes);
     }
 
-    if (rc != EXPORTS_OK) {
+    if (rc == EXPORTS_CORRUPT) {
+        ctl_message("not all scopes can be read: %s", exports_strerror(rc));
+        scopes->damaged = 1;
+
+    } else if (rc != EXPORTS_OK) {
         return ctl_error("reading the scopes: %s", exports_strerror(rc));
     }
 
@@ -80,7 +84,7 @@ ctl_scopes_free(ctl_scopes_t *scopes)
 }
 
 
-const ctl_scope_t *
+ctl_scope_t *
 ctl_scopes_find(const ctl_scopes_t *scopes, uint64_t id)
 {
     ctl_scope_t  key;
@@ -120,15 +124,16 @@ add_walked(void *data, const uint8_t *key, size_t key_len,
         return EXPORTS_OK;
     }
 
-    return add(scopes, key[0], scope.id, (const char *) key + 1, key_len - 1);
+    return add(scopes, key[0], &scope, (const char *) key + 1, key_len - 1);
 }
 
 
 static exports_rc_t
-add(ctl_scopes_t *scopes, exports_kind_t kind, uint64_t id, const char *name,
-    size_t len)
+add(ctl_scopes_t *scopes, exports_kind_t kind, const exports_scope_t *stored,
+    const char *name, size_t len)
 {
     void         *p;
+    unsigned      i;
     ctl_scope_t  *scope;
 
     p = grow(scopes->elts, &scopes->size, scopes->nelts + 1,
@@ -147,10 +152,16 @@ add(ctl_scopes_t *scopes, exports_kind_t kind, uint64_t id, const char *name,
     scopes->text = p;
 
     scope = &scopes->elts[scopes->nelts++];
-    scope->id = id;
+    scope->id = stored->id;
     scope->kind = kind;
     scope->pos = scopes->text_len;
     scope->len = len;
+    scope->count = 0;
+    scope->met = 0;
+
+    for (i = 0; i < EXPORTS_STATUSES; i++) {
+        scope->count += stored->counts[i];
+    }
 
     memcpy(scopes->text + scopes->text_len, name, len);
     scopes->text_len += len;

@@ -35,7 +35,7 @@ my @commands = (
 
 my @looping = @commands[0 .. strength(0, $#commands)];
 
-plan tests => @looping + 8;
+plan tests => @looping + 16;
 
 my $good = $t->store('good', map { project_line(
     project => 'demo' . $_ % 3, id => "exp_$_", download_name => 'x' x (1 + $_ % 89),
@@ -88,6 +88,40 @@ my @asserted = grep { my ($exit, undef, $err) = try(one_key($data), @$_);
                       clear();
                       $exit != 1 || $err !~ /the store is damaged/ } @commands;
 ok !@asserted, 'an assertion while opening' or diag map { "@$_\n" } @asserted;
+
+
+# ---- leaves ----------------------------------------------------------------
+
+# what is in order, but not all there, or not where it belongs
+
+for my $case (['manifests that are lost', lost($data, 'manifests'),
+               qr/: there are \d+ manifests, not \d+ as it counts/],
+              ['ids in the place of manifests', mislaid($data, 'manifests', 'ids'),
+               qr/a manifest \(key [0-9a-f]+\) is left out/])
+{
+    my ($what, $text, $reason) = @$case;
+    my ($exit, $out, $err) = try($text, 'export', 'S');
+    my $lines = () = $out =~ /^\{.*\}$/mg;
+    ok $exit == 1 && $err =~ $reason && $err =~ /reading the manifests: /
+       && $lines > 880 && $lines < 900, "$what: export says so, and goes on"
+        or diag "$exit, $lines lines: $err";
+    clear();
+
+    ($exit, $out, $err) = try($text, 'verify', 'S');
+    ok $exit == 1 && $out =~ /^manifests: \d+ entries, of 900; \d+ are out of order$/m,
+       "$what: so does verify" or diag "$exit: $err$out";
+    clear();
+
+    ($exit, undef, $err) = try($text, 'verify', '--repair', 'S');
+    ok $exit == 1 && $err =~ /: nothing is repaired, .*restore a backup/
+       && $t->read_file("$bad/data.mdb") eq $text, "$what: a repair does nothing"
+        or diag "$exit: $err";
+    clear();
+
+    ($exit, undef, $err) = try($text, 'backup', 'S', 'copy');
+    ok $exit == 1 && !-e $copy, "$what: no copy is left" or diag "$exit: $err";
+    clear();
+}
 
 
 # ---- random ----------------------------------------------------------------

@@ -1,6 +1,6 @@
 
 /*
- * exports_read.c: snapshots, point reads, walks.
+ * exports_read.c: snapshots, point reads.
  */
 
 #include "fixture.h"
@@ -253,147 +253,6 @@ damaged(void)
            "a scope with a wrong checksum");
     is_int(read_scope(reader, EXPORTS_PROJECT, "beta"), EXPORTS_OK,
            "another is not affected");
-
-    exports_reader_close(reader);
-    exports_env_close(env);
-}
-
-
-/* walks */
-
-typedef struct {
-    unsigned      n;
-    unsigned      stop;         /* after as many */
-    unsigned      unordered;
-    size_t        len;
-    uint8_t       last[600];
-} walked_t;
-
-static exports_rc_t
-visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
-    size_t len)
-{
-    size_t     n;
-    uint8_t    both[600];
-    walked_t  *w = data;
-
-    (void) value;
-
-    /* of facets the values are in order, too */
-
-    n = key_len;
-    memcpy(both, key, n);
-
-    if (len == EXPORTS_ENTRY_LEN) {
-        memcpy(both + n, value, len);
-        n += len;
-    }
-
-    if (w->n > 0
-        && memcmp(w->last, both, w->len < n ? w->len : n) > 0)
-    {
-        w->unordered++;
-    }
-
-    memcpy(w->last, both, n);
-    w->len = n;
-
-    return ++w->n == w->stop ? EXPORTS_CONFLICT : EXPORTS_OK;
-}
-
-
-static void
-walks(void)
-{
-    char               id[32];
-    spec_t             spec;
-    walked_t           w;
-    unsigned           i;
-    exports_rc_t       rc;
-    exports_env_t     *env;
-    exports_scope_t    a, b, c;
-    exports_reader_t  *reader;
-    exports_writer_t  *writer;
-
-    env = new_store(in_dir("walks"));
-    reader = open_reader(env);
-
-    renew_reader(reader);
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_manifests(reader, 0, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 0, "a walk over nothing");
-    rc = exports_walk_manifests(reader, 1, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 0, "a walk over no scope");
-    exports_reader_reset(reader);
-
-    writer = begin_writer(env);
-
-    for (i = 0; i < 60; i++) {
-        (void) snprintf(id, sizeof(id), "exp_%u", i);
-        spec = project_spec(i % 3 == 0 ? "a" : i % 3 == 1 ? "b" : "c", id,
-                            TEST_TIME + below(20));
-        rc = put_spec(writer, &spec, NULL, &error);
-        must(rc == EXPORTS_OK, "%s", error.text);
-    }
-
-    commit_writer(writer);
-
-    a = stored_scope(env, EXPORTS_PROJECT, "a");
-    b = stored_scope(env, EXPORTS_PROJECT, "b");
-    c = stored_scope(env, EXPORTS_PROJECT, "c");
-
-    renew_reader(reader);
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_manifests(reader, 0, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 60 && w.unordered == 0,
-       "all manifests, in order");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_manifests(reader, a.id, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 20 && w.unordered == 0
-       && exports_get64(w.last) == a.id, "the first scope's");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_manifests(reader, b.id, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 20 && exports_get64(w.last) == b.id,
-       "the second scope's");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_manifests(reader, c.id, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 20 && exports_get64(w.last) == c.id,
-       "the last scope's");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_manifests(reader, c.id + 1, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 0, "a scope behind the last");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_manifests(reader, UINT64_MAX, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 0, "the greatest scope");
-
-    memset(&w, 0, sizeof(w));
-    w.stop = 7;
-    rc = exports_walk_manifests(reader, b.id, visit, &w);
-    ok(rc == EXPORTS_CONFLICT && w.n == 7,
-       "a visitor ends the walk with its code");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_scopes(reader, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 3 && w.unordered == 0, "scopes");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_tokens(reader, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 0, "tokens");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_ids(reader, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 60 && w.unordered == 0, "ids");
-
-    memset(&w, 0, sizeof(w));
-    rc = exports_walk_facets(reader, visit, &w);
-    ok(rc == EXPORTS_OK && w.n == 120 && w.unordered == 0,
-       "entries of facets");
 
     exports_reader_close(reader);
     exports_env_close(env);
@@ -698,7 +557,6 @@ main(void)
 
     points();
     damaged();
-    walks();
     snapshots();
     lost_slot();
     resized();

@@ -17,7 +17,7 @@ use Exports::Test;
 
 our @EXPORT = qw(
     strength in_namespace put_link generation slots damaged endless recounted
-    one_key no_faults
+    one_key lost mislaid no_faults
 );
 
 my @running;
@@ -161,11 +161,39 @@ sub _head {
 # LMDB searches it for ever: values of no length, and fewer than no entries
 sub endless { _head($_[0], _root(@_), 0x22, 0) }
 
-# the number of entries of a database, of which nothing depends; but a root that
+# the number of entries of a database, of which no page depends; but a root that
 # was looked up before is not used any more
 sub recounted {
     my ($data, $name) = @_;
     substr $data, _record($data, _root($data), $name) + 32, 8, pack 'Q', 1;
+    return $data;
+}
+
+# the leaf in the middle of each page on the way
+sub _leaf {
+    my ($data, $name) = @_;
+    my $page = _root($data, $name);
+
+    while (1) {
+        my $at = $page * $PAGE;
+        my ($flags, $lower) = unpack 'SS', substr $data, $at + 10, 4;
+        return $page if !($flags & 1);
+
+        my $node = unpack 'S', substr $data,
+                          $at + 16 + 2 * int(($lower - 16) / 4), 2;
+        my ($low, $high, $higher) = unpack 'SSS', substr $data, $at + $node, 6;
+        $page = $low | $high << 16 | $higher << 32;
+    }
+}
+
+# a leaf that has lost all nodes but one
+sub lost { _head($_[0], _leaf(@_), 0x02, 16 + 2) }
+
+# a leaf in whose place lies the one of another database, but for its number
+sub mislaid {
+    my ($data, $name, $other) = @_;
+    substr $data, _leaf($data, $name) * $PAGE + 8, $PAGE - 8,
+           substr $data, _leaf($data, $other) * $PAGE + 8, $PAGE - 8;
     return $data;
 }
 

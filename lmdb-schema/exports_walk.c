@@ -1,0 +1,290 @@
+
+/*
+ * A walk from entry to entry of a database, by LMDB's cursor, which believes
+ * what pages say.  Where a page lies in the place of another one, or leads back
+ * to one before, keys are not in order.  They are visited nevertheless, for it
+ * may be the one before that is wrong.
+ */
+
+#include <string.h>
+
+#include "exports_private.h"
+
+
+/* how often keys may begin again, before it is taken for a tree without an
+   end */
+#define DESCENTS_MAX  1000
+
+
+typedef struct {
+    const uint8_t  *from;           /* the first key, or before it */
+    size_t          from_len;
+    size_t          prefix_len;     /* what of it all keys begin with */
+    int             ordered;        /* ends where an entry is not in order */
+} range_t;
+
+
+static exports_rc_t walk(exports_reader_t *reader, exports_db_t db,
+    const range_t *range, exports_visit_pt visit, void *data,
+    exports_walked_t *walked);
+static exports_rc_t walk_cursor(MDB_cursor *cursor,
+    const exports_reader_t *reader, int has_lists, const range_t *range,
+    exports_visit_pt visit, void *data, exports_walked_t *walked);
+static exports_rc_t walk_all(exports_reader_t *reader, exports_db_t db,
+    exports_visit_pt visit, void *data);
+static exports_rc_t walk_range(exports_reader_t *reader, const range_t *range,
+    exports_visit_pt visit, void *data);
+static int compare(const MDB_val *key, const MDB_val *value,
+    const MDB_val *last, const MDB_val *last_value);
+static int has_prefix(const MDB_val *key, const range_t *range);
+static uint64_t most_entries(const exports_reader_t *reader);
+
+
+exports_rc_t
+exports_walk_scopes(exports_reader_t *reader, exports_visit_pt visit,
+    void *data)
+{
+    return walk_all(reader, DB_SCOPES, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_tokens(exports_reader_t *reader, exports_visit_pt visit,
+    void *data)
+{
+    return walk_all(reader, DB_TOKENS, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_ids(exports_reader_t *reader, exports_visit_pt visit, void *data)
+{
+    return walk_all(reader, DB_IDS, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_facets(exports_reader_t *reader, exports_visit_pt visit,
+    void *data)
+{
+    return walk_all(reader, DB_FACETS, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_manifests(exports_reader_t *reader, uint64_t scope,
+    exports_visit_pt visit, void *data)
+{
+    uint8_t  prefix[8];
+    range_t  range = { prefix, sizeof(prefix), sizeof(prefix), 0 };
+
+    if (scope == 0) {
+        return walk_all(reader, DB_MANIFESTS, visit, data);
+    }
+
+    exports_put64(prefix, scope);
+
+    return walk_range(reader, &range, visit, data);
+}
+
+
+exports_rc_t
+exports_walk_manifests_after(exports_reader_t *reader, const uint8_t *key,
+    exports_visit_pt visit, void *data)
+{
+    uint8_t  next[EXPORTS_MANIFEST_KEY_LEN + 1];
+    range_t  range = { next, sizeof(next), 0, 1 };
+
+    if (key == NULL) {
+        range.from_len = 0;
+
+    } else {
+
+        /* the least key that is greater */
+
+        memcpy(next, key, EXPORTS_MANIFEST_KEY_LEN);
+        next[EXPORTS_MANIFEST_KEY_LEN] = 0;
+    }
+
+    return walk_range(reader, &range, visit, data);
+}
+
+
+exports_rc_t
+exports_walk(exports_reader_t *reader, exports_db_t db, exports_visit_pt visit,
+    void *data, exports_walked_t *walked)
+{
+    static const range_t  all;
+
+    return walk(reader, db, &all, visit, data, walked);
+}
+
+
+static exports_rc_t
+walk_all(exports_reader_t *reader, exports_db_t db, exports_visit_pt visit,
+    void *data)
+{
+    exports_rc_t      rc;
+    exports_walked_t  walked;
+
+    rc = exports_walk(reader, db, visit, data, &walked);
+
+    return rc == EXPORTS_OK && !exports_walked_whole(&walked)
+               ? EXPORTS_CORRUPT : rc;
+}
+
+
+static exports_rc_t
+walk_range(exports_reader_t *reader, const range_t *range,
+    exports_visit_pt visit, void *data)
+{
+    exports_rc_t      rc;
+    exports_walked_t  walked;
+
+    rc = walk(reader, DB_MANIFESTS, range, visit, data, &walked);
+
+    return rc == EXPORTS_OK && walked.unordered > 0 ? EXPORTS_CORRUPT : rc;
+}
+
+
+static exports_rc_t
+walk(exports_reader_t *reader, exports_db_t db, const range_t *range,
+    exports_visit_pt visit, void *data, exports_walked_t *walked)
+{
+    MDB_stat       st;
+    MDB_cursor    *cursor;
+    exports_rc_t   rc;
+
+    memset(walked, 0, sizeof(exports_walked_t));
+    cursor = NULL;
+
+    rc = exports_reader_cursor(reader, db, &cursor);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_rc_of_mdb(mdb_stat(reader->txn, reader->env->dbi[db],
+                                        &st));
+    }
+
+    if (rc == EXPORTS_OK) {
+        walked->stored = st.ms_entries;
+        rc = walk_cursor(cursor, reader, db == DB_FACETS, range, visit, data,
+                         walked);
+    }
+
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
+    const range_t *range, exports_visit_pt visit, void *data,
+    exports_walked_t *walked)
+{
+    int            rc, order;
+    MDB_val        k, v, last, last_value;
+    uint64_t       left;
+    unsigned       descents;
+    exports_rc_t   erc;
+    MDB_cursor_op  op;
+
+    left = most_entries(reader);
+    descents = 0;
+    last.mv_data = (void *) range->from;
+    last.mv_size = range->from_len;
+    k = last;
+    op = range->from_len != 0 ? MDB_SET_RANGE : MDB_FIRST;
+
+    for (erc = EXPORTS_OK; erc == EXPORTS_OK; op = MDB_NEXT) {
+
+        rc = left-- > 0 ? mdb_cursor_get(cursor, &k, &v, op) : MDB_CORRUPTED;
+        reader->env->steps++;
+
+        if (rc != 0) {
+            return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+        }
+
+        order = op == MDB_NEXT ? compare(&k, has_lists ? &v : NULL, &last,
+                                         &last_value)
+                : exports_mdb_before(&k, last.mv_data, last.mv_size) ? -1 : 1;
+
+        if (order > 0 && !has_prefix(&k, range)) {
+            break;
+        }
+
+        if (order <= 0) {
+            walked->unordered++;
+
+            if (range->ordered || (order < 0 && ++descents > DESCENTS_MAX)) {
+                return EXPORTS_CORRUPT;
+            }
+
+            /* the same again, as of a page of nothing but ones */
+
+            if (order == 0 || !has_prefix(&k, range)) {
+                continue;
+            }
+        }
+
+        walked->entries++;
+        last = k;
+        last_value = v;
+
+        erc = visit(data, k.mv_data, k.mv_size, v.mv_data, v.mv_size);
+    }
+
+    return erc;
+}
+
+
+/* value: NULL, where a key has one only */
+
+static int
+compare(const MDB_val *key, const MDB_val *value, const MDB_val *last,
+    const MDB_val *last_value)
+{
+    if (exports_mdb_before(last, key->mv_data, key->mv_size)) {
+        return 1;
+    }
+
+    if (exports_mdb_before(key, last->mv_data, last->mv_size)) {
+        return -1;
+    }
+
+    return value != NULL ? compare(value, NULL, last_value, NULL) : 0;
+}
+
+
+static int
+has_prefix(const MDB_val *key, const range_t *range)
+{
+    return range->prefix_len == 0
+           || (key->mv_size >= range->prefix_len
+               && memcmp(key->mv_data, range->from, range->prefix_len) == 0);
+}
+
+
+/*
+ * of any tree, going by the least that LMDB needs for one.  Where damaged
+ * pages lead back to others it comes by the same ones again and again.  What a
+ * writer has added, and LMDB does not tell, is sound
+ */
+
+static uint64_t
+most_entries(const exports_reader_t *reader)
+{
+    MDB_stat     st;
+    MDB_envinfo  info;
+
+    if (reader->borrowed) {
+        return UINT64_MAX;
+    }
+
+    (void) mdb_env_stat(reader->env->mdb, &st);
+    (void) mdb_env_info(reader->env->mdb, &info);
+
+    return (uint64_t) st.ms_psize * (info.me_last_pgno + 1) / 8;
+}
