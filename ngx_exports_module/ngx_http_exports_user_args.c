@@ -246,7 +246,11 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
 }
 
 
-/* filter[name], filter[name][], filter[name][0]; NGX_DECLINED: no filter */
+/*
+ * filter[name], filter[name][], filter[name][0].  With more behind it that is the
+ * name of no filter: who asks for some must not be given all.  NGX_DECLINED: it
+ * is not one at all.
+ */
 
 static ngx_int_t
 ngx_http_exports_filter_name(const ngx_str_t *name, ngx_str_t *filter)
@@ -273,12 +277,11 @@ ngx_http_exports_filter_name(const ngx_str_t *name, ngx_str_t *filter)
 
     p = end + 1;
 
-    if (p == last) {
-        return NGX_OK;
+    if (p < last && (*p != '[' || ngx_strlchr(p, last, ']') != last - 1)) {
+        filter->len = last - (last[-1] == ']') - filter->data;
     }
 
-    return *p == '[' && ngx_strlchr(p, last, ']') == last - 1 ? NGX_OK
-                                                              : NGX_DECLINED;
+    return NGX_OK;
 }
 
 
@@ -586,7 +589,7 @@ ngx_http_exports_user_no_filter(ngx_http_request_t *r,
 
     /* what is not UTF-8 cannot be named in JSON */
 
-    if (!ngx_http_exports_filter_text(name, 0)) {
+    if (name->len > 0 && !ngx_http_exports_filter_text(name, 0)) {
         ngx_str_set(name, "?");
     }
 

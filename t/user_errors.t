@@ -183,12 +183,19 @@ for ("\0", "a\0b", "\xff", "\xc3", "\xc3\x28", "\xc0\x80", "\xe0\x80\x80",
                "a filter that cannot be named: $name";
 }
 
-is_message list('?filter[]=x'), 400, qr/^Requested filter /, 'no name';
+is_message list('?filter[]=x'), 400, not_allowed(''), 'no name';
 is_message list('?filter[x]'), 400, not_allowed('x'), 'no value';
 is_message list('?filter[x][]=%zz'), 400, not_allowed('x'), 'a bad value';
 is_message list('?filter[x][0]=1'), 400, not_allowed('x'), 'a list';
 is_message list('?filter%5bx%5D=1'), 400, not_allowed('x'), 'encoded';
 is_message list('?%66ilter[x]=1'), 400, not_allowed('x'), 'encoded otherwise';
+is_message list("?filter$_->[0]=ready"), 400, not_allowed($_->[1]),
+           "more than a name: filter$_->[0]"
+    for ['[x][a][b]', 'x][a][b'], ['[status][][]', 'status][]['],
+        ['[status]x', 'status]x'], ['[status]]', 'status]'],
+        ['[status][a]b', 'status][a]b'], ['[[status]]', '[status]'],
+        ['[status][', 'status]['], ['[status][x', 'status][x'],
+        ['[]]', ']'], ['[][][]', '][]['];
 is_message list('?filter[type]=a&filter[b]=1&filter[a]=1'), 400,
            not_allowed('b'), 'the first is named';
 is_message list('?filter[status]=ready&filter[x]=1&page=0'), 400,
