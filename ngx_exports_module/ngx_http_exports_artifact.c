@@ -59,8 +59,12 @@ ngx_http_exports_artifact_send(ngx_http_request_t *r,
         rc = ngx_http_exports_artifact_stat(r, b->file, &fi);
     }
 
+    /* our answer, which no error_page is asked for */
+
     if (rc == NGX_ERROR) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_exports_send_error(r, ctx,
+                        ngx_http_exports_error_of_status(r,
+                                              NGX_HTTP_INTERNAL_SERVER_ERROR));
     }
 
     if (rc == NGX_DECLINED) {

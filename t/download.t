@@ -13,7 +13,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 323;
+plan tests => 325;
 
 my $t = Exports::Test->new;
 
@@ -65,6 +65,10 @@ http {
         location /runs/ { exports_api project; exports_operations runs; }
 
         location /noroot/ { exports_api project; exports_root %%DIR%%/none; }
+        location /pages/ {
+            exports_api project;
+            error_page 500 = @app;
+        }
         location /down/ { exports_api project; exports_store %%DIR%%/down; }
         location /fallback/ {
             exports_api project;
@@ -608,4 +612,24 @@ like $r->body, qr/^another\n\|\|\{"ok":false.*"not_found".*\}\|deeper\n\z/s,
 is $t->get('/auth', auth('admin'))->body, "page\n", 'auth_request';
 is $t->get('/auth')->status, 401, 'auth_request: refused';
 
+# no descriptor is left for the file: 500 of ours, not the error_page's
+
+SKIP: {
+    my $client = $t->connect;
+    my $limit = sub {
+        my ($n) = @_;
+        return !grep { system("prlimit --pid $_ --nofile=$n: 2>/dev/null") } $t->workers;
+    };
+
+    is_bytes $client->get(uri('table', 'pages'), auth('admin')), $text,
+             'a file that can be opened';
+
+    skip 'no prlimit here', 1 if !$limit->(1);
+
+    $r = $client->get(uri('table', 'pages'), auth('admin'));
+    $limit->(1024);
+    is_error $r, 500, 'internal_error', 'a file that cannot be opened';
+}
+
+$t->allow_log(qr/failed \(24: /);
 $t->done;
