@@ -24,6 +24,8 @@
 #define CHUNK_RECORDS  10000
 #define CHUNK_FOUND    1000
 
+#define NAME_SIZE      (EXPORTS_SCOPE_NAME_MAX + EXPORTS_ID_MAX + 16)
+
 /* these texts are how a later sweep knows what an earlier one did */
 #define REASON_MISSING  "swept: the file is missing"
 #define REASON_EXPIRED  "swept: the export expired"
@@ -61,31 +63,43 @@ typedef struct {
     unsigned           nfound;
     found_t           *found;
 
+    exports_reader_t  *current;         /* of what is to be changed */
+
     uint64_t           checked;
     uint64_t           missing;
     uint64_t           expired;
     uint64_t           restored;
-    uint64_t           damaged;
+    uint64_t           errors;          /* reported, and left as they are */
     uint64_t           user_missing;
 } sweep_t;
 
 
 static int sweep_all(sweep_t *sw);
 static int collect(sweep_t *sw);
+static int renew(sweep_t *sw);
 static exports_rc_t visit(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len);
 static void note(found_t *found, found_type_t type, uint64_t scope,
     const exports_record_t *record);
 static found_type_t type_of(const exports_record_t *record);
 static int was_swept(const exports_record_t *record);
-static int examine(sweep_t *sw, found_t *found);
+static void examine(sweep_t *sw, found_t *found);
 static int look(sweep_t *sw, const found_t *found, int *there);
-static void count(sweep_t *sw, const found_t *found);
+static void leave(sweep_t *sw, const found_t *found, const char *why);
+static const char *name_of(const sweep_t *sw, const found_t *found,
+    char *buf);
 static void report_user(sweep_t *sw, const found_t *found);
 static int change_all(sweep_t *sw);
+static int begin(sweep_t *sw);
+static int end(sweep_t *sw, int rc);
 static int change(sweep_t *sw, const found_t *found);
 static int is_as_found(const exports_record_t *record, const found_t *found);
+static json_t *changed(const sweep_t *sw, const found_t *found,
+    const char *text);
 static int rewrite(sweep_t *sw, const found_t *found, json_t *manifest);
+static exports_rc_t put(sweep_t *sw, const char *text,
+    exports_error_t *error);
+static void count(sweep_t *sw, const found_t *found);
 static json_t *time_or_null(const sweep_t *sw, int set);
 static int print_result(const sweep_t *sw);
 
@@ -142,7 +156,7 @@ ctl_sweep(const ctl_args_t *args)
     (void) close(sw.root);
     free(sw.found);
 
-    return rc != CTL_OK || sw.damaged > 0 ? CTL_FAILED : CTL_OK;
+    return rc != CTL_OK || sw.errors > 0 ? CTL_FAILED : CTL_OK;
 }
 
 
@@ -160,10 +174,7 @@ sweep_all(sweep_t *sw)
         }
 
         for (i = 0; i < sw->nfound; i++) {
-            rc = examine(sw, &sw->found[i]);
-            if (rc != CTL_OK) {
-                return rc;
-            }
+            examine(sw, &sw->found[i]);
         }
 
         rc = change_all(sw);
@@ -188,10 +199,8 @@ collect(sweep_t *sw)
     sw->nfound = 0;
     sw->ended = 1;
 
-    erc = exports_reader_renew(reader);
-
-    if (erc != EXPORTS_OK) {
-        return ctl_error("reading the store: %s", exports_strerror(erc));
+    if (renew(sw) != CTL_OK) {
+        return CTL_FAILED;
     }
 
     /* scopes that are new have names that were not read yet */
@@ -217,6 +226,19 @@ collect(sweep_t *sw)
 }
 
 
+static int
+renew(sweep_t *sw)
+{
+    exports_rc_t  rc;
+
+    rc = exports_reader_renew(sw->store.reader);
+
+    return rc == EXPORTS_OK ? CTL_OK
+                            : ctl_error("reading the store: %s",
+                                        exports_strerror(rc));
+}
+
+
 /* a chunk that is full ends the walk; it goes on behind the last key */
 
 static exports_rc_t
@@ -227,24 +249,24 @@ visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
     found_type_t       type;
     exports_record_t   record;
 
-    if (key_len != EXPORTS_MANIFEST_KEY_LEN) {
-        sw->damaged++;
-        return EXPORTS_OK;
-    }
-
     if (sw->nrecords == CHUNK_RECORDS || sw->nfound == CHUNK_FOUND) {
         sw->ended = 0;
         return EXPORTS_BUSY;
     }
 
-    memcpy(sw->last, key, EXPORTS_MANIFEST_KEY_LEN);
-    sw->begun = 1;
-    sw->nrecords++;
     sw->checked++;
 
-    if (exports_record_decode(&record, key, value, len) != EXPORTS_OK) {
-        sw->damaged++;
-        (void) ctl_error("a record is damaged: run \"exportsctl verify\"");
+    if (key_len == EXPORTS_MANIFEST_KEY_LEN) {
+        memcpy(sw->last, key, EXPORTS_MANIFEST_KEY_LEN);
+        sw->begun = 1;
+        sw->nrecords++;
+    }
+
+    if (key_len != EXPORTS_MANIFEST_KEY_LEN
+        || exports_record_decode(&record, key, value, len) != EXPORTS_OK)
+    {
+        sw->errors++;
+        ctl_message("a record is damaged: run \"exportsctl verify\"");
         return EXPORTS_OK;
     }
 
@@ -316,10 +338,10 @@ was_swept(const exports_record_t *record)
 }
 
 
-static int
+static void
 examine(sweep_t *sw, found_t *found)
 {
-    int  rc, there;
+    int  there;
 
     if (found->expires != 0 && found->expires <= sw->now
         && found->type != FOUND_USER)
@@ -328,9 +350,8 @@ examine(sweep_t *sw, found_t *found)
 
     } else if (found->local) {
 
-        rc = look(sw, found, &there);
-        if (rc != CTL_OK) {
-            return rc;
+        if (look(sw, found, &there) != CTL_OK) {
+            return;
         }
 
         if (!there) {
@@ -345,12 +366,6 @@ examine(sweep_t *sw, found_t *found)
         sw->user_missing++;
         report_user(sw, found);
     }
-
-    if (sw->args->dry_run && found->change) {
-        count(sw, found);
-    }
-
-    return CTL_OK;
 }
 
 
@@ -359,77 +374,97 @@ examine(sweep_t *sw, found_t *found)
 static int
 look(sweep_t *sw, const found_t *found, int *there)
 {
-    int          fd;
-    char         key[256];
+    int          fd, err;
+    char         key[256], why[512];
     struct stat  st;
+
+    *there = 0;
+    err = 0;
 
     fd = exports_artifact_open(sw->root, found->key, O_PATH);
 
-    if (fd == -1) {
-        *there = 0;
+    if (fd == -1 || fstat(fd, &st) == -1) {
+        err = errno;
 
-        switch (errno) {
-
-        case ENOENT:
-        case ENOTDIR:
-        case EXDEV:
-        case ELOOP:
-        case ENAMETOOLONG:
-            return CTL_OK;
-
-        default:
-            return ctl_error("\"%s\": %s",
-                             ctl_printable(key, sizeof(key), found->key,
-                                           strlen(found->key)),
-                             strerror(errno));
-        }
+    } else {
+        *there = S_ISREG(st.st_mode);
     }
 
-    *there = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (fd != -1) {
+        (void) close(fd);
+    }
 
-    (void) close(fd);
+    switch (err) {
 
-    return CTL_OK;
+    case 0:
+    case ENOENT:
+    case ENOTDIR:
+    case EXDEV:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return CTL_OK;
+
+    default:
+        (void) snprintf(why, sizeof(why), "\"%s\": %s",
+                        ctl_printable(key, sizeof(key), found->key,
+                                      strlen(found->key)),
+                        strerror(err));
+        leave(sw, found, why);
+
+        return CTL_FAILED;
+    }
 }
 
 
+/* one that cannot be swept does not keep the others */
+
 static void
-count(sweep_t *sw, const found_t *found)
+leave(sweep_t *sw, const found_t *found, const char *why)
 {
-    if (found->reason == NULL) {
-        sw->restored++;
+    char  name[NAME_SIZE];
 
-    } else if (strcmp(found->reason, REASON_EXPIRED) == 0) {
-        sw->expired++;
+    sw->errors++;
+    ctl_message("%s: left as it is: %s", name_of(sw, found, name), why);
+}
 
-    } else {
-        sw->missing++;
-    }
+
+static const char *
+name_of(const sweep_t *sw, const found_t *found, char *buf)
+{
+    const ctl_scope_t  *scope;
+
+    scope = ctl_scopes_find(&sw->scopes, found->scope);
+
+    (void) snprintf(buf, NAME_SIZE, "%s %.*s: %.*s",
+                    exports_kind_name(found->type == FOUND_USER
+                                          ? EXPORTS_USER : EXPORTS_PROJECT),
+                    scope != NULL ? (int) scope->len : 1,
+                    scope != NULL ? ctl_scopes_name(&sw->scopes, scope) : "?",
+                    (int) found->id_len, found->id);
+
+    return buf;
 }
 
 
 static void
 report_user(sweep_t *sw, const found_t *found)
 {
-    char                line[640], key[256];
-    const ctl_scope_t  *scope;
+    char  line[640], key[256], name[NAME_SIZE];
 
     if (sw->args->json) {
         return;
     }
 
-    scope = ctl_scopes_find(&sw->scopes, found->scope);
-
-    (void) snprintf(line, sizeof(line), "user %.*s: %.*s: no file \"%s\"",
-                    scope != NULL ? (int) scope->len : 1,
-                    scope != NULL ? ctl_scopes_name(&sw->scopes, scope) : "?",
-                    (int) found->id_len, found->id,
+    (void) snprintf(line, sizeof(line), "%s: no file \"%s\"",
+                    name_of(sw, found, name),
                     ctl_printable(key, sizeof(key), found->key,
                                   strlen(found->key)));
 
     (void) ctl_print_line(line);
 }
 
+
+/* --dry-run does the same, but for the writing */
 
 static int
 change_all(sweep_t *sw)
@@ -441,16 +476,49 @@ change_all(sweep_t *sw)
         n += (sw->found[i].change != 0);
     }
 
-    if (n == 0 || sw->args->dry_run) {
+    if (n == 0) {
         return CTL_OK;
     }
 
-    rc = ctl_store_begin(&sw->store);
+    rc = begin(sw);
+    if (rc != CTL_OK) {
+        return rc;
+    }
 
     for (i = 0; i < sw->nfound && rc == CTL_OK; i++) {
         if (sw->found[i].change) {
             rc = change(sw, &sw->found[i]);
         }
+    }
+
+    return end(sw, rc);
+}
+
+
+static int
+begin(sweep_t *sw)
+{
+    if (sw->args->dry_run) {
+        sw->current = sw->store.reader;
+        return renew(sw);
+    }
+
+    if (ctl_store_begin(&sw->store) != CTL_OK) {
+        return CTL_FAILED;
+    }
+
+    sw->current = exports_writer_reader(sw->store.writer);
+
+    return CTL_OK;
+}
+
+
+static int
+end(sweep_t *sw, int rc)
+{
+    if (sw->args->dry_run) {
+        exports_reader_reset(sw->current);
+        return rc;
     }
 
     if (rc != CTL_OK) {
@@ -473,9 +541,8 @@ change(sweep_t *sw, const found_t *found)
     exports_record_t    record;
     const ctl_scope_t  *scope;
 
-    rc = exports_read_manifest(exports_writer_reader(sw->store.writer),
-                               EXPORTS_PROJECT, found->scope, found->id,
-                               found->id_len, key, &record);
+    rc = exports_read_manifest(sw->current, EXPORTS_PROJECT, found->scope,
+                               found->id, found->id_len, key, &record);
 
     scope = ctl_scopes_find(&sw->scopes, found->scope);
 
@@ -493,15 +560,21 @@ change(sweep_t *sw, const found_t *found)
                                     scope->len, &error);
     }
 
+    if (rc == EXPORTS_CORRUPT) {
+        leave(sw, found, "damaged: run \"exportsctl verify\"");
+        return CTL_OK;
+    }
+
     if (rc != EXPORTS_OK) {
         return ctl_error("%.*s: %s", (int) found->id_len, found->id,
                          exports_strerror(rc));
     }
 
-    manifest = json_loads(text, 0, NULL);
+    manifest = changed(sw, found, text);
     free(text);
 
-    return rewrite(sw, found, manifest);
+    return manifest != NULL ? rewrite(sw, found, manifest)
+                            : ctl_error("out of memory");
 }
 
 
@@ -526,16 +599,14 @@ is_as_found(const exports_record_t *record, const found_t *found)
 }
 
 
-static int
-rewrite(sweep_t *sw, const found_t *found, json_t *manifest)
+static json_t *
+changed(const sweep_t *sw, const found_t *found, const char *text)
 {
-    int                          failed, gone;
-    char                        *text;
-    exports_rc_t                 rc;
-    exports_error_t              error;
-    static exports_manifest_t    parsed;
+    int      gone, failed;
+    json_t  *manifest;
 
     gone = found->reason != NULL;
+    manifest = json_loads(text, 0, NULL);
 
     failed = json_object_set_new(manifest, "status",
                                  json_string(gone ? "not_found" : "ready"))
@@ -545,28 +616,76 @@ rewrite(sweep_t *sw, const found_t *found, json_t *manifest)
              | json_object_set_new(manifest, "missing_at",
                                    time_or_null(sw, gone));
 
-    text = failed ? NULL : json_dumps(manifest, JSON_COMPACT);
+    if (failed) {
+        json_decref(manifest);
+        return NULL;
+    }
+
+    return manifest;
+}
+
+
+static int
+rewrite(sweep_t *sw, const found_t *found, json_t *manifest)
+{
+    char             *text;
+    exports_rc_t      rc;
+    exports_error_t   error;
+
+    text = json_dumps(manifest, JSON_COMPACT);
     json_decref(manifest);
 
     if (text == NULL) {
         return ctl_error("out of memory");
     }
 
-    rc = exports_manifest_parse(&parsed, text, strlen(text), &error);
+    rc = put(sw, text, &error);
     free(text);
 
-    if (rc == EXPORTS_OK) {
-        rc = exports_writer_put(sw->store.writer, &parsed, NULL, &error);
-    }
+    switch (rc) {
 
-    if (rc != EXPORTS_OK) {
+    case EXPORTS_OK:
+        count(sw, found);
+        return CTL_OK;
+
+    case EXPORTS_INVALID:
+    case EXPORTS_CONFLICT:
+        leave(sw, found, error.text);
+        return CTL_OK;
+
+    default:
         return ctl_error("%.*s: %s", (int) found->id_len, found->id,
                          error.text);
     }
+}
 
-    count(sw, found);
 
-    return CTL_OK;
+static exports_rc_t
+put(sweep_t *sw, const char *text, exports_error_t *error)
+{
+    exports_rc_t               rc;
+    static exports_manifest_t  parsed;
+
+    rc = exports_manifest_parse(&parsed, text, strlen(text), error);
+
+    return rc == EXPORTS_OK && !sw->args->dry_run
+               ? exports_writer_put(sw->store.writer, &parsed, NULL, error)
+               : rc;
+}
+
+
+static void
+count(sweep_t *sw, const found_t *found)
+{
+    if (found->reason == NULL) {
+        sw->restored++;
+
+    } else if (strcmp(found->reason, REASON_EXPIRED) == 0) {
+        sw->expired++;
+
+    } else {
+        sw->missing++;
+    }
 }
 
 
@@ -581,19 +700,20 @@ static int
 print_result(const sweep_t *sw)
 {
     if (sw->args->json) {
-        return ctl_print_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}",
+        return ctl_print_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I}",
                           "dry_run", sw->args->dry_run,
                           "checked", (json_int_t) sw->checked,
                           "missing", (json_int_t) sw->missing,
                           "expired", (json_int_t) sw->expired,
                           "restored", (json_int_t) sw->restored,
                           "user_files_missing",
-                          (json_int_t) sw->user_missing));
+                          (json_int_t) sw->user_missing,
+                          "errors", (json_int_t) sw->errors));
     }
 
     (void) printf("checked %llu manifest%s: %llu %sbecome not_found (%llu "
                   "without a file, %llu expired), %llu %sready again; %llu "
-                  "file%s of users' exports missing\n",
+                  "file%s of users' exports missing; %llu error%s\n",
                   (unsigned long long) sw->checked, CTL_S(sw->checked),
                   (unsigned long long) (sw->missing + sw->expired),
                   sw->args->dry_run ? "would " : "have ",
@@ -602,7 +722,8 @@ print_result(const sweep_t *sw)
                   (unsigned long long) sw->restored,
                   sw->args->dry_run ? "would be " : "are ",
                   (unsigned long long) sw->user_missing,
-                  CTL_S(sw->user_missing));
+                  CTL_S(sw->user_missing),
+                  (unsigned long long) sw->errors, CTL_S(sw->errors));
 
     return CTL_OK;
 }

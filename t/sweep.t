@@ -172,13 +172,19 @@ sub manifests {
     return \%m;
 }
 
+sub statuses {
+    return { map { my $m = json($_); $m->{id} => $m->{status} }
+             split /\n/, exported(@_) };
+}
+
 sub sweep { json($t->ctl_ok('sweep', $store, '--root', $root, '--json', @_)) }
 
 sub counts {
-    my ($dry, $checked, $missing, $expired, $restored, $users) = @_;
+    my ($dry, $checked, $missing, $expired, $restored, $users, $errors) = @_;
     return { dry_run => $dry ? JSON::PP::true : JSON::PP::false,
              checked => $checked, missing => $missing, expired => $expired,
-             restored => $restored, user_files_missing => $users };
+             restored => $restored, user_files_missing => $users,
+             errors => $errors // 0 };
 }
 
 sub etags {
@@ -242,7 +248,7 @@ like $out, qr/^checked $checked manifests: $changes would become not_found /m,
      '--dry-run: in words';
 like $out, qr/ \($changes{$missing} without a file, $changes{$expired} exp/,
      '--dry-run: why';
-like $out, qr/, 0 would be ready again; 2 files of users' exports missing$/m,
+like $out, qr/, 0 would be ready again; 2 files of users' exports missing; 0 err/,
      '--dry-run: and the rest';
 
 
@@ -334,9 +340,13 @@ is_deeply json($t->ctl_ok('sweep', $empty, '--json', '--root', $root)),
 SKIP: {
     my @who = $> == 0 ? (getpwnam($t->user // ''))[2, 3] : ();
 
-    skip 'nobody to run it as', 2 if $> == 0 && !@who;
+    skip 'nobody to run it as', 3 if $> == 0 && !@who;
 
-    my $locked = $t->store('locked', project_line(storage_key => 'shut/x'));
+    my $locked = $t->store('locked',
+        project_line(id => 'exp_1', storage_key => 'gone', created_at => $past),
+        project_line(id => 'exp_2', storage_key => 'shut/x'),
+        project_line(id => 'exp_3', storage_key => 'gone',
+                     created_at => $future));
     mkdir "$root/shut", 0;
 
     if (@who) {
@@ -350,13 +360,85 @@ SKIP: {
             POSIX::setuid($who[0]);
         } });
 
-    skip 'the command is out of reach', 2 if $exit == 127;
+    skip 'the command is out of reach', 3 if $exit == 127;
 
-    ok $exit == 1 && $err =~ m{"shut/x": Permission denied},
+    ok $exit == 1 && $err =~ m{project \S+: exp_2: left.*"shut/x": Perm},
        'a directory that is shut' or diag "exit $exit\n$out$err";
-    is json(exported($locked))->{status}, 'ready', 'its file is not missing';
+    like $out, qr/ 2 have become .*; 1 error$/m, 'it is counted';
+    is_deeply statuses($locked), { exp_1 => 'not_found', exp_2 => 'ready',
+              exp_3 => 'not_found' }, 'its file is not missing, others are';
     rmdir "$root/shut";
 }
+
+
+# ---- what cannot be swept does not keep the others -------------------------
+
+# a record nearly as large as one may be has no room for a reason: as JSON six
+# bytes for each byte of its format
+
+sub large {
+    return project_line(id => 'exp_large', storage_key => 'gone',
+        created_at => '2020-01-01T00:00:00Z', table => "\1" x 200,
+        map({ $_ => "\1" x 1024 } qw(scope download_name)),
+        format => "\1" x $_[0]);
+}
+
+sub fits {
+    return ($t->ctl('put', $_[0], '-', { stdin => large($_[1]) }))[0] == 0;
+}
+
+my $full = $t->store('full', map { project_line(id => "exp_$_",
+    storage_key => 'gone', created_at => stamp(1_700_000_000_000_000 + $_))
+} 1 .. 1_500);
+
+my ($fits, $over) = (1, 1024);
+while ($over - $fits > 1) {
+    my $half = int(($fits + $over) / 2);
+    (fits($full, $half) ? $fits : $over) = $half;
+}
+
+for (['--dry-run', 'would'], ['--json'], []) {
+    my ($exit, $out, $err) = $t->ctl('sweep', $full, '--root', $root,
+                                     $_->[0] // ());
+    is $exit, 1, "a large one @$_: exit";
+    like $err, qr/project \S+: exp_large: left as it is: larger than a record/,
+         "a large one @$_: why";
+    is scalar(() = $err =~ /\n/g), 1, "a large one @$_: once";
+    like $out, ($_->[1] ? qr/ 1500 would .*; 1 error$/m
+                : @$_ ? qr/"missing":1500,.*"errors":1\b/
+                : qr/ 0 have become .*; 1 error$/m),
+         "a large one @$_: the others";
+}
+
+my %full = %{ statuses($full) };
+is $full{exp_large}, 'ready', 'a large one stays as it was';
+is scalar(grep { $_ eq 'not_found' } values %full), 1_500, 'the others not';
+
+# a key that is too short: of the second of three, before its checksum is seen
+
+my $short = $t->store('short', map { project_line(id => "exp_$_",
+    storage_key => 'gone', created_at => stamp(1_700_000_000_000_000 + $_))
+} 1 .. 3);
+
+my $data = $t->read_file("$short/data.mdb");
+my $key = pack 'Q>', 1_700_000_000_000_002;
+my $keys = 0;
+open my $fh, '+<:raw', "$short/data.mdb" or die "open: $!";
+while ($data =~ /\x18\0.{8}\Q$key\E/gs) {
+    seek $fh, $-[0], 0;
+    print $fh "\x17";
+    $keys++;
+}
+close $fh or die "close: $!";
+cmp_ok $keys, '>', 0, 'a short key is made';
+
+my ($short_exit, $short_out, $short_err) = $t->ctl('sweep', $short, '--root',
+                                                   $root, '--json');
+is $short_exit, 1, 'a short key: exit';
+like $short_err, qr/a record is damaged: run "exportsctl verify"\n\z/,
+     'a short key: is said';
+is_deeply json($short_out), counts(0, 3, 2, 0, 0, 0, 1),
+          'a short key: the others';
 
 
 # ---- what was changed while the files were looked at -----------------------
@@ -388,10 +470,8 @@ my ($raced_exit, $raced_out, $raced_err) = $t->finish($sweep);
 is $raced_exit, 0, 'the sweep ends' or diag $raced_err;
 is json($raced_out)->{expired}, 1, 'of four that had expired it marks one';
 
-my %status = map { my $m = json($_); $m->{id} => $m->{status} }
-             split /\n/, exported($raced);
-is_deeply \%status, { exp_prolonged => 'ready', exp_moved => 'ready',
-                      exp_elsewhere => 'ready', exp_same => 'not_found' },
+is_deeply statuses($raced), { exp_prolonged => 'ready', exp_moved => 'ready',
+          exp_elsewhere => 'ready', exp_same => 'not_found' },
           'the one that is as it was';
 
 
