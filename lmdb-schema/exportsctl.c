@@ -90,6 +90,10 @@ main(int argc, char **argv)
 
     (void) signal(SIGXFSZ, SIG_IGN);
 
+    /* nor of a reader that is gone: what was begun is to be ended properly */
+
+    (void) signal(SIGPIPE, SIG_IGN);
+
     if (argc < 2) {
         return ctl_usage("no command is given");
     }

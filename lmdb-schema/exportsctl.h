@@ -176,6 +176,9 @@ json_t *ctl_json_time(uint64_t time);       /* 0: null */
 /* CTL_FAILED when something written could not be */
 int ctl_flush(void);
 
+/* it could not: nothing need be read that is only to be printed */
+int ctl_output_lost(void);
+
 /* closes standard output; result, or CTL_FAILED when that failed */
 int ctl_finish(int result);
 

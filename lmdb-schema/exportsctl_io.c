@@ -223,7 +223,14 @@ ctl_flush(void)
         output_errno = errno;
     }
 
-    return output_errno != 0 || ferror(stdout) ? CTL_FAILED : CTL_OK;
+    return ctl_output_lost() ? CTL_FAILED : CTL_OK;
+}
+
+
+int
+ctl_output_lost(void)
+{
+    return output_errno != 0 || ferror(stdout);
 }
 
 

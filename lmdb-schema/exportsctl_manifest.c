@@ -126,7 +126,7 @@ ctl_get(const ctl_args_t *args)
     }
 
     if (rc == CTL_OK) {
-        for (i = 0; i < args->noperands; i++) {
+        for (i = 0; i < args->noperands && !ctl_output_lost(); i++) {
             rc |= get_one(&store, args, &scope, args->operands[i]);
         }
     }

@@ -1,5 +1,6 @@
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ static json_t *stat_json(const ctl_store_t *store,
 static exports_rc_t run_verify(ctl_store_t *store, const ctl_args_t *args,
     exports_verify_t *result, exports_error_t *error);
 static void print_fault(void *data, const char *text);
+static void print_fault_json(const char *text);
 static int print_verify(const ctl_args_t *args,
     const exports_verify_t *result, int failed);
 
@@ -285,22 +287,34 @@ static void
 print_fault(void *data, const char *text)
 {
     char               line[4 * EXPORTS_ERROR_TEXT + 1];
-    json_t            *value;
-    static int         more;
     const ctl_args_t  *args = data;
 
-    if (!args->json) {
+    if (args->json) {
+        print_fault_json(text);
+
+    } else {
         (void) puts(ctl_printable(line, sizeof(line), text, strlen(text)));
-        (void) fflush(stdout);
-        return;
     }
+
+    /* with a fault the exit status is known; a repair goes on to its commit */
+
+    if (ctl_flush() != CTL_OK && !args->repair) {
+        exit(ctl_finish(CTL_FAILED));
+    }
+}
+
+
+static void
+print_fault_json(const char *text)
+{
+    json_t      *value;
+    static int   more;
 
     value = ctl_json_text(text);
 
     if (value != NULL) {
         (void) fputs(more ? "," : "", stdout);
         (void) json_dumpf(value, stdout, JSON_ENCODE_ANY);
-        (void) fflush(stdout);
         more = 1;
     }
 

@@ -166,7 +166,7 @@ sweep_all(sweep_t *sw)
     int       rc;
     unsigned  i;
 
-    while (!sw->ended) {
+    while (!sw->ended && !(sw->args->dry_run && ctl_output_lost())) {
 
         rc = collect(sw);
         if (rc != CTL_OK) {

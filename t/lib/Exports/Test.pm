@@ -585,6 +585,7 @@ sub _exec {
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
         open STDIN, '<', $in;
         open STDOUT, '>', $o->{stdout} // $out;
+        _unread() if $o->{unread};
         open STDERR, '>', $err;
         umask $o->{umask} if defined $o->{umask};
         $o->{before}->() if $o->{before};
@@ -610,6 +611,12 @@ sub _exec {
     unlink $in, $out, $err;
 
     return @result;
+}
+
+# Standard output becomes a pipe that nobody reads: exec() closes the other end.
+sub _unread {
+    pipe my $reader, my $writer or die "pipe: $!";
+    open STDOUT, '>&', $writer;
 }
 
 # The thread that holds the write lock of a store: LMDB's mutex in lock.mdb, in the
