@@ -151,10 +151,11 @@ exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
                              exports_kind_name(kind));
     }
 
-    if (revision == UINT64_MAX) {
+    if (revision > INT64_MAX) {
         return exports_error(error, EXPORTS_INVALID,
-                             "revision %llu: none could follow it",
-                             (unsigned long long) revision);
+                             "revision %llu: greater than %lld",
+                             (unsigned long long) revision,
+                             (long long) INT64_MAX);
     }
 
     rc = exports_writer_find_scope(w, kind, scope, len, &met, error);

@@ -83,7 +83,7 @@ exports_rc_t exports_writer_revoke_token(exports_writer_t *writer,
  * 1, now in microseconds).  For replicas, which number as their source does.
  * Makes the scope if there is none.  The last one given counts.
  *
- * EXPORTS_INVALID   the greatest number there is: none could follow
+ * EXPORTS_INVALID   greater than INT64_MAX: those that follow must not wrap
  * EXPORTS_CONFLICT  not greater than the one that is stored
  */
 exports_rc_t exports_writer_set_revision(exports_writer_t *writer,

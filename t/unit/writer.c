@@ -406,6 +406,12 @@ revisions(void)
     w = begin_writer(env);
     is_int(set_revision(w, "gamma", UINT64_MAX), EXPORTS_INVALID,
            "a revision that none could follow");
+    is_int(set_revision(w, "gamma", UINT64_MAX - 1), EXPORTS_INVALID,
+           "a revision that one could follow");
+    is_int(set_revision(w, "gamma", (uint64_t) INT64_MAX + 1),
+           EXPORTS_INVALID, "a revision that is too great");
+    has_str(error.text, "9223372036854775807", "the text names the greatest");
+    is_int(set_revision(w, "gamma", INT64_MAX), EXPORTS_OK, "the greatest");
     exports_writer_abort(w);
 
     /* touch */
