@@ -163,6 +163,9 @@ int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 char *ctl_printable(char *buf, size_t size, const char *text, size_t len);
 
+/* room for any path in this form */
+#define CTL_PATH_SHOWN  (4 * 4096 + 1)
+
 /* writes a line to standard output; CTL_FAILED, silent: it cannot */
 int ctl_print_line(const char *text);
 

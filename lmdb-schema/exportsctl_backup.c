@@ -353,6 +353,8 @@ publish(const backup_t *b)
 static int
 print_backup(const backup_t *b, const ctl_args_t *args)
 {
+    char  shown[CTL_PATH_SHOWN];
+
     if (args->json) {
         return ctl_print_json(json_pack("{s:o, s:I, s:b}",
                                         "path", ctl_json_text(b->directory),
@@ -360,7 +362,9 @@ print_backup(const backup_t *b, const ctl_args_t *args)
                                         "verified", !args->no_verify));
     }
 
-    (void) printf("copied to \"%s\": %llu bytes%s\n", b->directory,
+    (void) printf("copied to \"%s\": %llu bytes%s\n",
+                  ctl_printable(shown, sizeof(shown), b->directory,
+                                strlen(b->directory)),
                   (unsigned long long) b->bytes,
                   args->no_verify ? "" : ", verified");
 

@@ -13,6 +13,7 @@
 
 
 static void message(const char *fmt, va_list args);
+static size_t shown_length(const char *text, size_t len);
 static size_t character_length(const char *text, size_t len);
 static int multibyte_valid(const unsigned char *p, size_t n);
 
@@ -106,7 +107,7 @@ ctl_printable(char *buf, size_t size, const char *text, size_t len)
 
     for (p = buf; len > 0; text += n, len -= n) {
 
-        n = character_length(text, len);
+        n = shown_length(text, len);
 
         if ((size_t) (buf + size - p) <= (n != 0 ? n : 4)) {
             break;
@@ -259,6 +260,27 @@ ctl_finish(int result)
 /* of a character that can be shown; 0: it cannot, or is not UTF-8 */
 
 static size_t
+shown_length(const char *text, size_t len)
+{
+    size_t                n;
+    const unsigned char  *p;
+
+    p = (const unsigned char *) text;
+    n = character_length(text, len);
+
+    if ((n == 1 && (p[0] < 0x20 || p[0] == 0x7f))
+        || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0))
+    {
+        return 0;
+    }
+
+    return n;
+}
+
+
+/* 0: it is not UTF-8 */
+
+static size_t
 character_length(const char *text, size_t len)
 {
     size_t                n;
@@ -267,7 +289,7 @@ character_length(const char *text, size_t len)
     p = (const unsigned char *) text;
 
     if (p[0] < 0x80) {
-        return p[0] >= 0x20 && p[0] != 0x7f;
+        return 1;
     }
 
     n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
@@ -276,7 +298,7 @@ character_length(const char *text, size_t len)
 }
 
 
-/* RFC 3629, and not U+0080 to U+009F, which are control characters */
+/* RFC 3629 */
 
 static int
 multibyte_valid(const unsigned char *p, size_t n)
@@ -297,7 +319,7 @@ multibyte_valid(const unsigned char *p, size_t n)
     switch (n) {
 
     case 2:
-        return p[0] >= 0xc2 && c >= 0xa0;
+        return p[0] >= 0xc2;
 
     case 3:
         return c >= 0x800 && (c < 0xd800 || c > 0xdfff);

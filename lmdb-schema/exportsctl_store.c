@@ -72,6 +72,7 @@ static int
 print_init(const ctl_store_t *store, const ctl_args_t *args, int created)
 {
     char         lineage[EXPORTS_LINEAGE_TEXT_LEN + 1];
+    char         shown[CTL_PATH_SHOWN];
     const char  *path;
 
     path = exports_env_path(store->env);
@@ -97,7 +98,8 @@ print_init(const ctl_store_t *store, const ctl_args_t *args, int created)
 
     (void) printf(created ? "created \"%s\", of lineage %s\n"
                           : "\"%s\" is a store already, of lineage %s\n",
-                  path, lineage);
+                  ctl_printable(shown, sizeof(shown), path, strlen(path)),
+                  lineage);
 
     return CTL_OK;
 }
@@ -147,8 +149,11 @@ static void
 print_stat(const ctl_store_t *store, const exports_env_stat_t *stat,
     double percent)
 {
-    int   i;
-    char  lineage[EXPORTS_LINEAGE_TEXT_LEN];
+    int          i;
+    char         lineage[EXPORTS_LINEAGE_TEXT_LEN], shown[CTL_PATH_SHOWN];
+    const char  *path;
+
+    path = exports_env_path(store->env);
 
     exports_uuid_unparse(lineage, exports_env_lineage(store->env));
 
@@ -159,8 +164,8 @@ print_stat(const ctl_store_t *store, const exports_env_stat_t *stat,
                   "map          %llu bytes, %.1f %% used\n"
                   "pages        %llu of %llu bytes, %llu of them free\n"
                   "readers      %u of %u slots\n",
-                  exports_env_path(store->env), EXPORTS_LINEAGE_TEXT_LEN,
-                  lineage, EXPORTS_FORMAT_VERSION,
+                  ctl_printable(shown, sizeof(shown), path, strlen(path)),
+                  EXPORTS_LINEAGE_TEXT_LEN, lineage, EXPORTS_FORMAT_VERSION,
                   (unsigned long long) stat->txnid,
                   (unsigned long long) stat->map_size, percent,
                   (unsigned long long) stat->pages_used,

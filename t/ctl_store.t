@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 74 + 5;
+plan tests => @ctls * 81 + 5;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -195,6 +195,27 @@ for my $ctl (@ctls) {
     $t->load($broken, $three[1]);
     is $t->ctl_ok('export', $broken), $before, 'and what was lost can come back';
     like $t->ctl_ok('verify', $broken), qr/\b0 faults/, 'and is sound';
+
+    # a name that a terminal would obey, and is no UTF-8
+
+    my $odd = $t->path("odd$n\e[31m\n\xc2\x9bx\xff\xc3\xa9");
+    my $shown = "odd$n\\x1b[31m\\x0a\\xc2\\x9bx\\xff\xc3\xa9";
+    my $odd_json = "odd$n\e[31m\n\x{9b}x\x{fffd}\x{e9}";
+
+    like $t->ctl_ok('init', $odd), qr{^created "\S+/\Q$shown\E", of .*\n\z},
+         'a path with control characters: init';
+    like $t->ctl_ok('init', $odd), qr{^"\S+/\Q$shown\E" is a store already},
+         'a path with control characters: init again';
+    like $t->ctl_ok('stat', $odd), qr{^path +\S+/\Q$shown\E\nlineage },
+         'a path with control characters: stat';
+    like $t->ctl_ok('backup', $odd, "$odd.copy"),
+         qr{^copied to "\S+/\Q$shown\E.copy": .*\n\z},
+         'a path with control characters: backup';
+
+    for (['init', $odd], ['stat', $odd], ['backup', $odd, "$odd.copy2"]) {
+        like json($t->ctl_ok(@$_, '--json'))->{path}, qr{/\Q$odd_json\E},
+             "a path with control characters: $_->[0] --json";
+    }
 
     # ---- backup
 
