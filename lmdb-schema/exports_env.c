@@ -212,10 +212,10 @@ exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
 }
 
 
-const volatile uint64_t *
+uint64_t
 exports_env_steps(const exports_env_t *env)
 {
-    return &env->steps;
+    return atomic_load_explicit(&env->steps, memory_order_relaxed);
 }
 
 

@@ -133,11 +133,11 @@ exports_rc_t exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
 
 /*
  * The number of steps that walks, verify, reads of manifests by their IDs and
- * writers have made: as long as it rises, LMDB comes back from its calls, which
- * it may not with damaged files.  For a watchdog; good until the environment is
- * closed, also in a signal handler.
+ * writers have made, in all threads: as long as it rises, LMDB comes back from
+ * its calls, which it may not with damaged files.  For a watchdog, which may be
+ * another thread or a signal handler.
  */
-const volatile uint64_t *exports_env_steps(const exports_env_t *env);
+uint64_t exports_env_steps(const exports_env_t *env);
 
 
 #endif /* EXPORTS_ENV_H */

@@ -10,6 +10,8 @@
 #ifndef EXPORTS_PRIVATE_H
 #define EXPORTS_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include <lmdb.h>
 
 #include "exports_codec.h"
@@ -31,9 +33,16 @@ struct exports_env_s {
     unsigned             flags;
     uint8_t              lineage[EXPORTS_LINEAGE_LEN];
     void               (*on_assert)(const char *message);
-    volatile uint64_t    steps;
+    _Atomic uint64_t     steps;         /* made by all threads */
     char                *path;
 };
+
+
+static inline void
+exports_env_step(exports_env_t *env)
+{
+    (void) atomic_fetch_add_explicit(&env->steps, 1, memory_order_relaxed);
+}
 
 
 /* where the keys of facets or ranks are found */

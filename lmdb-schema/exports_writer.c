@@ -96,7 +96,7 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
     exports_writer_abort(w);
 
     rc = mdb_txn_commit(txn);
-    env->steps++;
+    exports_env_step(env);
 
     if (rc != 0) {
         return exports_mdb_error(error, env, "committing to", rc);
@@ -354,7 +354,7 @@ exports_writer_store(exports_writer_t *w, exports_db_t db, const void *key,
     v.mv_size = len;
 
     rc = mdb_put(w->txn, w->env->dbi[db], &k, &v, 0);
-    w->env->steps++;
+    exports_env_step(w->env);
 
     return rc == 0 ? EXPORTS_OK
                    : exports_mdb_error(error, w->env, "writing", rc);
@@ -376,7 +376,7 @@ exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
     v.mv_size = len;
 
     rc = mdb_del(w->txn, w->env->dbi[db], &k, value != NULL ? &v : NULL);
-    w->env->steps++;
+    exports_env_step(w->env);
 
     return (rc == 0 || rc == MDB_NOTFOUND)
                ? EXPORTS_OK

@@ -601,7 +601,7 @@ put_run(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
         v[1].mv_size = n;
 
         rc = mdb_cursor_put(cursor, &k, v, MDB_MULTIPLE | flags);
-        w->env->steps++;
+        exports_env_step(w->env);
 
         if (rc != 0) {
             return exports_mdb_error(error, w->env, "writing", rc);

@@ -137,7 +137,7 @@ claim_id(exports_writer_t *w, place_t *place, int *found,
     v.mv_size = EXPORTS_ID_VALUE_LEN;
 
     rc = mdb_put(w->txn, w->env->dbi[DB_IDS], &k, &v, MDB_NOOVERWRITE);
-    w->env->steps++;
+    exports_env_step(w->env);
 
     *found = (rc == MDB_KEYEXIST);
 

@@ -286,8 +286,9 @@ void ctl_arena_end(void);
 void ctl_guard(void);
 void ctl_on_assert(const char *message);
 
-/* what goes on while LMDB does: a counter, and a file that is being written */
-void ctl_watch(const volatile uint64_t *steps, int fd);
+/* what goes on while LMDB does: an open store's steps, and a file that is being
+   written; NULL, -1: none */
+void ctl_watch(const exports_env_t *env, int fd);
 
 /*
  * From now on SIGINT, SIGTERM and SIGHUP end the program with a message:

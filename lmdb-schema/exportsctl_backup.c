@@ -213,7 +213,7 @@ copy_data(backup_t *b, ctl_store_t *store, const char *path)
         rc = ctl_error("%s", error.text);
     }
 
-    ctl_watch(exports_env_steps(store->env), -1);
+    ctl_watch(store->env, -1);
 
     if (rc == CTL_OK
         && (fchmod(fd, EXPORTS_DATA_MODE) == -1 || fsync(fd) == -1

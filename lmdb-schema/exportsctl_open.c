@@ -28,7 +28,7 @@ ctl_store_open(ctl_store_t *store, const ctl_args_t *args, unsigned flags)
         return ctl_error("%s", error.text);
     }
 
-    ctl_watch(exports_env_steps(store->env), -1);
+    ctl_watch(store->env, -1);
 
     return CTL_OK;
 }

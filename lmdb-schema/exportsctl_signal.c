@@ -35,8 +35,7 @@ static char                   doomed_lock[PATH_SIZE];
 static char                   doomed_directory[PATH_SIZE];
 static volatile sig_atomic_t  doomed;
 
-static const volatile uint64_t *volatile  watched;
-
+static const exports_env_t *volatile  watched;
 static volatile sig_atomic_t  watched_file = -1;
 static uint64_t               steps_seen;
 static unsigned               idle;
@@ -73,9 +72,9 @@ ctl_guard(void)
 
 
 void
-ctl_watch(const volatile uint64_t *steps, int fd)
+ctl_watch(const exports_env_t *env, int fd)
 {
-    watched = steps;
+    watched = env;
     watched_file = fd;
 }
 
@@ -237,7 +236,7 @@ steps_made(void)
     off_t     offset;
     uint64_t  n;
 
-    n = watched != NULL ? *watched : 0;
+    n = watched != NULL ? exports_env_steps(watched) : 0;
 
     if (watched_file != -1) {
         offset = lseek(watched_file, 0, SEEK_CUR);

@@ -550,6 +550,65 @@ threads(void)
 }
 
 
+#define READS  100000
+
+static void *
+step_in_thread(void *data)
+{
+    unsigned            i, *bad = data;
+    uint8_t             key[EXPORTS_MANIFEST_KEY_LEN];
+    exports_reader_t   *reader;
+    exports_record_t    record;
+
+    if (exports_reader_open(&reader, shared, NULL) != EXPORTS_OK) {
+        *bad = 1;
+        return NULL;
+    }
+
+    *bad += exports_reader_renew(reader) != EXPORTS_OK;
+
+    for (i = 0; i < READS && *bad == 0; i++) {
+        *bad += exports_read_manifest(reader, EXPORTS_PROJECT, shared_scope,
+                                      "exp_none", 8, key, &record)
+                != EXPORTS_NOT_FOUND;
+    }
+
+    exports_reader_close(reader);
+
+    return NULL;
+}
+
+
+/* of all threads: a watchdog sees each one get on */
+
+static void
+steps(void)
+{
+    unsigned   i, bad[4];
+    uint64_t   before;
+    pthread_t  thread[4];
+
+    shared = new_store(in_dir("steps"));
+    shared_scope = 1;
+    before = exports_env_steps(shared);
+
+    for (i = 0; i < 4; i++) {
+        bad[i] = 0;
+        must(pthread_create(&thread[i], NULL, step_in_thread, &bad[i]) == 0,
+             "pthread_create");
+    }
+
+    for (i = 0; i < 4; i++) {
+        (void) pthread_join(thread[i], NULL);
+        is_int(bad[i], 0, "thread %u reads", i);
+    }
+
+    is_int(exports_env_steps(shared) - before, 4 * READS, "steps of threads");
+
+    exports_env_close(shared);
+}
+
+
 int
 main(void)
 {
@@ -561,6 +620,7 @@ main(void)
     lost_slot();
     resized();
     threads();
+    steps();
 
     return done_testing();
 }
