@@ -33,7 +33,7 @@ static exports_rc_t open_databases(exports_env_t *env, MDB_txn *txn,
     int create, exports_error_t *error);
 static exports_rc_t no_database(exports_env_t *env, MDB_txn *txn,
     exports_db_t db, exports_error_t *error);
-static exports_rc_t count_free(MDB_txn *txn, uint64_t *count);
+static exports_rc_t count_free(MDB_txn *txn, uint64_t used, uint64_t *count);
 static void assert_failed(MDB_env *mdb, const char *message);
 
 
@@ -202,7 +202,9 @@ exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
         stat->entries[i] = st.ms_entries;
     }
 
-    if (rc == 0 && count_free(txn, &stat->pages_free) != EXPORTS_OK) {
+    if (rc == 0
+        && count_free(txn, stat->pages_used, &stat->pages_free) != EXPORTS_OK)
+    {
         rc = MDB_CORRUPTED;
     }
 
@@ -617,7 +619,7 @@ no_database(exports_env_t *env, MDB_txn *txn, exports_db_t db,
 /* the free list: lists of page numbers by transaction, a count in front */
 
 static exports_rc_t
-count_free(MDB_txn *txn, uint64_t *count)
+count_free(MDB_txn *txn, uint64_t used, uint64_t *count)
 {
     int          rc;
     size_t       n;
@@ -632,7 +634,19 @@ count_free(MDB_txn *txn, uint64_t *count)
     }
 
     while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+
+        if (v.mv_size < sizeof(size_t)) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
+
         memcpy(&n, v.mv_data, sizeof(size_t));
+
+        if (n > v.mv_size / sizeof(size_t) - 1 || n > used - *count) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
+
         *count += n;
     }
 

@@ -118,7 +118,7 @@ typedef struct {
     uint64_t  map_size;
     uint64_t  page_size;
     uint64_t  pages_used;       /* of the map: up to the last page */
-    uint64_t  pages_free;       /* of these: in LMDB's free list */
+    uint64_t  pages_free;       /* of these, never more: in LMDB's free list */
     uint64_t  txnid;            /* of the last commit */
     uint64_t  entries[EXPORTS_DB_COUNT];    /* in the order below */
     unsigned  readers;          /* slots, the most that were in use at once */
@@ -128,6 +128,7 @@ typedef struct {
 /* Names of the databases, in the order of exports_env_stat_t.entries. */
 extern const char *const  exports_db_names[EXPORTS_DB_COUNT];
 
+/* EXPORTS_CORRUPT: a free list that contradicts itself or the map */
 exports_rc_t exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
     exports_error_t *error);
 

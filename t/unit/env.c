@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <sys/mount.h>
 
+#include "exports_mdb_layout.h"
 #include "exports_text.h"
 
 
@@ -947,6 +948,64 @@ full_table(void)
 }
 
 
+/* a free list is damaged where its first entry has the length, or the count */
+
+static void
+bad_free_list(const char *name, long low, uint64_t count)
+{
+    int                  fd;
+    off_t                at;
+    uint16_t             pos, len;
+    exports_rc_t         rc;
+    meta_page_t          meta[2];
+    exports_env_t       *env;
+    exports_env_stat_t   st;
+
+    fd = open(in_dir("free/data.mdb"), O_RDWR);
+    must(fd != -1 && pread(fd, &meta[0], sizeof(meta[0]), 0) > 0
+         && pread(fd, &meta[1], sizeof(meta[1]), meta[0].trees[0].pad) > 0,
+         "meta pages");
+
+    meta[0] = meta[meta[1].txnid > meta[0].txnid];
+    must(meta[0].trees[0].depth == 1, "a free list of one page");
+
+    at = (off_t) (meta[0].trees[0].root * meta[0].trees[0].pad);
+    must(pread(fd, &pos, 2, at + PAGE_HEADER) == 2, "where an entry is");
+    at += pos;
+
+    len = (uint16_t) low;
+    must(low == -1 || pwrite(fd, &len, 2, at) == 2, "its length");
+    must(pwrite(fd, &count, 8, at + NODE_HEADER + 8) == 8, "its count");
+    (void) close(fd);
+
+    env = open_store(in_dir("free"), 0);
+    rc = exports_env_stat(env, &st, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "%s", name);
+    has_str(error.text, "MDB_CORRUPTED", "%s: the text", name);
+    exports_env_close(env);
+}
+
+
+static void
+free_lists(void)
+{
+    spec_t          spec;
+    exports_env_t  *env;
+
+    env = new_store(in_dir("free"));
+    some_spec(&spec, "exp_1");
+    store_spec(env, &spec);
+    spec.version++;
+    store_spec(env, &spec);
+    exports_env_close(env);
+
+    bad_free_list("more free pages than there is room for", -1, 511);
+    bad_free_list("a count that overflows", -1, UINT64_MAX);
+    bad_free_list("more free pages than there are", 4000, 499);
+    bad_free_list("no room for a count", 4, 0);
+}
+
+
 /* without locks, in the process itself */
 
 static void
@@ -1783,6 +1842,7 @@ main(void)
     immutable();
     long_paths();
     statistics();
+    free_lists();
     copying();
     together();
     codes();
