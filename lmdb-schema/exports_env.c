@@ -16,6 +16,11 @@
 #define FILE_NAME_SIZE  4096
 
 
+static exports_rc_t probe_length(exports_env_t *env, int fd, uint64_t *have,
+    uint64_t *need, exports_error_t *error);
+static int begin_reading(exports_env_t *env, MDB_txn **txn);
+static exports_rc_t extend(exports_env_t *env, int fd, uint64_t have,
+    uint64_t need, exports_error_t *error);
 static exports_rc_t resolve(char **path, const exports_env_options_t *options,
     exports_error_t *error);
 static exports_rc_t check_files(exports_env_t *env,
@@ -224,13 +229,12 @@ exports_env_steps(const exports_env_t *env)
 exports_rc_t
 exports_env_fill(exports_env_t *env, exports_error_t *error)
 {
-    int           fd, rc, attempt;
+    int           fd;
     uint64_t      have, need;
-    MDB_txn      *txn;
     MDB_stat      st;
     MDB_envinfo   info;
     struct stat   sb;
-    exports_rc_t  erc;
+    exports_rc_t  rc;
 
     (void) mdb_env_info(env->mdb, &info);
     (void) mdb_env_stat(env->mdb, &st);
@@ -244,19 +248,35 @@ exports_env_fill(exports_env_t *env, exports_error_t *error)
         return EXPORTS_OK;
     }
 
-    /* others may write at the same time; the transaction pins what is read */
+    rc = probe_length(env, fd, &have, &need, error);
+
+    if (rc != EXPORTS_OK || have >= need
+        || (env->flags & EXPORTS_ENV_WRITE) == 0)
+    {
+        return rc;
+    }
+
+    return extend(env, fd, have, need, error);
+}
+
+
+/* others may write at the same time; the transaction pins what is read */
+
+static exports_rc_t
+probe_length(exports_env_t *env, int fd, uint64_t *have, uint64_t *need,
+    exports_error_t *error)
+{
+    int            rc, attempt;
+    MDB_txn       *txn;
+    exports_rc_t   erc;
 
     erc = EXPORTS_STALE;
-    have = need = 0;
+    *have = *need = 0;
 
     for (attempt = 0; attempt < OPEN_ATTEMPTS && erc == EXPORTS_STALE;
          attempt++)
     {
-        rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
-
-        if (rc == MDB_READERS_FULL && exports_env_reap(env) > 0) {
-            rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
-        }
+        rc = begin_reading(env, &txn);
 
         if (rc == MDB_MAP_RESIZED) {
 
@@ -269,34 +289,50 @@ exports_env_fill(exports_env_t *env, exports_error_t *error)
             return exports_mdb_error(error, env, "reading", rc);
         }
 
-        erc = exports_probe_short(fd, mdb_txn_id(txn), &have, &need);
+        erc = exports_probe_short(fd, mdb_txn_id(txn), have, need);
 
         mdb_txn_abort(txn);
     }
 
-    if (erc != EXPORTS_OK) {
-        return exports_error(error, EXPORTS_CORRUPT,
-                             "\"%s/" EXPORTS_DATA_FILE "\" is shorter than "
-                             "its meta pages say", env->path);
+    return erc == EXPORTS_OK
+               ? erc
+               : exports_error(error, EXPORTS_CORRUPT,
+                               "\"%s/" EXPORTS_DATA_FILE "\" is shorter than "
+                               "its meta pages say", env->path);
+}
+
+
+static int
+begin_reading(exports_env_t *env, MDB_txn **txn)
+{
+    int  rc;
+
+    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
+
+    if (rc == MDB_READERS_FULL && exports_env_reap(env) > 0) {
+        rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
     }
 
-    if (have >= need || (env->flags & EXPORTS_ENV_WRITE) == 0) {
-        return EXPORTS_OK;
-    }
+    return rc;
+}
 
-    /* never by ftruncate(): another process may just have made it longer */
+
+/* never by ftruncate(): another process may just have made it longer */
+
+static exports_rc_t
+extend(exports_env_t *env, int fd, uint64_t have, uint64_t need,
+    exports_error_t *error)
+{
+    int  rc;
 
     do {
         rc = posix_fallocate(fd, (off_t) have, (off_t) (need - have));
     } while (rc == EINTR);
 
-    if (rc != 0) {
-        return exports_error(error, EXPORTS_FAILED,
-                             "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
-                             "extended: %s", env->path, strerror(rc));
-    }
-
-    return EXPORTS_OK;
+    return rc == 0 ? EXPORTS_OK
+                   : exports_error(error, EXPORTS_FAILED,
+                                   "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
+                                   "extended: %s", env->path, strerror(rc));
 }
 
 
