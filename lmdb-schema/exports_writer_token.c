@@ -5,8 +5,17 @@
 #include "exports_writer_private.h"
 
 
+/* of a digest, which a token ID has in hexadecimal */
+#define PREFIX_LEN  8
+
+
 static exports_rc_t put_token(exports_writer_t *w,
     const exports_token_line_t *line, uint8_t *buf, exports_error_t *error);
+static exports_rc_t find_token(exports_writer_t *w, const char *token_id,
+    size_t len, uint8_t *digest, exports_token_t *token,
+    exports_error_t *error);
+static exports_rc_t find_digest(MDB_cursor *cursor, uint8_t *prefix,
+    uint8_t *digest, exports_token_t *token);
 
 
 exports_rc_t
@@ -79,57 +88,17 @@ exports_rc_t
 exports_writer_revoke_token(exports_writer_t *w, const char *token_id,
     size_t len, exports_error_t *error)
 {
-    int                    rc;
-    size_t                 n;
-    uint8_t                prefix[8], digest[EXPORTS_SHA256_LEN], *buf;
-    MDB_val                k, v, next;
-    MDB_cursor            *cursor;
-    exports_rc_t           erc;
-    exports_token_t        token;
+    size_t            n;
+    uint8_t           digest[EXPORTS_SHA256_LEN], *buf;
+    exports_rc_t      rc;
+    exports_token_t   token;
 
-    if (len != EXPORTS_TOKEN_ID_LEN || memcmp(token_id, "tok_", 4) != 0
-        || exports_unhex(prefix, sizeof(prefix), token_id + 4) != 0)
-    {
-        return exports_error(error, EXPORTS_INVALID,
-                             "%.*s: not a token ID: tok_ and 16 hexadecimal "
-                             "digits", (int) len, token_id);
-    }
+    token.revoked = 0;
 
-    rc = mdb_cursor_open(w->txn, w->env->dbi[DB_TOKENS], &cursor);
-    if (rc != 0) {
-        return exports_mdb_error(error, w->env, "reading", rc);
-    }
+    rc = find_token(w, token_id, len, digest, &token, error);
 
-    k.mv_data = prefix;
-    k.mv_size = sizeof(prefix);
-    erc = EXPORTS_NOT_FOUND;
-
-    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-
-    if (rc == 0 && k.mv_size == EXPORTS_SHA256_LEN
-        && memcmp(k.mv_data, prefix, sizeof(prefix)) == 0)
-    {
-        memcpy(digest, k.mv_data, EXPORTS_SHA256_LEN);
-        erc = exports_token_decode(&token, digest, v.mv_data, v.mv_size);
-
-        if (mdb_cursor_get(cursor, &k, &next, MDB_NEXT) == 0
-            && memcmp(k.mv_data, prefix, sizeof(prefix)) == 0)
-        {
-            erc = EXPORTS_CONFLICT;
-        }
-    }
-
-    mdb_cursor_close(cursor);
-
-    if (erc != EXPORTS_OK) {
-        return exports_error(error, erc, "%.*s: %s", (int) len, token_id,
-                             erc == EXPORTS_CONFLICT
-                                 ? "the ID of several tokens"
-                                 : exports_strerror(erc));
-    }
-
-    if (token.revoked != 0) {
-        return EXPORTS_OK;
+    if (rc != EXPORTS_OK || token.revoked != 0) {
+        return rc;
     }
 
     buf = malloc(EXPORTS_TOKEN_RECORD_MAX);
@@ -142,10 +111,79 @@ exports_writer_revoke_token(exports_writer_t *w, const char *token_id,
     (void) exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &n, &token,
                                 digest);
 
-    erc = exports_writer_store(w, DB_TOKENS, digest, EXPORTS_SHA256_LEN, buf,
-                               n, error);
+    rc = exports_writer_store(w, DB_TOKENS, digest, EXPORTS_SHA256_LEN, buf, n,
+                              error);
 
     free(buf);
+
+    return rc;
+}
+
+
+static exports_rc_t
+find_token(exports_writer_t *w, const char *token_id, size_t len,
+    uint8_t *digest, exports_token_t *token, exports_error_t *error)
+{
+    int            rc;
+    uint8_t        prefix[PREFIX_LEN];
+    MDB_cursor    *cursor;
+    exports_rc_t   erc;
+
+    if (len != EXPORTS_TOKEN_ID_LEN || memcmp(token_id, "tok_", 4) != 0
+        || exports_unhex(prefix, PREFIX_LEN, token_id + 4) != 0)
+    {
+        return exports_error(error, EXPORTS_INVALID,
+                             "%.*s: not a token ID: tok_ and 16 hexadecimal "
+                             "digits", (int) len, token_id);
+    }
+
+    rc = mdb_cursor_open(w->txn, w->env->dbi[DB_TOKENS], &cursor);
+    if (rc != 0) {
+        return exports_mdb_error(error, w->env, "reading", rc);
+    }
+
+    erc = find_digest(cursor, prefix, digest, token);
+
+    mdb_cursor_close(cursor);
+
+    return erc == EXPORTS_OK
+               ? erc
+               : exports_error(error, erc, "%.*s: %s", (int) len, token_id,
+                               erc == EXPORTS_CONFLICT
+                                   ? "the ID of several tokens"
+                                   : exports_strerror(erc));
+}
+
+
+/* the one that begins so, and its token */
+
+static exports_rc_t
+find_digest(MDB_cursor *cursor, uint8_t *prefix, uint8_t *digest,
+    exports_token_t *token)
+{
+    int            rc;
+    MDB_val        k, v, next;
+    exports_rc_t   erc;
+
+    k.mv_data = prefix;
+    k.mv_size = PREFIX_LEN;
+
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+
+    if (rc != 0 || k.mv_size != EXPORTS_SHA256_LEN
+        || memcmp(k.mv_data, prefix, PREFIX_LEN) != 0)
+    {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    memcpy(digest, k.mv_data, EXPORTS_SHA256_LEN);
+    erc = exports_token_decode(token, digest, v.mv_data, v.mv_size);
+
+    if (mdb_cursor_get(cursor, &k, &next, MDB_NEXT) == 0
+        && memcmp(k.mv_data, prefix, PREFIX_LEN) == 0)
+    {
+        return EXPORTS_CONFLICT;
+    }
 
     return erc;
 }
