@@ -11,6 +11,11 @@
 #include "exports_manifest.h"
 
 
+/* the reason of a bad time */
+#define EXPORTS_NOT_A_TIME                                                    \
+    "not an RFC 3339 time of six fractional digits at most"
+
+
 /* An object, its keys unique; NULL: the error says why. */
 json_t *exports_json_load(const char *text, size_t len,
     exports_error_t *error);

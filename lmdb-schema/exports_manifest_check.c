@@ -139,7 +139,7 @@ check_time(exports_input_t *in, unsigned i)
         || exports_time_parse(text.data, text.len, &in->times[i]) != 0)
     {
         return exports_json_bad(in->error, in->fields[i].name,
-                                "not an RFC 3339 time", in->values[i]);
+                                EXPORTS_NOT_A_TIME, in->values[i]);
     }
 
     return EXPORTS_OK;

@@ -260,7 +260,7 @@ exports_read_manifest(exports_reader_t *reader, exports_kind_t kind,
     id_key_len = exports_id_key(id_key, kind, scope, id, len);
 
     rc = get(reader, DB_IDS, id_key, id_key_len, &v);
-    reader->env->steps++;
+    exports_env_step(reader->env);
 
     if (rc != EXPORTS_OK) {
         return rc;

@@ -262,7 +262,7 @@ take_time(uint64_t *time, const char *key, json_t *value,
                               json_string_length(value), time) != 0
         || *time == 0)
     {
-        return exports_json_bad(error, key, "not an RFC 3339 time", value);
+        return exports_json_bad(error, key, EXPORTS_NOT_A_TIME, value);
     }
 
     return EXPORTS_OK;

@@ -100,7 +100,7 @@ check_nodes(exports_reader_t *reader, exports_db_t db)
     for (op = MDB_FIRST; erc == EXPORTS_OK; op = MDB_NEXT_NODUP) {
 
         rc = mdb_cursor_get(cursor, &key, NULL, op);
-        reader->env->steps++;
+        exports_env_step(reader->env);
 
         if (rc != 0) {
             erc = rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
@@ -140,7 +140,7 @@ check_lists(check_t *c)
     for (op = MDB_FIRST; /* void */ ; op = MDB_NEXT_NODUP) {
 
         rc = mdb_cursor_get(c->facets, &k, &v, op);
-        c->reader->env->steps++;
+        exports_env_step(c->reader->env);
 
         if (rc != 0) {
             return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
@@ -297,7 +297,7 @@ check_block(void *data, unsigned level, const uint8_t *key, size_t len,
 
     c->blocks++;
     c->expected[level - 1]++;
-    c->reader->env->steps++;
+    exports_env_step(c->reader->env);
 
     k.mv_data = (void *) key;
     k.mv_size = len;

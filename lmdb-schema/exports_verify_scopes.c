@@ -305,7 +305,7 @@ sort_scopes(const void *a, const void *b, void *data)
 {
     exports_check_t  *c = data;
 
-    c->reader->env->steps++;
+    exports_env_step(c->reader->env);
 
     return compare_scopes(a, b);
 }

@@ -201,7 +201,7 @@ walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
     for (erc = EXPORTS_OK; erc == EXPORTS_OK; op = MDB_NEXT) {
 
         rc = left-- > 0 ? mdb_cursor_get(cursor, &k, &v, op) : MDB_CORRUPTED;
-        reader->env->steps++;
+        exports_env_step(reader->env);
 
         if (rc != 0) {
             return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);

@@ -121,7 +121,7 @@ my @bad = (
 
     # times
     (map { ["created_at: $_", project_line(created_at => $_),
-            qr/^created_at: not an RFC 3339 time: "/] }
+            qr/^created_at: not an RFC 3339 time of six fractional digits at most: "/] }
         '', 'yesterday', '2026-06-02', '2026-06-02T01:23:45',
         '2026-06-02 01:23:45Z', '2026-13-02T01:23:45Z', '2026-00-02T01:23:45Z',
         '2026-02-29T01:23:45Z', '2026-04-31T01:23:45Z', '2026-06-02T24:00:00Z',
@@ -380,7 +380,8 @@ for my $ctl (@ctls) {
     is $exit, 1, 'put: one only';
     ($exit, $out, $err) = $t->ctl('put', $store, '-', { stdin =>
         project_line(project => 'demo', created_at => 'x') });
-    is $err, 'exportsctl: put: created_at: not an RFC 3339 time: "x"' . "\n",
+    is $err, 'exportsctl: put: created_at: not an RFC 3339 time of six '
+        . 'fractional digits at most: "x"' . "\n",
        'put: message';
     is count($store, '--project', 'demo'), 5, 'put: nothing else happened';
     like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'verify: no faults';
