@@ -289,7 +289,7 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
     put16(buf + 20, item->json_len);
     put16(buf + 22, item->link_pos);
     exports_put64(buf + 24, record->expires);
-    exports_put64(buf + 32, (uint64_t) record->subject_id);
+    exports_put64(buf + SUBJECT_ID_POS, (uint64_t) record->subject_id);
 
     *len = n;
 
@@ -328,7 +328,7 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
     }
 
     record->expires = exports_get64(p + 24);
-    record->subject_id = (int64_t) exports_get64(p + 32);
+    record->subject_id = (int64_t) exports_get64(p + SUBJECT_ID_POS);
 
     rd.pos = p + EXPORTS_RECORD_HEADER + record->item.json_len;
     rd.end = p + len;

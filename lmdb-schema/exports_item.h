@@ -17,6 +17,7 @@
    rest */
 #define CHECKSUM_POS    8
 #define CHECKED_POS     16
+#define SUBJECT_ID_POS  32
 #define HEAD_OF(magic, len)  ((uint64_t) (magic) << 32 | (len))
 
 

@@ -33,6 +33,7 @@ typedef struct {
     uint64_t                     created;   /* of the record before */
     uint64_t                     tie;
     exports_tree_t              *tree;      /* NULL: by LMDB's cursor */
+    unsigned                     fixed;     /* by a list: EXPORTS_FACET_* */
     unsigned                     statuses;  /* to scan for; 0: no scan */
     unsigned                     misses;    /* of the scan */
     unsigned                     nheap;
@@ -47,6 +48,7 @@ typedef struct {
     const uint8_t               *key;
     MDB_val                      value;
     unsigned                     statuses;  /* that it may have */
+    unsigned                     list;      /* unset by scan_list() */
 } found_t;
 
 
@@ -78,6 +80,8 @@ static exports_rc_t bad_entry(walk_t *w, const uint8_t *entry);
 static exports_rc_t bad_record(walk_t *w, const uint8_t *key);
 static inline exports_rc_t add_item(walk_t *w, const found_t *found,
     exports_item_t *item);
+static exports_rc_t check_members(walk_t *w, const found_t *found,
+    const exports_item_t *items, unsigned n);
 
 static exports_rc_t heap_build(walk_t *w);
 static void heapify(walk_t *w);
@@ -115,6 +119,7 @@ exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
     w.created = UINT64_MAX;
     w.tie = UINT64_MAX;
     w.tree = NULL;
+    w.fixed = 0;
     w.statuses = 0;
     w.misses = 0;
     w.nheap = 0;
@@ -192,8 +197,9 @@ open_manifests(walk_t *w)
 static exports_rc_t
 count_lists(walk_t *w)
 {
-    unsigned      i;
-    exports_rc_t  rc;
+    unsigned         i;
+    exports_rc_t     rc;
+    exports_list_t  *list;
 
     rc = exports_lists_open(w->lists, w->reader, w->query->lists,
                             w->query->nlists);
@@ -202,7 +208,12 @@ count_lists(walk_t *w)
     }
 
     for (i = 0; i < w->query->nlists; i++) {
-        w->page->total += w->lists[i].count;
+        list = &w->lists[i];
+        list->number = i;
+        list->statuses = list_statuses(list->key);
+
+        w->page->total += list->count;
+        w->fixed |= list->key->bytes[8];
     }
 
     return w->query->counts != NULL ? check_total(w) : EXPORTS_OK;
@@ -227,7 +238,7 @@ check_total(walk_t *w)
     total = w->page->total;
 
     for (statuses = 0, i = 0; i < query->nlists; i++) {
-        statuses |= list_statuses(&query->lists[i]);
+        statuses |= w->lists[i].statuses;
     }
 
     most = count_of(query->counts, statuses);
@@ -285,21 +296,14 @@ list_statuses(const exports_facet_t *list)
 static unsigned
 scan_statuses(const exports_page_query_t *query)
 {
-    unsigned        i, statuses;
-    const uint8_t  *key;
+    unsigned  i, statuses;
 
     for (statuses = 0, i = 0; i < query->nlists; i++) {
-        key = query->lists[i].bytes;
-
-        if (key[8] == EXPORTS_FACET_ALL) {
-            return ALL_STATUSES;
-        }
-
-        if (key[8] != EXPORTS_FACET_STATUS) {
+        if (query->lists[i].bytes[8] & ~EXPORTS_FACET_STATUS) {
             return 0;
         }
 
-        statuses |= 1U << key[9];
+        statuses |= list_statuses(&query->lists[i]);
     }
 
     return statuses;
@@ -380,7 +384,7 @@ scan_list(walk_t *w, found_t **found, const found_t *end)
 
     list = w->heap[0];
     entry = exports_list_entry(list);
-    statuses = list_statuses(list->key);
+    statuses = list->statuses;
     f = *found;
 
     if ((size_t) (end - f) > list->left - 1) {
@@ -424,6 +428,15 @@ add_items(walk_t *w, const found_t *found, unsigned n)
         }
     }
 
+    /* lists that are scanned fix no more than the status */
+
+    if (w->fixed & ~EXPORTS_FACET_STATUS) {
+        rc = check_members(w, found, items, n);
+        if (rc != EXPORTS_OK) {
+            return rc;
+        }
+    }
+
     w->page->nitems += n;
 
     return w->visit != NULL ? w->visit(w->data, w->page, items, n)
@@ -447,7 +460,8 @@ find_next(walk_t *w, found_t *found)
     list = w->heap[0];
     entry = exports_list_entry(list);
 
-    found->statuses = list_statuses(list->key);
+    found->statuses = list->statuses;
+    found->list = list->number;
 
     rc = w->statuses != 0 && w->tree->positioned
              ? scan(w, entry, found)
@@ -627,6 +641,27 @@ add_item(walk_t *w, const found_t *found, exports_item_t *item)
 
     w->created = created;
     w->tie = tie;
+
+    return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+check_members(walk_t *w, const found_t *found, const exports_item_t *items,
+    unsigned n)
+{
+    unsigned      i;
+    exports_rc_t  rc;
+
+    for (i = 0; i < n; i++) {
+        rc = exports_member_check(&w->reader->hashes,
+                                  &w->query->lists[found[i].list], &items[i],
+                                  found[i].value.mv_data,
+                                  found[i].value.mv_size);
+        if (rc != EXPORTS_OK) {
+            return rc == EXPORTS_CORRUPT ? bad_record(w, found[i].key) : rc;
+        }
+    }
 
     return EXPORTS_OK;
 }

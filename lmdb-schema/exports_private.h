@@ -16,6 +16,7 @@
 
 #include "exports_codec.h"
 #include "exports_env.h"
+#include "exports_member.h"
 #include "exports_page.h"
 #include "exports_read.h"
 #include "exports_tree.h"
@@ -59,6 +60,7 @@ struct exports_reader_s {
     exports_runs_t       ranks;
     MDB_cursor          *facets[EXPORTS_LISTS_MAX];
     exports_tree_t       trees[EXPORTS_DB_COUNT];
+    exports_hashes_t     hashes;
     unsigned             active;        /* bits: between renew and reset */
     exports_writer_t    *borrowed;      /* the transaction is this writer's */
 
@@ -191,6 +193,11 @@ typedef struct {
     uint64_t                older;      /* entries of the list before them */
     uint64_t                count;      /* of the list */
     unsigned                checked;    /* its blocks, against its length */
+
+    /* of a page that merges it with others: among these, and what its records
+       may have */
+    unsigned                number;
+    unsigned                statuses;
 
     /* with which boundary those of a level end that were checked last */
     const uint8_t          *ends[EXPORTS_RANK_LEVELS];

@@ -6,6 +6,8 @@
 
 #include "fixture.h"
 
+#include "exports_mdb_layout.h"
+
 
 #define NTYPES      64          /* known to queries; few are in use */
 #define NSUBJECTS   5
@@ -1636,6 +1638,467 @@ foreign_entry(void)
 }
 
 
+/*
+ * Lists that hold each other's entries, of as many manifests: the first kind of
+ * them, and others that differ from it in some fields.
+ */
+
+#define NEACH  3
+
+typedef struct {
+    const char  *status;
+    const char  *type;
+    const char  *subject_type;
+    long long    subject_id;
+    unsigned     differs;           /* EXPORTS_FACET_* bits */
+} variant_t;
+
+#define SUBJECT  (EXPORTS_FACET_SUBJECT_TYPE|EXPORTS_FACET_SUBJECT_ID)
+
+static const variant_t  variants[] = {
+    { "ready", "contacts", "account", 1, 0 },
+    { "failed", "contacts", "account", 1, EXPORTS_FACET_STATUS },
+    { "ready", "orders", "account", 1, EXPORTS_FACET_TYPE },
+    { "ready", "contact", "account", 1, EXPORTS_FACET_TYPE },
+    { "ready", "contacts", "person", 1, EXPORTS_FACET_SUBJECT_TYPE },
+    { "ready", "contacts", "contacts", 1, EXPORTS_FACET_SUBJECT_TYPE },
+    { "ready", "contacts", "account", -1, EXPORTS_FACET_SUBJECT_ID },
+    { "ready", "account", "contacts", 1,
+      EXPORTS_FACET_TYPE|EXPORTS_FACET_SUBJECT_TYPE },
+    { "ready", "contacts", NULL, 0, SUBJECT },
+};
+
+#define NVARIANTS  (sizeof(variants) / sizeof(variants[0]))
+
+
+static const char *
+variant_id(size_t v, unsigned i)
+{
+    static char  id[32];
+
+    (void) snprintf(id, sizeof(id), "v%zu-%u", v, i);
+
+    return id;
+}
+
+
+static void
+put_variants(exports_env_t *env)
+{
+    size_t             v;
+    spec_t             spec;
+    unsigned           i;
+    exports_writer_t  *w;
+
+    memset(&spec, 0, sizeof(spec));
+    spec.kind = EXPORTS_USER;
+    spec.scope = "u";
+
+    w = begin_writer(env);
+
+    for (v = 0; v < NVARIANTS; v++) {
+        spec.status = variants[v].status;
+        spec.type = variants[v].type;
+        spec.subject_type = variants[v].subject_type;
+        spec.subject_id = variants[v].subject_id;
+
+        for (i = 0; i < NEACH; i++) {
+            spec.id = variant_id(v, i);
+            spec.created = TEST_TIME + NVARIANTS * i + v;
+            must(put_spec(w, &spec, NULL, NULL) == EXPORTS_OK, "put");
+        }
+    }
+
+    commit_writer(w);
+}
+
+
+static int
+has_list(unsigned facet, size_t v)
+{
+    return variants[v].subject_type != NULL || (facet & SUBJECT) == 0;
+}
+
+
+/* the list of a facet that a variant is in, if it has one */
+
+static void
+variant_list(exports_facet_t *list, uint64_t scope, unsigned facet, size_t v)
+{
+    exports_facets_t   values;
+    const variant_t   *variant;
+
+    variant = &variants[v];
+
+    memset(&values, 0, sizeof(values));
+    values.status = (uint8_t) exports_status_parse(EXPORTS_USER,
+                                                   variant->status,
+                                                   strlen(variant->status));
+    values.subject_id = variant->subject_id;
+    must(exports_hash(values.type, variant->type, strlen(variant->type)) == 0
+         && (variant->subject_type == NULL
+             || exports_hash(values.subject_type, variant->subject_type,
+                             strlen(variant->subject_type)) == 0), "SHA-256");
+
+    exports_facet_key(list, scope, facet, &values);
+}
+
+
+/* those of a variant and no others */
+
+static void
+set_list(MDB_txn *txn, exports_env_t *env, const exports_facet_t *list,
+    size_t v, const uint8_t (*keys)[EXPORTS_MANIFEST_KEY_LEN])
+{
+    unsigned  i;
+
+    raw_del(txn, env->dbi[DB_FACETS], list->bytes, list->len, NULL, 0);
+
+    for (i = 0; i < NEACH; i++) {
+        raw_put(txn, env->dbi[DB_FACETS], list->bytes, list->len,
+                keys[v * NEACH + i] + 8, EXPORTS_ENTRY_LEN);
+    }
+}
+
+
+static exports_rc_t
+read_lists(exports_env_t *env, uint64_t scope, const exports_facet_t *lists,
+    unsigned nlists)
+{
+    exports_rc_t           rc;
+    exports_reader_t      *reader;
+    exports_page_query_t   q;
+
+    memset(&q, 0, sizeof(q));
+    q.scope = scope;
+    q.kind = EXPORTS_USER;
+    q.lists = lists;
+    q.nlists = nlists;
+    q.limit = 100;
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    rc = exports_page_read(reader, &q, &page);
+    exports_reader_close(reader);
+
+    return rc;
+}
+
+
+static void
+check_exchange(exports_env_t *env, uint64_t scope, unsigned facet, size_t v,
+    const uint8_t (*keys)[EXPORTS_MANIFEST_KEY_LEN])
+{
+    int               both;
+    MDB_txn          *txn;
+    unsigned          n;
+    const uint8_t    *newest;
+    exports_facet_t   lists[2];
+
+    both = has_list(facet, v);
+    variant_list(&lists[0], scope, facet, 0);
+    variant_list(&lists[1], scope, facet, v);
+
+    txn = raw_begin(env);
+    set_list(txn, env, &lists[0], v, keys);
+
+    if (both) {
+        set_list(txn, env, &lists[1], 0, keys);
+    }
+
+    raw_commit(txn);
+
+    for (n = 0; n < 3; n++) {
+
+        if (n > 0 && !both) {
+            break;
+        }
+
+        /* of a union, the newer one's of the newest */
+
+        newest = keys[(n == 1 ? 0 : v) * NEACH + NEACH - 1];
+
+        check(read_lists(env, scope, &lists[n % 2], n == 2 ? 2 : 1)
+              == EXPORTS_CORRUPT
+              && memcmp(page.bad_key, newest, EXPORTS_MANIFEST_KEY_LEN) == 0,
+              "facet %x, variant %zu, case %u: %u items", facet, v, n,
+              page.nitems);
+    }
+
+    txn = raw_begin(env);
+    set_list(txn, env, &lists[0], 0, keys);
+
+    if (both) {
+        set_list(txn, env, &lists[1], v, keys);
+    }
+
+    raw_commit(txn);
+}
+
+
+static void
+exchanged(void)
+{
+    size_t           v;
+    uint64_t         id;
+    unsigned         i, facet;
+    exports_env_t   *env;
+    exports_facet_t  lists[2];
+    static uint8_t   keys[NVARIANTS * NEACH][EXPORTS_MANIFEST_KEY_LEN];
+
+    env = new_store(in_dir("exchanged"));
+    put_variants(env);
+    id = stored_scope(env, EXPORTS_USER, "u").id;
+
+    for (v = 0; v < NVARIANTS; v++) {
+        for (i = 0; i < NEACH; i++) {
+            stored_key(env, EXPORTS_USER, "u", variant_id(v, i),
+                       keys[v * NEACH + i]);
+        }
+    }
+
+    /* lists by status alone are scanned, and must have all of it */
+
+    for (facet = EXPORTS_FACET_TYPE; facet <= EXPORTS_FACET_MASK; facet++) {
+        for (v = 1; v < NVARIANTS; v++) {
+            if ((facet & variants[v].differs) == 0) {
+                continue;
+            }
+
+            check_exchange(env, id, facet, v,
+                           (const uint8_t (*)[EXPORTS_MANIFEST_KEY_LEN])
+                           keys);
+
+            variant_list(&lists[0], id, facet, 0);
+            variant_list(&lists[1], id, facet, v);
+
+            check(read_lists(env, id, lists, 1) == EXPORTS_OK
+                  && page.nitems == NEACH, "facet %x, variant %zu: its own",
+                  facet, v);
+
+            if (has_list(facet, v)) {
+                check(read_lists(env, id, lists, 2) == EXPORTS_OK
+                      && page.nitems == 2 * NEACH,
+                      "facet %x, variant %zu: both", facet, v);
+            }
+        }
+    }
+
+    checked("lists that hold each other's entries are refused, and no others");
+    exports_env_close(env);
+}
+
+
+/* leaves that are mixed up at a time, at most */
+#define NMIXED  20
+
+/* the leaves of lists, or copies of them that are free */
+
+typedef struct {
+    size_t     size;
+    size_t     n;
+    uint64_t  *numbers;
+    uint8_t   *file;
+} leaves_t;
+
+
+static void
+load_leaves(leaves_t *leaves, const char *path)
+{
+    FILE           *file;
+    size_t          pages, i;
+    struct stat     st;
+    page_header_t   header;
+
+    file = fopen(path, "rb");
+    must(file != NULL && fstat(fileno(file), &st) == 0, "%s", path);
+
+    leaves->size = (size_t) sysconf(_SC_PAGESIZE);
+    pages = (size_t) st.st_size / leaves->size;
+    leaves->file = malloc((size_t) st.st_size);
+    leaves->numbers = calloc(pages, sizeof(uint64_t));
+    must(leaves->file != NULL && leaves->numbers != NULL
+         && fread(leaves->file, leaves->size, pages, file) == pages,
+         "reading %s", path);
+    (void) fclose(file);
+
+    for (leaves->n = 0, i = 2; i < pages; i++) {
+        memcpy(&header, leaves->file + i * leaves->size, PAGE_HEADER);
+
+        if (header.pgno == i && header.flags == (LEAF_FLAG|LEAF2_FLAG)
+            && header.pad == EXPORTS_ENTRY_LEN)
+        {
+            leaves->numbers[leaves->n++] = i;
+        }
+    }
+
+    must(leaves->n > 1, "no leaves");
+}
+
+
+static uint64_t
+random_leaf(const leaves_t *leaves)
+{
+    return leaves->numbers[below((unsigned) leaves->n)];
+}
+
+
+/* one in the place of another, but for its number */
+
+static void
+write_leaf(const leaves_t *leaves, int fd, uint64_t to, uint64_t from)
+{
+    must(pwrite(fd, leaves->file + from * leaves->size + 8, leaves->size - 8,
+                (off_t) (to * leaves->size + 8))
+         == (ssize_t) leaves->size - 8, "writing: %s", strerror(errno));
+}
+
+
+/* whether all items of a page are what was asked for */
+
+static int
+all_match(const query_t *query)
+{
+    char             id[64];
+    unsigned         i, n;
+    const scope_t   *scope;
+    exports_item_t  *got;
+
+    scope = query->scope;
+
+    for (i = 0; i < page.nitems; i++) {
+        got = &page.items[i];
+        (void) snprintf(id, sizeof(id), "%.*s", (int) got->id.len,
+                        got->id.data);
+        n = (unsigned) strtoul(strrchr(id, scope->kind == EXPORTS_PROJECT
+                                           ? '_' : '-') + 1, NULL, 10);
+
+        if (n >= scope->size || strcmp(id, item_id(scope, n)) != 0
+            || !matches(query, &scope->items[n]))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+check_mixed(exports_reader_t *reader, unsigned long refused[2])
+{
+    query_t                query;
+    unsigned               fixed;
+    exports_rc_t           rc;
+    exports_page_query_t   q;
+
+    do {
+        random_query(&query);
+    } while (query.scope->target < 300);
+
+    memset(&q, 0, sizeof(q));
+    q.scope = query.scope->id;
+    q.kind = query.scope->kind;
+    q.lists = query.lists;
+    q.nlists = query.nlists;
+    q.offset = chance(50) ? 0 : below(query.scope->alive);
+    q.limit = 1 + below(100);
+
+    rc = exports_page_read(reader, &q, &page);
+
+    check(rc == EXPORTS_CORRUPT || (rc == EXPORTS_OK && all_match(&query)),
+          "scope %s, statuses %x, types %" PRIx64 ", subjects %x, %u ids, %u"
+          " lists, offset %" PRIu64 ": %s, wrong items", query.scope->name,
+          query.statuses, query.types, query.subjects, query.nids,
+          query.nlists, q.offset, rc_name(rc));
+
+    fixed = (query.types != 0 || query.subjects != 0 || query.nids != 0);
+    refused[fixed] += rc == EXPORTS_CORRUPT;
+}
+
+
+/* no model of a store before */
+
+static void
+forget(void)
+{
+    size_t  s;
+
+    for (s = 0; s < NSCOPES; s++) {
+        scopes[s].alive = 0;
+        scopes[s].revision = 0;
+        scopes[s].id = 0;
+    }
+
+    prepare();
+}
+
+
+static void
+mixed(void)
+{
+    int                fd;
+    char               path[4300], file[4400];
+    size_t             s;
+    uint64_t           changed[NMIXED];
+    unsigned           i, k, n;
+    leaves_t           leaves;
+    exports_env_t     *env;
+    unsigned long      refused[2] = { 0, 0 };
+    exports_reader_t  *reader;
+
+    (void) snprintf(path, sizeof(path), "%s", in_dir("mixed"));
+    (void) snprintf(file, sizeof(file), "%s/" EXPORTS_DATA_FILE, path);
+
+    env = new_store(path);
+    forget();
+    fill(env);
+
+    for (s = 0; s < NSCOPES; s++) {
+        sort_scope(&scopes[s]);
+        scopes[s].id = stored_scope(env, scopes[s].kind, scopes[s].name).id;
+    }
+
+    exports_env_close(env);
+    load_leaves(&leaves, file);
+
+    fd = open(file, O_WRONLY);
+    must(fd != -1, "opening: %s", strerror(errno));
+
+    for (k = 0; k < rounds(200, 40); k++) {
+        n = 1 + below(NMIXED);
+
+        for (i = 0; i < n; i++) {
+            changed[i] = random_leaf(&leaves);
+            write_leaf(&leaves, fd, changed[i], random_leaf(&leaves));
+        }
+
+        env = open_store(path, 0);
+        reader = open_reader(env);
+        renew_reader(reader);
+
+        for (i = 0; i < 40; i++) {
+            check_mixed(reader, refused);
+        }
+
+        exports_reader_close(reader);
+        exports_env_close(env);
+
+        for (i = 0; i < n; i++) {
+            write_leaf(&leaves, fd, changed[i], changed[i]);
+        }
+    }
+
+    (void) close(fd);
+    free(leaves.file);
+    free(leaves.numbers);
+
+    checked("a leaf in the place of another: no item that was not asked for");
+    ok(refused[0] > 0 && refused[1] > 0, "refused %lu times, and %lu by type or"
+       " subject", refused[0], refused[1]);
+}
+
+
 /* a writer's reader sees the writer's own changes, between them */
 
 static void
@@ -1652,14 +2115,7 @@ inside_writer(void)
     exports_writer_t  *w;
 
     env = new_store(in_dir("inside"));
-
-    for (s = 0; s < NSCOPES; s++) {
-        scopes[s].alive = 0;
-        scopes[s].revision = 0;
-        scopes[s].id = 0;
-    }
-
-    prepare();
+    forget();
     fill(env);
 
     w = begin_writer(env);
@@ -1726,6 +2182,8 @@ main(void)
     gap("no-entry", EXPORTS_FACET_ALL, 1);
     gap("no-entry-status", EXPORTS_FACET_STATUS, 1);
     foreign_entry();
+    exchanged();
+    mixed();
     inside_writer();
 
     return done_testing();
