@@ -159,6 +159,10 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
     r->headers_out.refresh = NULL;
     r->headers_out.www_authenticate = NULL;
     r->headers_out.expires = NULL;
+
+    /* then it is printed from the number, which stays */
+
+    r->headers_out.content_length = NULL;
     r->headers_out.override_charset = NULL;
 
     /* an array or a pointer, by the version of nginx */
