@@ -307,7 +307,9 @@ struct ngx_http_exports_ctx_s {
     unsigned                        redirected:1;   /* to object storage */
 
     /* of the filters */
-    unsigned                        answered:1; /* by us, not to be replaced */
+    unsigned                        answering:1;    /* our headers are being
+                                                       sent */
+    unsigned                        answered:1; /* they have been */
     unsigned                        replace:1;
     unsigned                        replaced:1;
 };

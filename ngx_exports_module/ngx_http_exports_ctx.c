@@ -119,6 +119,10 @@ ngx_http_exports_get_ctx(ngx_http_request_t *r)
 
             if (ctx->request == r) {
                 ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
+
+                /* what was about to be sent has been given up */
+
+                ctx->answering = 0;
                 return ctx;
             }
         }

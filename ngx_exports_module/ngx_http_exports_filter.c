@@ -92,7 +92,7 @@ ngx_http_exports_error_ctx(ngx_http_request_t *r)
 
     ctx = ngx_http_exports_use_ctx(r, 1);
 
-    return ctx == NULL || ctx->answered ? NULL : ctx;
+    return ctx == NULL || ctx->answering ? NULL : ctx;
 }
 
 
@@ -107,9 +107,9 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    /* those of a file that was about to be sent */
+    /* those of a file, or of another answer of ours, that was to be sent */
 
-    if (ctx->artifact != NULL) {
+    if (ctx->artifact != NULL || ctx->answered) {
         ngx_http_exports_drop_headers(r,
                         err->status == NGX_HTTP_RANGE_NOT_SATISFIABLE
                             ? ngx_http_exports_range_kept
@@ -129,6 +129,7 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     ctx->answered = 1;
     ctx->replace = 1;
+    ctx->replaced = 0;
 
     return ngx_http_exports_error_headers(r, ctx);
 }

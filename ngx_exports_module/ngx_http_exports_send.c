@@ -22,6 +22,8 @@ static ngx_uint_t ngx_http_exports_page_room(
     const ngx_http_exports_page_t *page, size_t len);
 static ngx_int_t ngx_http_exports_send_body(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_chain_t *out);
+static ngx_int_t ngx_http_exports_send_header(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx);
 
 
 /* a list that was read */
@@ -74,10 +76,6 @@ ngx_http_exports_unavailable(ngx_http_request_t *r,
     if (ctx->conf->fallback.len > 0) {
         return ngx_http_named_location(r, &ctx->conf->fallback);
     }
-
-    /* a read that was left may have been counted; 503 does not tell of it */
-
-    ctx->rate.counted = 0;
 
     return ngx_http_exports_send_error(r, ctx,
                         ngx_http_exports_error(NGX_HTTP_EXPORTS_UNAVAILABLE));
@@ -137,7 +135,13 @@ ngx_http_exports_error_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_exports_rate_headers(r, ctx) != NGX_OK) {
+    /* a read that was left, an answer that was refused may have been counted */
+
+    if (ctx->error->status != NGX_HTTP_NOT_FOUND
+        && ctx->error->status != NGX_HTTP_NOT_ALLOWED
+        && ctx->error->status != NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_http_exports_rate_headers(r, ctx) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -216,13 +220,10 @@ ngx_http_exports_not_modified(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->answered = 1;
-
     r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
     r->headers_out.content_length_n = -1;
-    r->header_only = 1;
 
-    return ngx_http_send_header(r);
+    return ngx_http_exports_send_header(r, ctx);
 }
 
 
@@ -453,13 +454,30 @@ ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     ngx_http_exports_content(r, len);
 
-    ctx->answered = 1;
-
-    rc = ngx_http_send_header(r);
+    rc = ngx_http_exports_send_header(r, ctx);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }
 
     return ngx_http_output_filter(r, out);
+}
+
+
+/* another filter may refuse them: what nginx then sends is not ours */
+
+static ngx_int_t
+ngx_http_exports_send_header(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    ctx->answered = 1;
+    ctx->answering = 1;
+
+    rc = ngx_http_send_header(r);
+
+    ctx->answering = 0;
+
+    return rc;
 }

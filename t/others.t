@@ -31,7 +31,7 @@ my ($exit, undef, $err) = $t->_exec({}, (split ' ', $ENV{CC} || 'gcc'),
         http/modules http/v2)), "-I$built",
     $t->top . '/t/others/ngx_http_others_module.c');
 
-plan tests => 10;
+plan tests => 39;
 
 is $exit, 0, 'it compiles' or diag $err;
 
@@ -43,6 +43,7 @@ events { }
 http {
     %%HTTP%%
     exports_store %%DIR%%/store;
+    exports_rate_zone rate:1m;
 
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -51,34 +52,100 @@ http {
             exports_redirect other /other/;
         }
         location /other/ { internal; others_answer; }
+
+        location /finalize/ {
+            exports_api project;
+            exports_root %%DIR%%/files;
+            others_refuse 503;
+            others_finalize on;
+            gzip on;
+        }
+        location /status/ {
+            exports_api project;
+            exports_root %%DIR%%/files;
+            exports_gzip on;
+            others_refuse 403;
+        }
+        location /user {
+            exports_api user;
+            exports_link_key_file %%DIR%%/key;
+            exports_rate_limit rate rate=100r/m;
+            others_refuse 415;
+        }
     }
 }
 EOC
 
+mkdir $t->path('files');
+$t->write_file('files/exp_0', 'a file');
+chmod 0600, $t->write_file('key', 'k' x 32);
+
 my $store = $t->store('store',
-    project_line(project => 'demo', id => 'exp_1', storage_backend => 'other'));
+    project_line(project => 'demo', id => 'exp_1', storage_backend => 'other'),
+    project_line(project => 'demo', id => 'exp_0', created_at =>
+                 '2026-01-01T00:00:00Z'), user_line());
 my @auth = (Authorization => 'Bearer ' . $t->token($store, project => 'demo'));
+my @user = (Authorization => 'Bearer ' . $t->token($store, user => 42));
 
 $t->run;
 
 
 # the length of an object is a header of its own: it is sent nevertheless
 
-my $c = $t->connect;
+my ($c, $r) = $t->connect;
 
 for my $n (1, 2) {
-    my $r = $c->get('/projects/demo/export/download/exp_1', @auth);
+    $r = $c->get('/projects/demo/export/download/exp_1', @auth);
     is $r->header('Content-Length'), 5, "an object, $n: its length, once";
     is $r->body, "abcd\n", "an object, $n: its bytes";
-    is_page $c->get('/projects/demo/exports', @auth), ['exp_1'],
-            { total => 1 }, "the next request, $n";
+    is_page $c->get('/projects/demo/exports', @auth), [qw(exp_1 exp_0)],
+            { total => 2 }, "the next request, $n";
 }
 
 $c->close;
 
 is $t->request('HEAD', '/projects/demo/export/download/exp_1', @auth)
      ->header('Content-Length'), 5, 'HEAD: its length';
-is_page $t->get('/projects/demo/exports', @auth), ['exp_1'], { total => 1 },
-        'a list';
+
+
+# a filter behind ours takes no answer of ours: what nginx makes of it is JSON,
+# with no header twice and none of the answer's
+
+for (['finalize', 503, 'store_unavailable'], ['status', 403, 'forbidden']) {
+    my ($location, $status, $code) = @$_;
+    my $path = "/$location/demo";
+
+    for (['a list', "$path/exports", @auth, 'Accept-Encoding' => 'gzip'],
+         ['not modified', "$path/exports", @auth, 'If-None-Match' => '*'],
+         ['an error', "$path/exports?limit=0", @auth],
+         ['no token', "$path/exports"], ['no route', "$path/none"],
+         ['a file', "$path/export/download/exp_0", @auth])
+    {
+        my ($what, @request) = @$_;
+        my $name = "$location: $what";
+        my $r = $t->get(@request);
+        my %seen;
+
+        is_error $r, $status, $code, $name;
+        is join(' ', grep { $seen{$_}++ || !/^(?:server|date|connection
+                   |content-(?:type|length)|cache-control|x-request-id)\z/x }
+                split ' ', $r->header_names), '', "$name: headers";
+    }
+
+    is $t->request('HEAD', "$path/exports", @auth)->status, $status,
+       "$location: HEAD";
+}
+
+$c = $t->connect;
+is_error $c->get('/status/demo/exports', @auth, 'If-None-Match' => '*'), 403,
+         'forbidden', 'on one connection';
+is_page $c->get('/projects/demo/exports', @auth), [qw(exp_1 exp_0)],
+        { total => 2 }, 'and the next';
+$c->close;
+
+$r = $t->get('/user', @user);
+is $r->status . ' ' . ($r->json->{message} // ''),
+   '415 The request cannot be processed.', 'the user API';
+is join(' ', $r->headers('X-RateLimit-Limit')), '100', 'and its count';
 
 $t->done;

@@ -90,7 +90,7 @@ ngx_http_others_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    if (olcf->finalize == 0) {
+    if (olcf->finalize != 1) {
         return olcf->refuse;
     }
 
