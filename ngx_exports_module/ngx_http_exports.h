@@ -268,7 +268,7 @@ struct ngx_http_exports_ctx_s {
     ngx_str_t                       scope;      /* the project's slug, the
                                                    user's ID */
     ngx_str_t                       id;         /* of the export */
-    uint64_t                        now;        /* of the request, in us */
+    uint64_t                        now;        /* of the answer, in us */
     u_char                          digest[EXPORTS_SHA256_LEN];
     u_char                          user[EXPORTS_USER_MAX];
     u_char                          etag[NGX_HTTP_EXPORTS_ETAG_LEN];

@@ -2,6 +2,8 @@
 #include "ngx_http_exports_page.h"
 
 
+static ngx_http_exports_ctx_t *ngx_http_exports_next_ctx(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *used);
 static ngx_http_exports_ctx_t *ngx_http_exports_add_ctx(ngx_http_request_t *r);
 static void ngx_http_exports_cleanup_ctx(void *data);
 
@@ -32,13 +34,14 @@ ngx_http_exports_create_ctx(ngx_http_request_t *r)
 /*
  * A variable of ours may have made a context before an "if" or a redirection
  * has changed the configuration.  One that has been used stays with its own,
- * whose store and page it may have: behind it only the ID goes on
+ * whose store and page it may have: behind it only the ID goes on.  Since it
+ * was made the request may have waited, for limit_req or auth_request
  */
 
 ngx_http_exports_ctx_t *
 ngx_http_exports_use_ctx(ngx_http_request_t *r, ngx_uint_t again)
 {
-    ngx_http_exports_ctx_t       *ctx, *used;
+    ngx_http_exports_ctx_t       *ctx;
     ngx_http_exports_loc_conf_t  *elcf;
 
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_exports_module);
@@ -48,23 +51,38 @@ ngx_http_exports_use_ctx(ngx_http_request_t *r, ngx_uint_t again)
     if (ctx == NULL) {
         ctx = ngx_http_exports_create_ctx(r);
 
-    } else if (ctx->used && (!again || ctx->conf != elcf)) {
+    } else {
 
-        used = ctx;
-        ctx = ngx_http_exports_add_ctx(r);
+        if (ctx->used && (!again || ctx->conf != elcf)) {
+            ctx = ngx_http_exports_next_ctx(r, ctx);
+        }
 
         if (ctx != NULL) {
-            ctx->now = used->now;
-            ngx_memcpy(ctx->request_id, used->request_id,
-                       NGX_HTTP_EXPORTS_REQUEST_ID_LEN);
-
-            ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
+            ctx->now = exports_time_now();
         }
     }
 
     if (ctx != NULL) {
         ctx->conf = elcf;
         ctx->used = 1;
+    }
+
+    return ctx;
+}
+
+
+static ngx_http_exports_ctx_t *
+ngx_http_exports_next_ctx(ngx_http_request_t *r, ngx_http_exports_ctx_t *used)
+{
+    ngx_http_exports_ctx_t  *ctx;
+
+    ctx = ngx_http_exports_add_ctx(r);
+
+    if (ctx != NULL) {
+        ngx_memcpy(ctx->request_id, used->request_id,
+                   NGX_HTTP_EXPORTS_REQUEST_ID_LEN);
+
+        ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
     }
 
     return ctx;

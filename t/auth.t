@@ -7,13 +7,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Digest::SHA 'sha256_hex';
 use Test::More;
+use Time::HiRes ();
 
 use Exports::Test;
 
 my $MISSING = 'Missing Bearer token.';
 my $INVALID = 'The token is invalid for this route.';
 
-plan tests => 69;
+plan tests => 72;
 
 my $t = Exports::Test->new;
 
@@ -23,9 +24,15 @@ events { }
 http {
     %%HTTP%%
     exports_store %%DIR%%/store;
+    limit_req_zone $server_port zone=late:1m rate=30r/m;
     server {
         listen 127.0.0.1:%%PORT%%;
         location /projects/ { exports_api project; }
+        location /late/ {
+            exports_api project;
+            set $id $exports_request_id;
+            limit_req zone=late burst=5;
+        }
     }
 }
 EOC
@@ -155,6 +162,22 @@ my $brief = $t->token($store, project => 'demo',
 is bearer($brief)->status, 200, 'about to expire';
 wait_for { $r = bearer($brief); $r->status != 200 };
 is_error $r, 401, 'invalid_token', $INVALID, 'expired meanwhile';
+
+# what counts is the time of the answer: the second one waits for two seconds
+# behind the first, with its ID made
+
+$brief = $t->token($store, project => 'demo',
+                   expires_at => stamp(int((Time::HiRes::time() + 1.5)
+                                           * 1e6)));
+@auth = (Authorization => "Bearer $brief");
+
+is $t->get('/late/demo/exports', @auth)->status, 200, 'in time';
+$r = $t->get('/late/demo/exports', @auth);
+is_error $r, 401, 'invalid_token', $INVALID, 'expired while it waited';
+
+my ($made_at) = $r->json->{request_id} =~ /^req_(\d{8}T\d{6})_/;
+cmp_ok $r->json->{meta}{generated_at} =~ tr/-:Z//dr, 'gt', $made_at,
+       'the time of the answer';
 
 
 # one that exportsctl makes up
