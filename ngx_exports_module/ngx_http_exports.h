@@ -48,6 +48,11 @@ typedef struct ngx_http_exports_routes_s  ngx_http_exports_routes_t;
 /* to be raised when the same records would be rendered otherwise */
 #define NGX_HTTP_EXPORTS_RENDERING       1
 
+/* behind the name of the directive */
+#define NGX_HTTP_EXPORTS_NOT_ALONE                                            \
+    "shares its location with another directive that answers its requests, "  \
+    "such as \"proxy_pass\""
+
 /* what a page of an API may depend on besides what all depend on */
 #define NGX_HTTP_EXPORTS_PARTS           3
 

@@ -11,6 +11,10 @@
 
 static char *ngx_http_exports_conf_prefix(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *prefix);
+static void ngx_http_exports_conf_location(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_exports_conf_matches(
+    ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
 
 
 static const ngx_http_exports_api_t  *ngx_http_exports_apis[] = {
@@ -136,6 +140,12 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    if (clcf->handler != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"exports_api\" " NGX_HTTP_EXPORTS_NOT_ALONE);
+        return NGX_CONF_ERROR;
+    }
+
     if (cf->args->nelts == 3) {
 
         if (ngx_strncmp(value[2].data, "prefix=", 7) != 0) {
@@ -157,20 +167,13 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         prefix = clcf->name;
-
-        if (elcf->api->scope_capture == 0
-            && prefix.data[prefix.len - 1] == '/')
-        {
-            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "the list of the API is at \"%*s\", which the "
-                               "location \"%V\" does not match",
-                               prefix.len - 1, prefix.data, &prefix);
-        }
     }
 
     if (ngx_http_exports_conf_prefix(cf, elcf, &prefix) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_exports_conf_location(cf, elcf, clcf);
 
     emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
 
@@ -324,6 +327,13 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
         elcf->prefix.len--;
     }
 
+    if (elcf->prefix.len == 0 && elcf->api->scope_capture == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid prefix \"/\": the list of this API is at "
+                           "the prefix without its slash");
+        return NGX_CONF_ERROR;
+    }
+
     /* percent-encoded, nothing is left that JSON would have to escape */
 
     escaped = 2 * ngx_escape_uri(NULL, elcf->prefix.data, elcf->prefix.len,
@@ -339,6 +349,58 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
                           elcf->prefix.len, NGX_ESCAPE_URI);
 
     return NGX_CONF_OK;
+}
+
+
+/* "rewrite ... break" may still lead there */
+
+static void
+ngx_http_exports_conf_location(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf)
+{
+    if (clcf->regex != NULL || clcf->named || clcf->noname
+        || ngx_http_exports_conf_matches(elcf, clcf))
+    {
+        return;
+    }
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "the list of the API is at \"%V%s\", which the "
+                       "location \"%V\" does not match", &elcf->prefix,
+                       elcf->api->scope_capture ? "/{project}/exports" : "",
+                       &clcf->name);
+}
+
+
+/* of an API with a scope in its paths the list of one at the least */
+
+static ngx_uint_t
+ngx_http_exports_conf_matches(ngx_http_exports_loc_conf_t *elcf,
+    ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_str_t  *name, *prefix;
+
+    name = &clcf->name;
+    prefix = &elcf->prefix;
+
+    if (ngx_strncmp(name->data, prefix->data,
+                    ngx_min(name->len, prefix->len))
+        != 0)
+    {
+        return 0;
+    }
+
+    if (elcf->api->scope_capture == 0) {
+        return clcf->exact_match ? name->len == prefix->len
+                                 : name->len <= prefix->len;
+    }
+
+    if (name->len <= prefix->len) {
+        return !clcf->exact_match;
+    }
+
+    return name->data[prefix->len] == '/'
+           && !(clcf->exact_match && name->len == prefix->len + 1);
 }
 
 

@@ -353,6 +353,13 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_exports_conf_error_pages(clcf, prev, conf);
 
+    if (conf->api != NULL && clcf->handler != ngx_http_exports_handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"exports_api\" of prefix \"%V\" "
+                           NGX_HTTP_EXPORTS_NOT_ALONE, &conf->prefix);
+        return NGX_CONF_ERROR;
+    }
+
     if (conf->api != NULL && conf->store == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"exports_api\" of prefix \"%V\" has no "

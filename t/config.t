@@ -32,6 +32,13 @@ my @bad = (
      "$STORE location /a/ { exports_api project prefix=/a/ prefix=/b/; }",
      qr/number of arguments/],
 
+    # one location, one handler
+    (map { ["an api behind $_", s => "$STORE location /a/ { $_; exports_api"
+            . ' project; }', qr/"exports_api" shares its location/],
+           ["an api before $_", s => "$STORE location /a/ { exports_api"
+            . " project; $_; }", qr{of prefix "/a" shares its location}] }
+        'proxy_pass http://127.0.0.1:1', 'stub_status', 'empty_gif'),
+
     # prefixes
     ['an empty prefix', s =>
      "$STORE location /a/ { exports_api project prefix=; }", qr/prefix/],
@@ -40,6 +47,11 @@ my @bad = (
     ['a prefix with a control character', s =>
      "$STORE location /a/ { exports_api project \"prefix=/a\tb/\"; }",
      qr/prefix/],
+    ['an empty location', s => 'exports_link_key_file %%DIR%%/key; '
+     . "$STORE location \"\" { exports_api user; }", qr/prefix/],
+    (map { ["users at the root$_", s => "exports_link_key_file %%DIR%%/key;"
+            . " $STORE location / { exports_api user$_; }",
+            qr{invalid prefix "/"}] } '', ' prefix=/'),
     ['a regex location without a prefix', s =>
      "$STORE location ~ ^/a/ { exports_api project; }", qr/prefix/],
     ['a named location without a prefix', s =>
@@ -120,14 +132,26 @@ my @good = (
      . ' location /a/ { exports_api project; } location @app { return 200; }'],
     ['variables', h => 'log_format a "$exports_request_id $exports_scope '
      . '$exports_total $exports_error $exports_cache";'],
+    (map { ["an api and $_", s => "$STORE location /a/ { exports_api project;"
+            . " $_ } location \@app { return 200; }"] }
+        'return 403;', 'if ($arg_a) { proxy_pass http://127.0.0.1:1; }',
+        'limit_except GET { deny all; }', 'if ($arg_a) { return 200; }',
+        'limit_except GET { proxy_pass http://127.0.0.1:1; }',
+        'location /a/b { proxy_pass http://127.0.0.1:1; }',
+        'location /a/b { exports_api project; }',
+        'exports_fallback @app;', 'error_page 403 @app;', 'deny all;',
+        'try_files $uri /b;', 'mirror /b;', 'auth_request /b;'),
+    ['an api in proxy_pass', s => "$STORE location /a/ { proxy_pass"
+     . ' http://127.0.0.1:1; location /a/b/ { exports_api project; } }'],
     ['two APIs of one store', s => "$STORE location /a/ { exports_api project; }"
      . ' location /b/ { exports_api project; }'],
 );
 
-plan tests => 2 * @bad + @good + 3;
+plan tests => 2 * @bad + @good + 24;
 
 my $t = Exports::Test->new;
 $t->store('store');
+chmod 0600, $t->write_file('key', 'k' x 32);
 
 # returns what nginx -t said, and the number of the line of the text
 sub check {
@@ -156,7 +180,7 @@ for (@bad) {
 
     is $exit, 1, "$name: refused" or diag $message;
     my ($emerg) = $message =~ /\[emerg\] (.*)/;
-    my $line = $name eq 'exports_api without exports_store' ? '\d+'
+    my $line = $name =~ /without exports_store|api before/ ? '\d+'
                                                             : $line{$where};
     ok defined $emerg && $emerg =~ $said && $emerg =~ m{check\.conf:$line\b},
        "$name: why, and the line"
@@ -168,6 +192,30 @@ for (@good) {
     my ($exit, $message) = check($where, $text);
 
     is $exit, 0, "$name: accepted" or diag $message;
+}
+
+# locations that a list cannot be in: name, API and prefix; where it is
+
+for (['/a/', 'user', '/a'], ['/a/', 'user prefix=/a', '/a'],
+     ['/a', 'user'], ['/', 'user prefix=/a/'], ['= /a', 'user'],
+     ['= /a/', 'user', '/a'], ['= /a', 'user prefix=/b', '/b'],
+     ['~ /a/', 'user prefix=/b'], ['@a', 'user prefix=/b'],
+     ['/a/', 'project'], ['/a', 'project'], ['/', 'project'],
+     ['/', 'project prefix=/a/'], ['/a/demo/', 'project prefix=/a/'],
+     ['/aa/', 'project prefix=/a/', '/a/{project}/exports'],
+     ['/a/', 'project prefix=/aa/', '/aa/{project}/exports'],
+     ['= /a', 'project', '/a/{project}/exports'],
+     ['= /a/', 'project', '/a/{project}/exports'],
+     ['= /a/demo/exports', 'project prefix=/a'],
+     ['~ /a/', 'project prefix=/b'], ['@a', 'project prefix=/b'])
+{
+    my ($location, $api, $list) = @$_;
+    my ($exit, $message) = check(s => 'exports_link_key_file %%DIR%%/key; '
+        . "$STORE location $location { exports_api $api; }");
+    my ($where) = $message =~ /\[warn\].* at "(.*)", which the location/;
+
+    is "$exit " . ($where // 'no warning'), '0 ' . ($list // 'no warning'),
+       "exports_api $api in $location" or diag $message;
 }
 
 # relative paths are nginx's prefix

@@ -55,11 +55,6 @@ http {
         exports_link_ttl 364d;
         location /api/v3/exports { exports_api user; }
     }
-
-    server {
-        listen 127.0.0.1:%%PORT_root%%;
-        location / { exports_api user prefix=/; }
-    }
 }
 EOC
 
