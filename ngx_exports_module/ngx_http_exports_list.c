@@ -257,7 +257,7 @@ ngx_http_exports_list_use(ngx_http_request_t *r,
     ctx->total = page->total;
     ctx->has_total = 1;
 
-    if (ctx->gzip && !page->gzip && page->len >= NGX_HTTP_EXPORTS_GZIP_MIN) {
+    if (!page->gzip && ngx_http_exports_gzip_takes(ctx, page->len)) {
         ngx_http_exports_list_compress(r, list);
     }
 

@@ -144,7 +144,7 @@ ngx_http_exports_render_finish(ngx_http_exports_ctx_t *ctx)
     room = 0;
 
     if (page->key.len == 0
-        || (ctx->gzip && page->len >= NGX_HTTP_EXPORTS_GZIP_MIN)
+        || ngx_http_exports_gzip_takes(ctx, page->len)
         || !ngx_http_exports_cache_takes(ctx, 0, page->len))
     {
         page->key.len = 0;

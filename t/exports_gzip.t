@@ -12,7 +12,7 @@ use Test::More;
 use Exports::Test;
 use Exports::User;
 
-plan tests => 223;
+plan tests => 243;
 
 my $t = Exports::Test->new;
 my $cold = Exports::Test->new;
@@ -57,7 +57,11 @@ my $store = $t->store('store', (map { project_line(
     project => 'demo', id => "exp_$_", status => $_ % 3 ? 'ready' : 'not_found',
     created_at => stamp(1_700_000_000_000_000 + $_)) } 1 .. 520),
     (map { user_line(uuid => "u-$_", requested_at =>
-           stamp(1_700_000_000_000_000 + $_)) } 1 .. 120));
+           stamp(1_700_000_000_000_000 + $_)) } 1 .. 120),
+    (map { project_line(project => 'long', id => "exp_$_",
+           download_name => 'x' x 1000, status_reason => 'y' x 1000,
+           created_at => stamp(1_700_000_000_000_000 + $_)) } 1 .. 250));
+my @long = (Authorization => 'Bearer ' . $t->token($store, project => 'long'));
 my @auth = (Authorization => 'Bearer ' . $t->token($store, project => 'demo'));
 my @none = (Authorization => 'Bearer ' . $t->token($store, project => 'none'));
 my @user = (Authorization => 'Bearer ' . $t->token($store, user => 42));
@@ -147,6 +151,27 @@ is tokens($r), $BOTH, 'an empty list: Vary';
 is $t->get('/projects/none/exports', @none, @gzip)->header('X-Cache'), 'HIT',
    'an empty list: kept as it is';
 
+# what is long would keep others waiting
+
+for my $server ([$cold, 'BYPASS', 'BYPASS'], [$t, 'MISS', 'HIT']) {
+    my ($s, @caches) = @$server;
+
+    for my $cache (@caches) {
+        $r = $s->get('/projects/long/exports?limit=250', @long, @gzip);
+        is encoding($r) . ' ' . $r->header('X-Cache'), "none $cache",
+           "a long list, $cache";
+        is tokens($r), $BOTH, "a long list: Vary, $cache";
+        is @{ $r->json->{data}{exports} }, 250, "a long list: its items, $cache";
+    }
+}
+
+my $etag = $r->header('ETag');
+cmp_ok length $r->body, '>', 512 * 1024, 'it is long';
+is $t->get('/projects/long/exports?limit=250', @long)->header('ETag'), $etag,
+   'a long list: the same ETag';
+is encoding($t->get('/projects/long/exports?limit=190', @long, @gzip)), 'gzip',
+   'a shorter one of them';
+
 
 # ---- who gets it -----------------------------------------------------------
 
@@ -232,6 +257,15 @@ $r = $t->get('/both/none/exports', @none, @gzip);
 is encoding($r), 'gzip', 'an empty list, by nginx';
 is json(gunzip($r->body))->{data}{total}, 0, 'an empty list, by nginx: right';
 is tokens($r), $BOTH, 'an empty list, by nginx: Vary';
+
+$r = $t->get('/both/long/exports?limit=250', @long, @gzip);
+is join(' ', $r->headers('Content-Encoding')), 'gzip', 'a long list, by nginx';
+is @{ json(gunzip($r->body))->{data}{exports} }, 250,
+   'a long list, by nginx: right';
+is tokens($r), $BOTH, 'a long list, by nginx: Vary';
+like $r->header('ETag'), qr{^W/"[0-9a-f]{32}"\z}, 'a long list, by nginx: ETag';
+is $t->get('/both/long/exports?limit=250', @long, @gzip, 'If-None-Match' =>
+           $r->header('ETag'))->status, 304, 'a long list, by nginx: 304';
 
 $cold->done;
 $t->done;
