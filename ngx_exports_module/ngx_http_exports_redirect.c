@@ -245,7 +245,15 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
         }
     }
 
+    /* variables have them from here */
+
     r->headers_in.authorization = NULL;
+
+#if (nginx_version >= 1023000)
+    r->headers_in.cookie = NULL;
+#else
+    ngx_memzero(&r->headers_in.cookies, sizeof(ngx_array_t));
+#endif
 
     return NGX_OK;
 }

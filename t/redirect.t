@@ -79,6 +79,7 @@ http {
             proxy_set_header Connection "";
             proxy_set_header Host storage.example;
             proxy_set_header X-Client $http_authorization;
+            proxy_set_header X-Client-Cookies $http_cookie$cookie_session;
             proxy_intercept_errors on;
             proxy_buffering off;
             proxy_pass_header Server;
@@ -379,10 +380,11 @@ is +(split ' ', asked())[1] =~ s/%([0-9A-F]{2})/chr hex $1/ger,
 
 is fetch('gs')->status, 200, 'a prefix that does not end in a slash';
 is +(split ' ', asked())[1], '/bucket-obj', 'its URI';
-is fetch('whole')->status, 200, 'proxy_pass without a URI';
+is fetch('whole', Cookie => 'session=secret')->status, 200,
+   'proxy_pass without a URI';
 is +(split ' ', asked())[1], '/whole/w%20x', 'its URI';
 like asked(), qr/^Host: storage\.example\r$/m, 'its Host';
-unlike asked(), qr/X-Client/, '$http_authorization is empty';
+unlike asked(), qr/X-Client/, '$http_authorization and cookies are empty';
 
 $r = $t->request('HEAD', uri('leaky'), @auth);
 is_object $r, '', 'HEAD';
