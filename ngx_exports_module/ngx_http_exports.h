@@ -356,6 +356,8 @@ ngx_http_exports_ctx_t *ngx_http_exports_use_ctx(ngx_http_request_t *r,
 
 /* log.c: for messages of ours about a request; good until the next call */
 ngx_log_t *ngx_http_exports_log(ngx_http_request_t *r);
+/* whether there has been no message about what cannot be read in this second */
+ngx_uint_t ngx_http_exports_log_due(ngx_http_request_t *r);
 /* from then on nginx's messages lack the arguments of the request line, too */
 void ngx_http_exports_hide_args(ngx_http_request_t *r);
 

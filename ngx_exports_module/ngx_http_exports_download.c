@@ -272,6 +272,10 @@ static void
 ngx_http_exports_log_unreadable_export(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, exports_rc_t rc)
 {
+    if (!ngx_http_exports_log_due(r)) {
+        return;
+    }
+
     if (rc == EXPORTS_CORRUPT) {
         ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
                       "damaged record or index of export \"%V\"; "

@@ -68,7 +68,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     if (erc != EXPORTS_OK) {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
 
-        if (!list.logged) {
+        if (!list.logged && ngx_http_exports_log_due(r)) {
             ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
                           "exports of \"%V\" cannot be read: %s",
                           &ctx->scope, exports_strerror(erc));
@@ -217,7 +217,10 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
                             ngx_http_exports_render_items, &render);
 
     if (rc == EXPORTS_CORRUPT) {
+        ngx_http_exports_guard_hold(1);
         ngx_http_exports_log_unreadable(r, ctx, &page);
+        ngx_http_exports_guard_hold(0);
+
         list->logged = 1;
     }
 
@@ -306,6 +309,10 @@ ngx_http_exports_log_unreadable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
 {
     u_char  key[2 * EXPORTS_MANIFEST_KEY_LEN];
+
+    if (!ngx_http_exports_log_due(r)) {
+        return;
+    }
 
     exports_hex((char *) key, page->bad_key, EXPORTS_MANIFEST_KEY_LEN);
 

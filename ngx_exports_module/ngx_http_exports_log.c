@@ -30,6 +30,32 @@ ngx_http_exports_log(ngx_http_request_t *r)
 }
 
 
+/* clients that poll for a damaged page would fill the disk */
+
+ngx_uint_t
+ngx_http_exports_log_due(ngx_http_request_t *r)
+{
+    static time_t      last;
+    static ngx_uint_t  skipped;
+
+    if (ngx_time() == last) {
+        skipped++;
+        return 0;
+    }
+
+    if (skipped > 0) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
+                      "%ui messages about exports that cannot be read were "
+                      "left out", skipped);
+        skipped = 0;
+    }
+
+    last = ngx_time();
+
+    return 1;
+}
+
+
 static u_char *
 ngx_http_exports_log_request(ngx_log_t *log, u_char *buf, size_t len)
 {

@@ -374,8 +374,10 @@ static ngx_int_t
 ngx_http_exports_stored_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
-    ngx_uint_t                       first;
+    ngx_uint_t                       first, level;
     const ngx_http_exports_error_t  *err;
+
+    level = NGX_LOG_ERR;
 
     switch (r->headers_out.status) {
 
@@ -385,6 +387,10 @@ ngx_http_exports_stored_error(ngx_http_request_t *r,
 
     case NGX_HTTP_PRECONDITION_FAILED:
     case NGX_HTTP_RANGE_NOT_SATISFIABLE:
+
+        /* the client has asked for it */
+
+        level = NGX_LOG_INFO;
         err = ngx_http_exports_error_of_status(r, r->headers_out.status);
         break;
 
@@ -395,7 +401,7 @@ ngx_http_exports_stored_error(ngx_http_request_t *r,
     first = (r->err_status == 0);
 
     if (first) {
-        ngx_log_error(NGX_LOG_ERR, ngx_http_exports_log(r), 0,
+        ngx_log_error(level, ngx_http_exports_log(r), 0,
                       "storage \"%V\" answered %ui for export \"%V\"",
                       &ctx->artifact->storage_backend, r->headers_out.status,
                       &ctx->id);

@@ -14,7 +14,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 227;
+plan tests => 229;
 
 my $t = Exports::Test->new;
 
@@ -487,6 +487,8 @@ $c->close;
 like $t->error_log,
      qr/\[error\] .*storage "s3" answered 403 for export "exp_l403"/,
      'what it answered is logged';
+like $t->error_log, qr/\[info\] .*storage "s3" answered $_ for/,
+     "$_ is the client's fault" for 412, 416;
 
 $c = $t->connect;
 for my $id (qw(s404 plain s500 slow refused plain endless500 plain garbage
