@@ -6,6 +6,8 @@
 
 static ngx_int_t ngx_http_exports_user_base(ngx_http_request_t *r,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *base);
+static ngx_int_t ngx_http_exports_user_server(ngx_http_request_t *r,
+    ngx_str_t *host);
 static size_t ngx_http_exports_user_clean(u_char *dst, const ngx_str_t *src);
 static ngx_int_t ngx_http_exports_user_expiry(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
@@ -73,9 +75,8 @@ static ngx_int_t
 ngx_http_exports_user_base(ngx_http_request_t *r,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *base)
 {
-    u_char                    *p;
-    ngx_str_t                  scheme, host;
-    ngx_http_core_srv_conf_t  *cscf;
+    u_char     *p, addr[NGX_SOCKADDR_STRLEN];
+    ngx_str_t   scheme, host;
 
     if (elcf->base_url != NULL) {
 
@@ -107,8 +108,12 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
         host = r->headers_in.server;
 
     } else {
-        cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
-        host = cscf->server_name;
+        host.data = addr;
+        host.len = NGX_SOCKADDR_STRLEN;
+
+        if (ngx_http_exports_user_server(r, &host) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     base->len = scheme.len + sizeof("://") - 1 + host.len;
@@ -123,6 +128,40 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
     ngx_memcpy(p, host.data, host.len);
 
     return NGX_OK;
+}
+
+
+/* its name, where that is none of several, else its address, to host */
+
+static ngx_int_t
+ngx_http_exports_user_server(ngx_http_request_t *r, ngx_str_t *host)
+{
+    u_char                     c;
+    size_t                     i;
+    ngx_str_t                 *name;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+    name = &cscf->server_name;
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i];
+
+        /* not in a wildcard, a regular expression, or "_" */
+
+        if (c != '.' && c != '-' && !(c >= '0' && c <= '9')
+            && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+        {
+            break;
+        }
+    }
+
+    if (name->len > 0 && i == name->len) {
+        *host = *name;
+        return NGX_OK;
+    }
+
+    return ngx_connection_local_sockaddr(r->connection, host, 1);
 }
 
 

@@ -50,6 +50,23 @@ http {
     }
 
     server {
+        listen 127.0.0.1:%%PORT_unnamed%%;
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_wildcard%%;
+        server_name *.example.com;
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_regex%%;
+        server_name ~^(\w+)\.example;
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
         listen 127.0.0.1:%%PORT_ttl%%;
         exports_base_url https://api.example.com;
         exports_link_ttl 364d;
@@ -446,8 +463,8 @@ base_is $t->get('/header', @auth, port => 'base', 'X-Base' => "a\tb c"),
         'a%09b%20c/header', 'X-Base: white space';
 
 sub http10 {
-    my ($host) = @_;
-    my $c = $t->connect;
+    my ($host, $port) = @_;
+    my $c = $t->connect($port);
     $c->send("GET /api/v3/exports HTTP/1.0\r\n$host"
              . "Authorization: $auth[1]\r\n\r\n");
     return $c->response;
@@ -455,6 +472,9 @@ sub http10 {
 
 base_is http10(''), 'http://exports.example.com/api/v3/exports',
         'HTTP/1.0 without a host: the server\'s name';
+base_is http10('', $_), 'http://127.0.0.1:' . $t->port($_) . '/api/v3/exports',
+        "HTTP/1.0 without a host, $_: the server's address"
+    for qw(unnamed wildcard regex);
 base_is http10("Host: a&b\r\n"), 'http://a%26b/api/v3/exports',
         'HTTP/1.0 with a host';
 
