@@ -9,7 +9,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 80;
+plan tests => 81;
 
 my $t = Exports::Test->new;
 
@@ -22,6 +22,8 @@ http {
     exports_store %%DIR%%/store;
     server {
         listen 127.0.0.1:%%PORT%%;
+        expires 1h;
+        location /off/ { exports_api project; expires off; }
         location /projects/ { exports_api project; }
         location /other/ { exports_api project; }
         location /copy/ { exports_api project; exports_store %%DIR%%/copy; }
@@ -170,6 +172,13 @@ is list('', $_->[0] => $_->[1])->status, 200, "$_->[0] is ignored"
         ['Range' => 'bytes=0-1'];
 is list('', 'If-Match' => '"x"', 'If-None-Match' => $etag)->status, 304,
    'If-None-Match beside If-Match';
+
+
+# with "expires" around it a list still has to be asked for
+
+is join(', ', map { $t->get("/$_/demo/exports", @{ $auth{demo} })
+                      ->headers('Cache-Control') } qw(projects off)),
+   'private, no-cache, max-age=3600, private, no-cache', 'expires, and off';
 
 
 # changes
