@@ -184,7 +184,9 @@ typedef struct {
 /* a named location that has to exist */
 
 typedef struct {
-    ngx_str_t                   name;
+    ngx_str_t                   name;       /* len 0: none */
+    ngx_str_t                   file;       /* where it is asked for */
+    ngx_uint_t                  line;
     ngx_http_core_srv_conf_t   *cscf;
 } ngx_http_exports_fallback_t;
 
@@ -195,7 +197,7 @@ typedef struct {
     ngx_http_exports_routes_t  *routes;
     ngx_str_t                   prefix;     /* no slash at its end */
     ngx_str_t                   link;       /* prefix as it goes into URLs */
-    ngx_str_t                   fallback;   /* a named location */
+    ngx_http_exports_fallback_t fallback;
 
     ngx_str_t                   root;       /* of artifacts; no slash at its
                                                end */

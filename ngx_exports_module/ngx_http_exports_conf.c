@@ -6,6 +6,9 @@
 
 #define NGX_HTTP_EXPORTS_CHECK           250
 
+/* the addresses that a process has */
+#define NGX_HTTP_EXPORTS_MAP_MAX         ((off_t) 1 << 47)
+
 #define NGX_HTTP_EXPORTS_PAGE_CACHE_MIN  (64 * 1024)
 
 
@@ -51,10 +54,12 @@ ngx_http_exports_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
             size = ngx_parse_offset(&s);
 
-            if (size == NGX_ERROR || size < (off_t) (1024 * 1024)) {
+            if (size == NGX_ERROR || size < (off_t) (1024 * 1024)
+                || size > NGX_HTTP_EXPORTS_MAP_MAX)
+            {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid map_size \"%V\", it must be at "
-                                   "least 1m", &s);
+                                   "invalid map_size \"%V\", it must be a "
+                                   "size from 1m to 131072g", &s);
                 return NGX_CONF_ERROR;
             }
 
@@ -201,14 +206,14 @@ ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t  *value;
 
-    if (elcf->fallback.data != NULL) {
+    if (elcf->fallback.name.data != NULL) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     if (ngx_strcmp(value[1].data, "off") == 0) {
-        ngx_str_set(&elcf->fallback, "");
+        ngx_str_set(&elcf->fallback.name, "");
         return NGX_CONF_OK;
     }
 
@@ -219,7 +224,9 @@ ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    elcf->fallback = value[1];
+    elcf->fallback.name = value[1];
+    elcf->fallback.file = cf->conf_file->file.name;
+    elcf->fallback.line = cf->conf_file->line;
 
     return NGX_CONF_OK;
 }
@@ -241,6 +248,19 @@ ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (value[1].len == 0) {
         return "is empty";
+    }
+
+    /* what a variable begins is known later */
+
+    if (value[1].data[0] != '$'
+        && ngx_strncasecmp(value[1].data, (u_char *) "http://", 7) != 0
+        && ngx_strncasecmp(value[1].data, (u_char *) "https://", 8) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL \"%V\", it must begin with "
+                           "\"http://\", \"https://\" or a variable",
+                           &value[1]);
+        return NGX_CONF_ERROR;
     }
 
     elcf->base_url = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
@@ -288,8 +308,9 @@ ngx_http_exports_check_fallbacks(ngx_conf_t *cf)
         if (clcfp == NULL || *clcfp == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "server \"%V\" has no location \"%V\" for "
-                          "\"exports_fallback\"",
-                          &fallback[i].cscf->server_name, &fallback[i].name);
+                          "\"exports_fallback\" in %V:%ui",
+                          &fallback[i].cscf->server_name, &fallback[i].name,
+                          &fallback[i].file, fallback[i].line);
             return NGX_ERROR;
         }
     }

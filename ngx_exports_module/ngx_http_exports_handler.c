@@ -48,8 +48,8 @@ ngx_http_exports_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_exports_no_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
-    if (ctx->conf->fallback.len > 0) {
-        return ngx_http_named_location(r, &ctx->conf->fallback);
+    if (ctx->conf->fallback.name.len > 0) {
+        return ngx_http_named_location(r, &ctx->conf->fallback.name);
     }
 
     return ngx_http_exports_send_error(r, ctx,

@@ -283,7 +283,7 @@ ngx_http_exports_create_loc_conf(ngx_conf_t *cf)
      *     elcf->routes = NULL;
      *     elcf->prefix = { 0, NULL };
      *     elcf->link = { 0, NULL };
-     *     elcf->fallback = { 0, NULL };
+     *     elcf->fallback = { { 0, NULL } };
      *     elcf->root = { 0, NULL };
      *     elcf->signer = 0;
      *     elcf->operations = NULL;
@@ -317,13 +317,16 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_exports_main_conf_t  *emcf;
 
     ngx_conf_merge_ptr_value(conf->store, prev->store, NULL);
-    ngx_conf_merge_str_value(conf->fallback, prev->fallback, "");
     ngx_conf_merge_str_value(conf->root, prev->root, "");
     ngx_conf_merge_ptr_value(conf->redirects, prev->redirects, NULL);
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
     ngx_conf_merge_sec_value(conf->link_ttl, prev->link_ttl, 3600);
     ngx_conf_merge_ptr_value(conf->base_url, prev->base_url, NULL);
     ngx_conf_merge_value(conf->gzip, prev->gzip, 0);
+
+    if (conf->fallback.name.data == NULL) {
+        conf->fallback = prev->fallback;
+    }
 
     if (!conf->operations_set) {
         conf->operations = prev->operations;
@@ -373,7 +376,7 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    if (conf->api != NULL && conf->fallback.len > 0) {
+    if (conf->api != NULL && conf->fallback.name.len > 0) {
         emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
 
         fallback = ngx_array_push(&emcf->fallbacks);
@@ -381,7 +384,7 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
             return NGX_CONF_ERROR;
         }
 
-        fallback->name = conf->fallback;
+        *fallback = conf->fallback;
         fallback->cscf = ngx_http_conf_get_module_srv_conf(cf,
                                                         ngx_http_core_module);
     }
