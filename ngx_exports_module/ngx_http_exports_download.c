@@ -250,7 +250,10 @@ ngx_http_exports_download_string(ngx_pool_t *pool, ngx_str_t *copy,
 {
     u_char  *p;
 
+    ngx_http_exports_guard_hold(1);
     p = ngx_pnalloc(pool, str->len + 1);
+    ngx_http_exports_guard_hold(0);
+
     if (p == NULL) {
         return NGX_ERROR;
     }

@@ -31,8 +31,8 @@ static ngx_uint_t ngx_http_exports_etag_listed(u_char *p, u_char *last,
 
 
 /*
- * nothing of the token: all tokens of a scope see the same list.  Nothing of
- * the machine either: replicas give the same ETag
+ * under the guard.  Nothing of the token: all tokens of a scope see the same
+ * list.  Nothing of the machine either: replicas give the same ETag
  */
 
 ngx_int_t
@@ -105,7 +105,10 @@ ngx_http_exports_key(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
         ctx->key.len += parts[i].len;
     }
 
+    ngx_http_exports_guard_hold(1);
     p = ngx_pnalloc(r->pool, ctx->key.len);
+    ngx_http_exports_guard_hold(0);
+
     if (p == NULL) {
         return NGX_ERROR;
     }

@@ -57,6 +57,7 @@ ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (ngx_http_exports_read_keys(cf, &path, buf, &len) != NGX_OK) {
+        ngx_explicit_memzero(buf, NGX_HTTP_EXPORTS_KEY_FILE_MAX + 1);
         return NGX_CONF_ERROR;
     }
 
