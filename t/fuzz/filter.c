@@ -34,6 +34,7 @@ enum { PAGE = 0, PER_PAGE, SUBJECT_TYPE, SUBJECT_ID };
 
 
 static void read_model(model_t *m, ngx_http_request_t *r);
+static int is_index(const ngx_http_exports_arg_t *arg, size_t at);
 static void read_arg(model_t *m, const ngx_http_exports_arg_t *arg);
 static void read_values(model_t *m, const ngx_http_exports_arg_t *arg,
     int is_status);
@@ -142,13 +143,36 @@ read_model(model_t *m, ngx_http_request_t *r)
 }
 
 
+/* [] or [text] up to the end of the name */
+
+static int
+is_index(const ngx_http_exports_arg_t *arg, size_t at)
+{
+    size_t  i, end;
+
+    end = arg->name.len - 1;
+
+    if (end <= at || arg->name.data[at] != '[' || arg->name.data[end] != ']') {
+        return 0;
+    }
+
+    for (i = at + 1; i < end; i++) {
+        if (arg->name.data[i] == ']') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* filter[NAME], filter[NAME][ANYTHING] */
 
 static void
 read_arg(model_t *m, const ngx_http_exports_arg_t *arg)
 {
-    size_t   i, close;
     char     name[32];
+    size_t   close;
 
     if (ngx_http_exports_arg(arg, "page")) {
         m->last[PAGE] = arg;
@@ -174,22 +198,9 @@ read_arg(model_t *m, const ngx_http_exports_arg_t *arg)
         return;
     }
 
-    if (close + 1 < arg->name.len) {
-        if (arg->name.data[close + 1] != '['
-            || arg->name.data[arg->name.len - 1] != ']')
-        {
-            return;
-        }
-
-        for (i = close + 2; i < arg->name.len - 1; i++) {
-            if (arg->name.data[i] == ']') {
-                return;
-            }
-        }
-
-        if (arg->name.len < close + 3) {
-            return;
-        }
+    if (close + 1 < arg->name.len && !is_index(arg, close + 1)) {
+        m->unknown = 1;
+        return;
     }
 
     (void) snprintf(name, sizeof(name), "%.*s", (int) (close - 7),
