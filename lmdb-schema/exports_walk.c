@@ -195,7 +195,10 @@ walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
     descents = 0;
     last.mv_data = (void *) range->from;
     last.mv_size = range->from_len;
+    last_value.mv_data = NULL;
+    last_value.mv_size = 0;
     k = last;
+    v = last_value;
     op = range->from_len != 0 ? MDB_SET_RANGE : MDB_FIRST;
 
     for (erc = EXPORTS_OK; erc == EXPORTS_OK; op = MDB_NEXT) {
