@@ -8,6 +8,10 @@
 #include <jansson.h>
 
 
+#define NOT_A_TIME                                                            \
+    "not an RFC 3339 time of six fractional digits at most"
+
+
 static exports_error_t     error;
 static exports_manifest_t  manifest;
 
@@ -446,8 +450,8 @@ static const rule_t  project_rules[] = {
     { "missing_at", "null", NULL },
     { "missing_at", "\"2026-06-02T01:23:45Z\"", NULL },
     { "missing_at", "\"yesterday\"",
-      "missing_at: not an RFC 3339 time: \"yesterday\"" },
-    { "missing_at", "5", "missing_at: not an RFC 3339 time: 5" },
+      "missing_at: " NOT_A_TIME ": \"yesterday\"" },
+    { "missing_at", "5", "missing_at: " NOT_A_TIME ": 5" },
 
     { "created_at", NULL, "created_at: missing" },
     { "created_at", "null", "created_at: not an RFC 3339 time" },
@@ -902,11 +906,11 @@ messages(void)
 
     is_int(parse_object(altered(project_sample, "created_at", value)),
            EXPORTS_INVALID, "a long value");
-    has_str(error.text, "created_at: not an RFC 3339 time: \"yyyyyyyyyyyyyyyy"
+    has_str(error.text, "created_at: " NOT_A_TIME ": \"yyyyyyyyyyyyyyyy"
             "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
             "its beginning is shown");
     len = strlen(error.text);
-    ok(len < 120 && strcmp(error.text + len - 3, "...") == 0,
+    ok(len < 160 && strcmp(error.text + len - 3, "...") == 0,
        "and dots for the rest");
 
     is_int(parse_object(altered(project_sample, "created_at",
