@@ -299,6 +299,10 @@ void ctl_hold(void);
 void ctl_release(void);
 int ctl_interrupted(void);
 
+/* around what waits for other writers: after a while it says so */
+void ctl_wait(void);
+void ctl_wait_end(void);
+
 /* what to add to the message when a signal ends the program; one line */
 void ctl_last_words(const char *text);
 

@@ -76,11 +76,14 @@ ctl_store_write(ctl_store_t *store, const ctl_args_t *args)
 int
 ctl_store_begin(ctl_store_t *store)
 {
+    exports_rc_t     rc;
     exports_error_t  error;
 
-    if (exports_writer_begin(&store->writer, store->env, &error)
-        != EXPORTS_OK)
-    {
+    ctl_wait();
+    rc = exports_writer_begin(&store->writer, store->env, &error);
+    ctl_wait_end();
+
+    if (rc != EXPORTS_OK) {
         store->writer = NULL;
         return ctl_error("%s", error.text);
     }

@@ -13,6 +13,9 @@
 /* seconds of processor time in which LMDB does not get on */
 #define PATIENCE   5
 
+/* seconds after which a command says that it waits */
+#define SILENCE    2
+
 
 static void install(int signo, void (*handler)(int signo), int flags);
 static void start_clock(void);
@@ -20,6 +23,7 @@ static void damaged(int signo);
 static void tick(int signo);
 static uint64_t steps_made(void);
 static void interrupted(int signo);
+static void waiting(int signo);
 static void die(const char *text) __attribute__((noreturn));
 static void say(const char *text);
 
@@ -28,6 +32,7 @@ static void say(const char *text);
 
 static char                   damaged_text[160];
 static char                   interrupted_text[96];
+static char                   waiting_text[96];
 static char                   last_words[256];
 
 static char                   doomed_data[PATH_SIZE];
@@ -125,6 +130,25 @@ int
 ctl_interrupted(void)
 {
     return caught;
+}
+
+
+void
+ctl_wait(void)
+{
+    (void) snprintf(waiting_text, sizeof(waiting_text),
+                    "exportsctl: %s: waiting for another writer\n",
+                    ctl_name());
+
+    install(SIGALRM, waiting, SA_RESTART);
+    (void) alarm(SILENCE);
+}
+
+
+void
+ctl_wait_end(void)
+{
+    (void) alarm(0);
 }
 
 
@@ -265,6 +289,15 @@ interrupted(int signo)
     }
 
     die(interrupted_text);
+}
+
+
+static void
+waiting(int signo)
+{
+    (void) signo;
+
+    say(waiting_text);
 }
 
 

@@ -12,7 +12,7 @@ use Time::HiRes 'time';
 
 use Exports::Test;
 
-plan tests => 25;
+plan tests => 27;
 
 my $t = Exports::Test->new;
 
@@ -61,6 +61,7 @@ kill 'STOP', $first->{pid};
 my $begin = time;
 is listed(), 1, 'nor when the writer is stopped' for 1 .. 3;
 cmp_ok time - $begin, '<', 10, 'at once';
+ok wait_for(sub { -s $second->{err} }), 'the second writer says that it waits';
 is scalar(() = $t->ctl_ok('list', $store, '--project', 'demo', '--json') =~ /\n/g),
    1, 'other commands read too';
 kill 'CONT', $first->{pid};
@@ -70,6 +71,7 @@ my ($exit, undef, $err) = $t->finish($first);
 is $exit, 0, 'the first ends' or diag $err;
 ($exit, undef, $err) = $t->finish($second);
 is $exit, 0, 'and then the second' or diag $err;
+is $err, "exportsctl: put: waiting for another writer\n", 'it has waited';
 is listed(), 4, 'all is there';
 
 
