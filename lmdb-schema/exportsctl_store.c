@@ -14,6 +14,7 @@
 
 
 static int may_create(const ctl_args_t *args);
+static int is_roots(const char *path);
 static int print_init(const ctl_store_t *store, const ctl_args_t *args,
     int created);
 static void print_stat(const ctl_store_t *store,
@@ -80,7 +81,7 @@ print_init(const ctl_store_t *store, const ctl_args_t *args, int created)
     exports_uuid_unparse(lineage, exports_env_lineage(store->env));
     lineage[EXPORTS_LINEAGE_TEXT_LEN] = '\0';
 
-    if (created && args->group == (gid_t) -1 && geteuid() == 0) {
+    if (created && args->group == (gid_t) -1 && is_roots(path)) {
         ctl_message("the group of \"%s\" must be that of nginx's workers, "
                     "and its mode 2770: see --group", path);
     }
@@ -102,6 +103,17 @@ print_init(const ctl_store_t *store, const ctl_args_t *args, int created)
                   lineage);
 
     return CTL_OK;
+}
+
+
+/* nginx's workers are seldom of that group */
+
+static int
+is_roots(const char *path)
+{
+    struct stat  sb;
+
+    return stat(path, &sb) == 0 && sb.st_gid == 0;
 }
 
 
