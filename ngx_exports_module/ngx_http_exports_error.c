@@ -4,100 +4,120 @@
 #include "ngx_http_exports.h"
 
 
-/* in the order of ngx_http_exports_reason_e; the second message: a user's */
+/* the second message: a user's */
 
-static const ngx_http_exports_error_t  ngx_http_exports_errors[] = {
+static const ngx_http_exports_error_t
+    ngx_http_exports_errors[NGX_HTTP_EXPORTS_PERMITTED] = {
 
+    [NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION] =
     { NGX_HTTP_UNAUTHORIZED,
       ngx_string("missing_authorization"),
       ngx_string("Missing Bearer token."),
       ngx_string("Unauthenticated.") },
 
+    [NGX_HTTP_EXPORTS_INVALID_TOKEN] =
     { NGX_HTTP_UNAUTHORIZED,
       ngx_string("invalid_token"),
       ngx_string("The token is invalid for this route."),
       ngx_string("Unauthenticated.") },
 
+    [NGX_HTTP_EXPORTS_BAD_STATUS] =
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("invalid_export_status"),
       ngx_string("status must be ready, not_found, or all."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_BAD_LIMIT] =
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("validation_failed"),
       ngx_string("limit must be an integer between 1 and 500."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_BAD_OFFSET] =
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("validation_failed"),
       ngx_string("offset must be an integer of 0 or more."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_NO_ROUTE] =
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("There is no such route."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_NO_EXPORT] =
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("There is no such export."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_NO_ARTIFACT] =
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("The file of this export is missing."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_EXPIRED] =
     { NGX_HTTP_NOT_FOUND,
       ngx_string("not_found"),
       ngx_string("This export has expired."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_NEEDS_ADMIN] =
     { NGX_HTTP_FORBIDDEN,
       ngx_string("permission_denied"),
       ngx_string("The token lacks the project admin permission."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_NEEDS_TABLE] =
     { NGX_HTTP_FORBIDDEN,
       ngx_string("permission_denied"),
       ngx_string("The token lacks the record-read permission for this table."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_BAD_SIGNATURE] =
     { NGX_HTTP_FORBIDDEN,
       ngx_string("permission_denied"),
       ngx_string("Invalid signature."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_BAD_FILTER] =
     { NGX_HTTP_BAD_REQUEST,
       ngx_string("validation_failed"),
       ngx_string("Such a filter is not allowed."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_BAD_VALUE] =
     { NGX_HTTP_EXPORTS_UNPROCESSABLE,
       ngx_string("validation_failed"),
       ngx_string("The given data was invalid."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_TOO_MANY_ATTEMPTS] =
     { NGX_HTTP_TOO_MANY_REQUESTS,
       ngx_string("too_many_requests"),
       ngx_string("Too Many Attempts."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_BAD_GATEWAY] =
     { NGX_HTTP_BAD_GATEWAY,
       ngx_string("bad_gateway"),
       ngx_string("The storage behind this route failed."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_BAD_METHOD] =
     { NGX_HTTP_NOT_ALLOWED,
       ngx_string("method_not_allowed"),
       ngx_string("The method must be GET or HEAD."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_UNREADABLE] =
     { NGX_HTTP_INTERNAL_SERVER_ERROR,
       ngx_string("internal_error"),
       ngx_string("The exports cannot be read."),
       ngx_null_string },
 
+    [NGX_HTTP_EXPORTS_UNAVAILABLE] =
     { NGX_HTTP_SERVICE_UNAVAILABLE,
       ngx_string("store_unavailable"),
       ngx_string("The exports are not available at the moment."),

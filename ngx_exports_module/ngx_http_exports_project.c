@@ -59,39 +59,39 @@ static ngx_int_t ngx_http_exports_project_status(ngx_http_exports_ctx_t *ctx,
 
 
 const ngx_http_exports_api_t  ngx_http_exports_project = {
-    ngx_string("project"),
-    EXPORTS_PROJECT,
-    0,
-    ngx_string("\\A/([a-z0-9_-]{1,128})/"
-               "(?:exports|export/download/(exp_[A-Za-z0-9_-]{1,124}))\\z"),
-    1,
-    2,
-    ngx_http_exports_project_args,
-    ngx_http_exports_project_account,
-    NULL,
-    ngx_http_exports_project_lists,
-    ngx_http_exports_project_permit,
-    0,
-    ngx_string(NGX_HTTP_EXPORTS_JSON_HEAD),
-    ngx_http_exports_project_length,
-    ngx_http_exports_project_link_length,
-    ngx_http_exports_project_item,
-    ngx_http_exports_project_foot,
-    ngx_http_exports_project_tail_length,
-    ngx_http_exports_project_tail,
-    ngx_http_exports_project_error
+    .name = ngx_string("project"),
+    .kind = EXPORTS_PROJECT,
+    .index = 0,
+    .pattern =
+        ngx_string("\\A/([a-z0-9_-]{1,128})/"
+                   "(?:exports|export/download/(exp_[A-Za-z0-9_-]{1,124}))\\z"),
+    .scope_capture = 1,
+    .id_capture = 2,
+    .args = ngx_http_exports_project_args,
+    .account = ngx_http_exports_project_account,
+    .parts = NULL,
+    .lists = ngx_http_exports_project_lists,
+    .permit = ngx_http_exports_project_permit,
+    .beyond = 0,
+    .head = ngx_string(NGX_HTTP_EXPORTS_JSON_HEAD),
+    .length = ngx_http_exports_project_length,
+    .link_length = ngx_http_exports_project_link_length,
+    .item = ngx_http_exports_project_item,
+    .foot = ngx_http_exports_project_foot,
+    .tail_length = ngx_http_exports_project_tail_length,
+    .tail = ngx_http_exports_project_tail,
+    .error = ngx_http_exports_project_error
 };
 
 
-/* in the order of ngx_http_exports_grouping_e */
-
 static ngx_str_t  ngx_http_exports_groupings[] = {
-    ngx_null_string,
-    ngx_string("accepted_provided_run"),
-    ngx_string("renewed_after_idle"),
-    ngx_string("generated_run"),
-    ngx_string("continued_run"),
-    ngx_string("rejected_invalid")
+    [NGX_HTTP_EXPORTS_NO_OPERATION] = ngx_null_string,
+    [NGX_HTTP_EXPORTS_ACCEPTED_PROVIDED_RUN] =
+        ngx_string("accepted_provided_run"),
+    [NGX_HTTP_EXPORTS_RENEWED_AFTER_IDLE] = ngx_string("renewed_after_idle"),
+    [NGX_HTTP_EXPORTS_GENERATED_RUN] = ngx_string("generated_run"),
+    [NGX_HTTP_EXPORTS_CONTINUED_RUN] = ngx_string("continued_run"),
+    [NGX_HTTP_EXPORTS_REJECTED_INVALID] = ngx_string("rejected_invalid")
 };
 
 

@@ -66,11 +66,11 @@ static ngx_int_t ngx_http_exports_user_no_filter(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_str_t *name);
 
 
-static const ngx_str_t  ngx_http_exports_filters[] = {
-    ngx_string("status"),
-    ngx_string("type"),
-    ngx_string("subject_type"),
-    ngx_string("subject_id")
+static const ngx_str_t  ngx_http_exports_filters[NGX_HTTP_EXPORTS_FILTERS] = {
+    [NGX_HTTP_EXPORTS_FILTER_STATUS] = ngx_string("status"),
+    [NGX_HTTP_EXPORTS_FILTER_TYPE] = ngx_string("type"),
+    [NGX_HTTP_EXPORTS_FILTER_SUBJECT_TYPE] = ngx_string("subject_type"),
+    [NGX_HTTP_EXPORTS_FILTER_SUBJECT_ID] = ngx_string("subject_id")
 };
 
 

@@ -37,25 +37,32 @@ static u_char *ngx_http_exports_user_sentence(u_char *p,
 
 static const ngx_http_exports_rule_t  ngx_http_exports_rules[] = {
 
+    [NGX_HTTP_EXPORTS_RULE_STATUS] =
     { ngx_string("filter.status"),
       ngx_string("must be pending, processing, ready, failed, or "
                  "cancelled") },
 
+    [NGX_HTTP_EXPORTS_RULE_TYPE] =
     { ngx_string("filter.type"),
       ngx_string("must be 1 to 1024 bytes of UTF-8") },
 
+    [NGX_HTTP_EXPORTS_RULE_SUBJECT_TYPE] =
     { ngx_string("filter.subject_type"),
       ngx_string("must be 1 to 1024 bytes of UTF-8") },
 
+    [NGX_HTTP_EXPORTS_RULE_SUBJECT_ID] =
     { ngx_string("filter.subject_id"),
       ngx_string("must be an integer") },
 
+    [NGX_HTTP_EXPORTS_RULE_PAGE] =
     { ngx_string("page"),
       ngx_string("must be an integer of at least 1") },
 
+    [NGX_HTTP_EXPORTS_RULE_PER_PAGE] =
     { ngx_string("per_page"),
       ngx_string("must be an integer between 1 and 100") },
 
+    [NGX_HTTP_EXPORTS_RULE_COMBINATIONS] =
     { ngx_string("filter"),
       ngx_string("must not name more than 64 combinations") }
 };

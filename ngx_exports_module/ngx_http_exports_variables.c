@@ -38,11 +38,11 @@ static ngx_http_variable_t  ngx_http_exports_variables[] = {
 
 
 static ngx_str_t  ngx_http_exports_cache_names[] = {
-    ngx_null_string,
-    ngx_string("BYPASS"),
-    ngx_string("REVALIDATED"),
-    ngx_string("HIT"),
-    ngx_string("MISS")
+    [NGX_HTTP_EXPORTS_CACHE_NONE] = ngx_null_string,
+    [NGX_HTTP_EXPORTS_CACHE_BYPASS] = ngx_string("BYPASS"),
+    [NGX_HTTP_EXPORTS_CACHE_REVALIDATED] = ngx_string("REVALIDATED"),
+    [NGX_HTTP_EXPORTS_CACHE_HIT] = ngx_string("HIT"),
+    [NGX_HTTP_EXPORTS_CACHE_MISS] = ngx_string("MISS")
 };
 
 
