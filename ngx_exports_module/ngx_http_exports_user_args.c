@@ -9,12 +9,12 @@
 
 
 typedef enum {
-    NGX_HTTP_EXPORTS_FILTER_STATUS = 0,
-    NGX_HTTP_EXPORTS_FILTER_TYPE,
-    NGX_HTTP_EXPORTS_FILTER_SUBJECT_TYPE,
-    NGX_HTTP_EXPORTS_FILTER_SUBJECT_ID,
-    NGX_HTTP_EXPORTS_FILTERS
-} ngx_http_exports_filter_e;
+    NGX_HTTP_EXPORTS_USER_FILTER_STATUS = 0,
+    NGX_HTTP_EXPORTS_USER_FILTER_TYPE,
+    NGX_HTTP_EXPORTS_USER_FILTER_SUBJECT_TYPE,
+    NGX_HTTP_EXPORTS_USER_FILTER_SUBJECT_ID,
+    NGX_HTTP_EXPORTS_USER_FILTERS
+} ngx_http_exports_user_filter_e;
 
 
 /* while the arguments are gone through */
@@ -44,33 +44,36 @@ static void ngx_http_exports_user_parse(ngx_http_exports_user_parse_t *up,
     ngx_http_exports_user_args_t *ua, u_char *faults);
 static void ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
     ngx_http_exports_arg_t *arg);
-static ngx_int_t ngx_http_exports_filter_name(const ngx_str_t *name,
+static ngx_int_t ngx_http_exports_user_filter_name(const ngx_str_t *name,
     ngx_str_t *filter);
-static void ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
-    ngx_uint_t filter, ngx_http_exports_arg_t *arg);
-static void ngx_http_exports_filter_status(ngx_http_exports_user_parse_t *up,
-    ngx_str_t *value, ngx_uint_t bad);
-static void ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
-    ngx_str_t *value, ngx_uint_t bad);
-static void ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up);
+static void ngx_http_exports_user_filter_values(
+    ngx_http_exports_user_parse_t *up, ngx_uint_t filter,
+    ngx_http_exports_arg_t *arg);
+static void ngx_http_exports_user_filter_status(
+    ngx_http_exports_user_parse_t *up, ngx_str_t *value, ngx_uint_t bad);
+static void ngx_http_exports_user_filter_type(
+    ngx_http_exports_user_parse_t *up, ngx_str_t *value, ngx_uint_t bad);
+static void ngx_http_exports_user_filter_subject(
+    ngx_http_exports_user_parse_t *up);
 static void ngx_http_exports_user_pages(ngx_http_exports_user_parse_t *up);
 static void ngx_http_exports_user_combinations(
     ngx_http_exports_user_parse_t *up);
-static ngx_uint_t ngx_http_exports_filter_text(const ngx_str_t *value,
+static ngx_uint_t ngx_http_exports_user_filter_text(const ngx_str_t *value,
     ngx_uint_t bad);
-static ngx_int_t ngx_http_exports_filter_integer(
+static ngx_int_t ngx_http_exports_user_filter_integer(
     const ngx_http_exports_arg_t *arg, int64_t *number);
-static ngx_uint_t ngx_http_exports_filter_lowest(
+static ngx_uint_t ngx_http_exports_user_filter_lowest(
     const ngx_http_exports_arg_t *digits);
 static ngx_int_t ngx_http_exports_user_no_filter(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_str_t *name);
 
 
-static const ngx_str_t  ngx_http_exports_filters[NGX_HTTP_EXPORTS_FILTERS] = {
-    [NGX_HTTP_EXPORTS_FILTER_STATUS] = ngx_string("status"),
-    [NGX_HTTP_EXPORTS_FILTER_TYPE] = ngx_string("type"),
-    [NGX_HTTP_EXPORTS_FILTER_SUBJECT_TYPE] = ngx_string("subject_type"),
-    [NGX_HTTP_EXPORTS_FILTER_SUBJECT_ID] = ngx_string("subject_id")
+static const ngx_str_t
+    ngx_http_exports_user_filters[NGX_HTTP_EXPORTS_USER_FILTERS] = {
+    [NGX_HTTP_EXPORTS_USER_FILTER_STATUS] = ngx_string("status"),
+    [NGX_HTTP_EXPORTS_USER_FILTER_TYPE] = ngx_string("type"),
+    [NGX_HTTP_EXPORTS_USER_FILTER_SUBJECT_TYPE] = ngx_string("subject_type"),
+    [NGX_HTTP_EXPORTS_USER_FILTER_SUBJECT_ID] = ngx_string("subject_id")
 };
 
 
@@ -179,7 +182,7 @@ ngx_http_exports_user_parse(ngx_http_exports_user_parse_t *up,
         ngx_http_exports_user_arg(up, &arg[i]);
     }
 
-    ngx_http_exports_filter_subject(up);
+    ngx_http_exports_user_filter_subject(up);
     ngx_http_exports_user_pages(up);
     ngx_http_exports_user_combinations(up);
 }
@@ -193,7 +196,7 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
     ngx_uint_t  i;
 
     if (arg->name.data == up->repeated) {
-        ngx_http_exports_filter_values(up, up->filter, arg);
+        ngx_http_exports_user_filter_values(up, up->filter, arg);
         return;
     }
 
@@ -207,13 +210,13 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
         return;
     }
 
-    if (ngx_http_exports_filter_name(&arg->name, &name) != NGX_OK) {
+    if (ngx_http_exports_user_filter_name(&arg->name, &name) != NGX_OK) {
         return;
     }
 
-    for (i = 0; i < NGX_HTTP_EXPORTS_FILTERS; i++) {
-        if (ngx_http_exports_filters[i].len == name.len
-            && ngx_memcmp(ngx_http_exports_filters[i].data, name.data,
+    for (i = 0; i < NGX_HTTP_EXPORTS_USER_FILTERS; i++) {
+        if (ngx_http_exports_user_filters[i].len == name.len
+            && ngx_memcmp(ngx_http_exports_user_filters[i].data, name.data,
                           name.len)
                == 0)
         {
@@ -223,18 +226,18 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
 
     switch (i) {
 
-    case NGX_HTTP_EXPORTS_FILTER_STATUS:
-    case NGX_HTTP_EXPORTS_FILTER_TYPE:
+    case NGX_HTTP_EXPORTS_USER_FILTER_STATUS:
+    case NGX_HTTP_EXPORTS_USER_FILTER_TYPE:
         up->repeated = arg->name.data;
         up->filter = i;
-        ngx_http_exports_filter_values(up, i, arg);
+        ngx_http_exports_user_filter_values(up, i, arg);
         return;
 
-    case NGX_HTTP_EXPORTS_FILTER_SUBJECT_TYPE:
+    case NGX_HTTP_EXPORTS_USER_FILTER_SUBJECT_TYPE:
         up->subject_type = arg;
         return;
 
-    case NGX_HTTP_EXPORTS_FILTER_SUBJECT_ID:
+    case NGX_HTTP_EXPORTS_USER_FILTER_SUBJECT_ID:
         up->subject_id = arg;
         return;
 
@@ -247,13 +250,13 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
 
 
 /*
- * filter[name], filter[name][], filter[name][0].  With more behind it that is the
- * name of no filter: who asks for some must not be given all.  NGX_DECLINED: it
- * is not one at all.
+ * filter[name], filter[name][], filter[name][0].  With more behind it that is
+ * the name of no filter: who asks for some must not be given all.
+ * NGX_DECLINED: it is not one at all.
  */
 
 static ngx_int_t
-ngx_http_exports_filter_name(const ngx_str_t *name, ngx_str_t *filter)
+ngx_http_exports_user_filter_name(const ngx_str_t *name, ngx_str_t *filter)
 {
     u_char  *p, *last, *end;
 
@@ -288,7 +291,7 @@ ngx_http_exports_filter_name(const ngx_str_t *name, ngx_str_t *filter)
 /* a value may be several, separated by commas */
 
 static void
-ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
+ngx_http_exports_user_filter_values(ngx_http_exports_user_parse_t *up,
     ngx_uint_t filter, ngx_http_exports_arg_t *arg)
 {
     u_char     *p, *last, *end;
@@ -307,11 +310,11 @@ ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
         value.data = p;
         value.len = end - p;
 
-        if (filter == NGX_HTTP_EXPORTS_FILTER_STATUS) {
-            ngx_http_exports_filter_status(up, &value, arg->bad);
+        if (filter == NGX_HTTP_EXPORTS_USER_FILTER_STATUS) {
+            ngx_http_exports_user_filter_status(up, &value, arg->bad);
 
         } else {
-            ngx_http_exports_filter_type(up, &value, arg->bad);
+            ngx_http_exports_user_filter_type(up, &value, arg->bad);
         }
 
         if (end == last) {
@@ -324,7 +327,7 @@ ngx_http_exports_filter_values(ngx_http_exports_user_parse_t *up,
 
 
 static void
-ngx_http_exports_filter_status(ngx_http_exports_user_parse_t *up,
+ngx_http_exports_user_filter_status(ngx_http_exports_user_parse_t *up,
     ngx_str_t *value, ngx_uint_t bad)
 {
     unsigned    status;
@@ -350,7 +353,7 @@ ngx_http_exports_filter_status(ngx_http_exports_user_parse_t *up,
 
 
 static void
-ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
+ngx_http_exports_user_filter_type(ngx_http_exports_user_parse_t *up,
     ngx_str_t *value, ngx_uint_t bad)
 {
     ngx_uint_t                     i, place;
@@ -359,7 +362,7 @@ ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
     ua = up->ua;
     place = up->ntypes++;
 
-    if (!ngx_http_exports_filter_text(value, bad)) {
+    if (!ngx_http_exports_user_filter_text(value, bad)) {
         ngx_http_exports_user_fault(&up->faults,
                                     NGX_HTTP_EXPORTS_RULE_TYPE, place);
         return;
@@ -390,7 +393,7 @@ ngx_http_exports_filter_type(ngx_http_exports_user_parse_t *up,
 
 
 static void
-ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up)
+ngx_http_exports_user_filter_subject(ngx_http_exports_user_parse_t *up)
 {
     ngx_http_exports_user_args_t  *ua;
 
@@ -398,8 +401,8 @@ ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up)
 
     if (up->subject_type != NULL) {
 
-        if (ngx_http_exports_filter_text(&up->subject_type->value,
-                                         up->subject_type->bad))
+        if (ngx_http_exports_user_filter_text(&up->subject_type->value,
+                                              up->subject_type->bad))
         {
             ua->given |= EXPORTS_FACET_SUBJECT_TYPE;
             ua->subject_type = up->subject_type->value;
@@ -414,7 +417,7 @@ ngx_http_exports_filter_subject(ngx_http_exports_user_parse_t *up)
         return;
     }
 
-    if (ngx_http_exports_filter_integer(up->subject_id, &ua->subject_id)
+    if (ngx_http_exports_user_filter_integer(up->subject_id, &ua->subject_id)
         != NGX_OK)
     {
         ngx_http_exports_user_fault(&up->faults,
@@ -482,7 +485,7 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
  */
 
 static ngx_uint_t
-ngx_http_exports_filter_text(const ngx_str_t *value, ngx_uint_t bad)
+ngx_http_exports_user_filter_text(const ngx_str_t *value, ngx_uint_t bad)
 {
     u_char   c, *p, *last;
     ssize_t  n;
@@ -522,7 +525,7 @@ ngx_http_exports_filter_text(const ngx_str_t *value, ngx_uint_t bad)
 
 
 static ngx_int_t
-ngx_http_exports_filter_integer(const ngx_http_exports_arg_t *arg,
+ngx_http_exports_user_filter_integer(const ngx_http_exports_arg_t *arg,
     int64_t *number)
 {
     uint64_t                 n;
@@ -542,7 +545,7 @@ ngx_http_exports_filter_integer(const ngx_http_exports_arg_t *arg,
         return NGX_OK;
     }
 
-    if (negative && ngx_http_exports_filter_lowest(&digits)) {
+    if (negative && ngx_http_exports_user_filter_lowest(&digits)) {
         *number = INT64_MIN;
         return NGX_OK;
     }
@@ -554,7 +557,7 @@ ngx_http_exports_filter_integer(const ngx_http_exports_arg_t *arg,
 /* of 64 bits with a sign: it has no positive one, which 63 bits would hold */
 
 static ngx_uint_t
-ngx_http_exports_filter_lowest(const ngx_http_exports_arg_t *digits)
+ngx_http_exports_user_filter_lowest(const ngx_http_exports_arg_t *digits)
 {
     ngx_str_t               value;
     static const ngx_str_t  lowest = ngx_string("9223372036854775808");
@@ -589,7 +592,7 @@ ngx_http_exports_user_no_filter(ngx_http_request_t *r,
 
     /* what is not UTF-8 cannot be named in JSON */
 
-    if (name->len > 0 && !ngx_http_exports_filter_text(name, 0)) {
+    if (name->len > 0 && !ngx_http_exports_user_filter_text(name, 0)) {
         ngx_str_set(name, "?");
     }
 
