@@ -454,8 +454,6 @@ ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
 /* of the answer from there: its headers */
 ngx_int_t ngx_http_exports_stored(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-/* names: up to an empty one */
-ngx_uint_t ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names);
 
 /* shm.c: zones of records under one lock, with a tree and queues by age */
 /* (its interface stands in ngx_http_exports_shm.h) */
@@ -482,8 +480,6 @@ ngx_int_t ngx_http_exports_send_error(ngx_http_request_t *r,
 /* no store: to the fallback, or 503 */
 ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
-    const char *name, size_t name_len, u_char *value, size_t len);
 ngx_int_t ngx_http_exports_error_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 ngx_int_t ngx_http_exports_request_id_header(ngx_http_request_t *r,
@@ -493,9 +489,17 @@ void ngx_http_exports_content(ngx_http_request_t *r, off_t len);
 #define ngx_http_exports_cpylit(p, literal)                                   \
     ngx_cpymem(p, literal, sizeof(literal) - 1)
 
+/* headers.c */
+ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
+    const char *name, size_t name_len, u_char *value, size_t len);
 #define ngx_http_exports_header(r, name, value)                               \
     ngx_http_exports_add_header(r, name, sizeof(name) - 1,                    \
                                 (u_char *) value, sizeof(value) - 1)
+
+/* all headers but those of these names, and what nginx made */
+void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
+/* names: up to an empty one */
+ngx_uint_t ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names);
 
 /* error.c */
 const ngx_http_exports_error_t *ngx_http_exports_error(
@@ -507,8 +511,6 @@ const ngx_http_exports_error_t *ngx_http_exports_error_of_status(
 ngx_int_t ngx_http_exports_filter_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_exports_replace(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
-/* all headers but those of these names, and what nginx made */
-void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
 
 /* variables.c */
 ngx_int_t ngx_http_exports_add_variables(ngx_conf_t *cf);

@@ -135,51 +135,6 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* of all headers those that are named stay, and so does what nginx made */
-
-void
-ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (!ngx_http_exports_is_listed(&h[i].key, kept)) {
-                h[i].hash = 0;
-            }
-        }
-    }
-
-    r->headers_out.server = NULL;
-    r->headers_out.date = NULL;
-    r->headers_out.location = NULL;
-    r->headers_out.refresh = NULL;
-    r->headers_out.www_authenticate = NULL;
-    r->headers_out.expires = NULL;
-
-    /* then it is printed from the number, which stays */
-
-    r->headers_out.content_length = NULL;
-    r->headers_out.override_charset = NULL;
-
-    /* an array or a pointer, by the version of nginx */
-
-    ngx_memzero(&r->headers_out.cache_control,
-                sizeof(r->headers_out.cache_control));
-    ngx_memzero(&r->headers_out.link, sizeof(r->headers_out.link));
-
-    if (r->headers_out.content_encoding
-        && r->headers_out.content_encoding->hash == 0)
-    {
-        r->headers_out.content_encoding = NULL;
-    }
-}
-
-
 static ngx_int_t
 ngx_http_exports_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {

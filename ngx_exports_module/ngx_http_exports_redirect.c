@@ -418,18 +418,3 @@ ngx_http_exports_stored_error(ngx_http_request_t *r,
 
     return ngx_http_exports_replace(r, ctx, err);
 }
-
-
-ngx_uint_t
-ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names)
-{
-    for ( /* void */ ; names->len > 0; names++) {
-        if (names->len == header->len
-            && ngx_strncasecmp(names->data, header->data, header->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}

@@ -187,31 +187,6 @@ ngx_http_exports_content(ngx_http_request_t *r, off_t len)
 }
 
 
-ngx_table_elt_t *
-ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
-    size_t name_len, u_char *value, size_t len)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NULL;
-    }
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = name_len;
-    h->value.data = value;
-    h->value.len = len;
-
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-
-    return h;
-}
-
-
 static ngx_int_t
 ngx_http_exports_not_modified(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)

@@ -1,0 +1,89 @@
+
+/* headers: one more, or all gone but some */
+
+#include "ngx_http_exports.h"
+
+
+ngx_table_elt_t *
+ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
+    size_t name_len, u_char *value, size_t len)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = name_len;
+    h->value.data = value;
+    h->value.len = len;
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return h;
+}
+
+
+/* of all headers those that are named stay, and so does what nginx made */
+
+void
+ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (!ngx_http_exports_is_listed(&h[i].key, kept)) {
+                h[i].hash = 0;
+            }
+        }
+    }
+
+    r->headers_out.server = NULL;
+    r->headers_out.date = NULL;
+    r->headers_out.location = NULL;
+    r->headers_out.refresh = NULL;
+    r->headers_out.www_authenticate = NULL;
+    r->headers_out.expires = NULL;
+
+    /* then it is printed from the number, which stays */
+
+    r->headers_out.content_length = NULL;
+    r->headers_out.override_charset = NULL;
+
+    /* an array or a pointer, by the version of nginx */
+
+    ngx_memzero(&r->headers_out.cache_control,
+                sizeof(r->headers_out.cache_control));
+    ngx_memzero(&r->headers_out.link, sizeof(r->headers_out.link));
+
+    if (r->headers_out.content_encoding
+        && r->headers_out.content_encoding->hash == 0)
+    {
+        r->headers_out.content_encoding = NULL;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names)
+{
+    for ( /* void */ ; names->len > 0; names++) {
+        if (names->len == header->len
+            && ngx_strncasecmp(names->data, header->data, header->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
