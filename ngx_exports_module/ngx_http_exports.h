@@ -462,7 +462,7 @@ ngx_int_t ngx_http_exports_stored(ngx_http_request_t *r,
 ngx_int_t ngx_http_exports_list(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
-/* render.c, cache.c, gzip.c: rendered pages */
+/* page.c, render.c, cache.c, gzip.c: rendered pages */
 /* (their interface stands in ngx_http_exports_page.h) */
 
 /* etag.c: key, version and ETag of the page that is asked for */

@@ -52,80 +52,6 @@ ngx_http_exports_cache_stat_t    ngx_http_exports_cache_stat;
 static ngx_http_exports_cache_t  ngx_http_exports_cache;
 
 
-ngx_http_exports_page_t *
-ngx_http_exports_page_create(ngx_http_exports_ctx_t *ctx, size_t len,
-    ngx_uint_t keep, ngx_log_t *log)
-{
-    size_t                    size, key;
-    ngx_http_exports_page_t  *page;
-
-    key = keep ? ctx->key.len : 0;
-    size = sizeof(ngx_http_exports_page_t) + key + len;
-
-    page = ngx_alloc(size, log);
-    if (page == NULL) {
-        return NULL;
-    }
-
-    page->size = size;
-    page->refs = 1;
-    page->gzip = 0;
-    page->kept = 0;
-    page->counted = 0;
-    page->total = 0;
-    page->len = 0;
-
-    page->key.len = key;
-    page->key.data = (u_char *) page + sizeof(ngx_http_exports_page_t);
-    page->data = page->key.data + key;
-
-    if (keep) {
-        ngx_memcpy(page->key.data, ctx->key.data, key);
-        page->version = ctx->version;
-    }
-
-    return page;
-}
-
-
-ngx_http_exports_page_t *
-ngx_http_exports_page_trim(ngx_http_exports_page_t *page, size_t room)
-{
-    size_t                    size, head;
-    ngx_http_exports_page_t  *trimmed;
-
-    head = page->data - (u_char *) page;
-    size = head + page->len + room;
-
-    trimmed = realloc(page, size);
-    if (trimmed == NULL) {
-        return page;
-    }
-
-    trimmed->size = size;
-    trimmed->key.data = (u_char *) trimmed + sizeof(ngx_http_exports_page_t);
-    trimmed->data = (u_char *) trimmed + head;
-
-    return trimmed;
-}
-
-
-void
-ngx_http_exports_page_release(ngx_http_exports_page_t *page)
-{
-    if (--page->refs > 0) {
-        return;
-    }
-
-    if (page->counted) {
-        ngx_http_exports_cache_stat.size -=
-                               page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
-    }
-
-    ngx_free(page);
-}
-
-
 ngx_uint_t
 ngx_http_exports_cache_keeps(ngx_http_exports_ctx_t *ctx)
 {
@@ -244,6 +170,14 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     ngx_http_exports_cache_stat.misses++;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_exports_cache_freed(ngx_http_exports_page_t *page)
+{
+    ngx_http_exports_cache_stat.size -=
+                               page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
 }
 
 

@@ -40,6 +40,26 @@ struct ngx_http_exports_page_s {
 };
 
 
+/* page.c */
+
+/*
+ * with room for len bytes, one reference, the caller's; NULL: it has been
+ * logged.  With the key and the version of the context, if it is to be kept
+ */
+
+ngx_http_exports_page_t *ngx_http_exports_page_create(
+    ngx_http_exports_ctx_t *ctx, size_t len, ngx_uint_t keep, ngx_log_t *log);
+void ngx_http_exports_page_release(ngx_http_exports_page_t *page);
+
+/* of the only reference: gives back what its bytes, and so many behind them, do
+   not need, and moves */
+
+ngx_http_exports_page_t *ngx_http_exports_page_trim(
+    ngx_http_exports_page_t *page, size_t room);
+
+
+/* cache.c */
+
 /* of a worker */
 
 typedef struct {
@@ -55,21 +75,6 @@ typedef struct {
 
 extern ngx_http_exports_cache_stat_t  ngx_http_exports_cache_stat;
 
-
-/*
- * With room for len bytes, one reference, the caller's; NULL: it has been
- * logged.  With the key and the version of the context, if it is to be kept
- */
-
-ngx_http_exports_page_t *ngx_http_exports_page_create(
-    ngx_http_exports_ctx_t *ctx, size_t len, ngx_uint_t keep, ngx_log_t *log);
-void ngx_http_exports_page_release(ngx_http_exports_page_t *page);
-
-/* of the only reference: gives back what its bytes, and so many behind them, do
-   not need, and moves */
-
-ngx_http_exports_page_t *ngx_http_exports_page_trim(
-    ngx_http_exports_page_t *page, size_t room);
 
 /* whether pages of the context may be kept at all */
 
@@ -96,6 +101,10 @@ void ngx_http_exports_cache_use(ngx_http_exports_page_t *page);
 
 ngx_int_t ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     ngx_http_exports_page_t *page);
+
+/* of a page that was counted, once nobody refers to it */
+
+void ngx_http_exports_cache_freed(ngx_http_exports_page_t *page);
 
 void ngx_http_exports_cache_done(ngx_log_t *log);
 
