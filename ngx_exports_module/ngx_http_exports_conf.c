@@ -12,12 +12,18 @@
 #define NGX_HTTP_EXPORTS_PAGE_CACHE_MIN  (64 * 1024)
 
 
+static const ngx_http_exports_api_t *ngx_http_exports_conf_find_api(
+    const ngx_str_t *name);
+static char *ngx_http_exports_conf_given_prefix(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_str_t *prefix);
 static char *ngx_http_exports_conf_prefix(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *prefix);
 static void ngx_http_exports_conf_location(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_exports_conf_matches(
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
+static char *ngx_http_exports_conf_routes(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *elcf);
 
 
 static const ngx_http_exports_api_t  *ngx_http_exports_apis[] = {
@@ -115,11 +121,8 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_exports_loc_conf_t *elcf = conf;
 
-    ngx_str_t                      *value, prefix;
-    ngx_uint_t                      i;
-    ngx_http_exports_routes_t     **routes;
-    ngx_http_core_loc_conf_t       *clcf;
-    ngx_http_exports_main_conf_t   *emcf;
+    ngx_str_t                 *value, prefix;
+    ngx_http_core_loc_conf_t  *clcf;
 
     if (elcf->api != NULL) {
         return "is duplicate";
@@ -127,14 +130,7 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    for (i = 0; ngx_http_exports_apis[i] != NULL; i++) {
-        if (ngx_http_exports_apis[i]->name.len == value[1].len
-            && ngx_strcmp(ngx_http_exports_apis[i]->name.data, value[1].data)
-               == 0)
-        {
-            elcf->api = ngx_http_exports_apis[i];
-        }
-    }
+    elcf->api = ngx_http_exports_conf_find_api(&value[1]);
 
     if (elcf->api == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -151,48 +147,18 @@ ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts == 3) {
-
-        if (ngx_strncmp(value[2].data, "prefix=", 7) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\"", &value[2]);
-            return NGX_CONF_ERROR;
-        }
-
-        prefix.data = value[2].data + 7;
-        prefix.len = value[2].len - 7;
-
-    } else {
-
-        if (clcf->regex != NULL || clcf->named || clcf->noname) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"exports_api\" needs \"prefix=\" in a "
-                               "location that is not given by a prefix");
-            return NGX_CONF_ERROR;
-        }
-
-        prefix = clcf->name;
-    }
-
-    if (ngx_http_exports_conf_prefix(cf, elcf, &prefix) != NGX_CONF_OK) {
+    if (ngx_http_exports_conf_given_prefix(cf, clcf, &prefix) != NGX_CONF_OK
+        || ngx_http_exports_conf_prefix(cf, elcf, &prefix) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     ngx_http_exports_conf_location(cf, elcf, clcf);
 
-    emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
-
-    routes = &emcf->routes[elcf->api->index];
-
-    if (*routes == NULL) {
-        *routes = ngx_http_exports_route_compile(cf, elcf->api);
-
-        if (*routes == NULL) {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_exports_conf_routes(cf, elcf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
-    elcf->routes = *routes;
     clcf->handler = ngx_http_exports_handler;
 
     return NGX_CONF_OK;
@@ -319,6 +285,60 @@ ngx_http_exports_check_fallbacks(ngx_conf_t *cf)
 }
 
 
+static const ngx_http_exports_api_t *
+ngx_http_exports_conf_find_api(const ngx_str_t *name)
+{
+    const ngx_http_exports_api_t  **api;
+
+    for (api = ngx_http_exports_apis; *api != NULL; api++) {
+        if ((*api)->name.len == name->len
+            && ngx_strcmp((*api)->name.data, name->data) == 0)
+        {
+            return *api;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* by "prefix=", else the location's */
+
+static char *
+ngx_http_exports_conf_given_prefix(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf, ngx_str_t *prefix)
+{
+    ngx_str_t  *value;
+
+    if (cf->args->nelts == 2) {
+
+        if (clcf->regex != NULL || clcf->named || clcf->noname) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"exports_api\" needs \"prefix=\" in a "
+                               "location that is not given by a prefix");
+            return NGX_CONF_ERROR;
+        }
+
+        *prefix = clcf->name;
+
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(value[2].data, "prefix=", 7) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    prefix->data = value[2].data + 7;
+    prefix->len = value[2].len - 7;
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
     ngx_str_t *prefix)
@@ -422,6 +442,32 @@ ngx_http_exports_conf_matches(ngx_http_exports_loc_conf_t *elcf,
 
     return name->data[prefix->len] == '/'
            && !(clcf->exact_match && name->len == prefix->len + 1);
+}
+
+
+/* compiled once for all locations of an API */
+
+static char *
+ngx_http_exports_conf_routes(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf)
+{
+    ngx_http_exports_routes_t     **routes;
+    ngx_http_exports_main_conf_t   *emcf;
+
+    emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
+
+    routes = &emcf->routes[elcf->api->index];
+
+    if (*routes == NULL) {
+        *routes = ngx_http_exports_route_compile(cf, elcf->api);
+
+        if (*routes == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    elcf->routes = *routes;
+
+    return NGX_CONF_OK;
 }
 
 
