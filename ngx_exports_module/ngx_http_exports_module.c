@@ -13,7 +13,11 @@ static char *ngx_http_exports_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_exports_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static char *ngx_http_exports_merge_api(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *prev, ngx_http_exports_loc_conf_t *conf);
 static char *ngx_http_exports_merge_keys(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *conf);
+static char *ngx_http_exports_add_fallback(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *conf);
 static char *ngx_http_exports_check_root(ngx_conf_t *cf, void *post,
     void *data);
@@ -312,10 +316,6 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_exports_loc_conf_t  *prev = parent;
     ngx_http_exports_loc_conf_t  *conf = child;
 
-    ngx_http_core_loc_conf_t      *clcf;
-    ngx_http_exports_fallback_t   *fallback;
-    ngx_http_exports_main_conf_t  *emcf;
-
     ngx_conf_merge_ptr_value(conf->store, prev->store, NULL);
     ngx_conf_merge_str_value(conf->root, prev->root, "");
     ngx_conf_merge_ptr_value(conf->redirects, prev->redirects, NULL);
@@ -339,6 +339,16 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->rate_set = prev->rate_set;
     }
 
+    return ngx_http_exports_merge_api(cf, prev, conf);
+}
+
+
+static char *
+ngx_http_exports_merge_api(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *prev,
+    ngx_http_exports_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     /* as no handler, "exports_api" is inherited by "if", "limit_except" only */
@@ -356,40 +366,31 @@ ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_exports_conf_error_pages(clcf, prev, conf);
 
-    if (conf->api != NULL && clcf->handler != ngx_http_exports_handler) {
+    if (conf->api == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->handler != ngx_http_exports_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"exports_api\" of prefix \"%V\" "
                            NGX_HTTP_EXPORTS_NOT_ALONE, &conf->prefix);
         return NGX_CONF_ERROR;
     }
 
-    if (conf->api != NULL && conf->store == NULL) {
+    if (conf->store == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"exports_api\" of prefix \"%V\" has no "
                            "\"exports_store\"", &conf->prefix);
         return NGX_CONF_ERROR;
     }
 
-    if (conf->api != NULL && conf->api->kind == EXPORTS_USER
+    if (conf->api->kind == EXPORTS_USER
         && ngx_http_exports_merge_keys(cf, conf) != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (conf->api != NULL && conf->fallback.name.len > 0) {
-        emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
-
-        fallback = ngx_array_push(&emcf->fallbacks);
-        if (fallback == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *fallback = conf->fallback;
-        fallback->cscf = ngx_http_conf_get_module_srv_conf(cf,
-                                                        ngx_http_core_module);
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_exports_add_fallback(cf, conf);
 }
 
 
@@ -414,6 +415,34 @@ ngx_http_exports_merge_keys(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *conf)
     ngx_http_exports_sign(conf, (u_char *) "key", 3, signature);
 
     conf->signer = XXH3_64bits(signature, sizeof(signature));
+
+    return NGX_CONF_OK;
+}
+
+
+/* looked up when all named locations are known */
+
+static char *
+ngx_http_exports_add_fallback(ngx_conf_t *cf,
+    ngx_http_exports_loc_conf_t *conf)
+{
+    ngx_http_exports_fallback_t   *fallback;
+    ngx_http_exports_main_conf_t  *emcf;
+
+    if (conf->fallback.name.len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    emcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_exports_module);
+
+    fallback = ngx_array_push(&emcf->fallbacks);
+    if (fallback == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *fallback = conf->fallback;
+    fallback->cscf = ngx_http_conf_get_module_srv_conf(cf,
+                                                       ngx_http_core_module);
 
     return NGX_CONF_OK;
 }
