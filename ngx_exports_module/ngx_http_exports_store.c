@@ -82,6 +82,9 @@ static void ngx_http_exports_store_look(ngx_http_exports_store_t *store,
     ngx_log_t *log);
 static void ngx_http_exports_store_open(ngx_http_exports_store_t *store,
     exports_identity_t *identity, ngx_log_t *log);
+static ngx_http_exports_env_t *ngx_http_exports_store_open_env(
+    ngx_http_exports_store_t *store, exports_identity_t *identity,
+    ngx_log_t *log);
 static void ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
     exports_error_t *error, ngx_log_t *log);
 static void ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
@@ -377,9 +380,8 @@ static void
 ngx_http_exports_store_open(ngx_http_exports_store_t *store,
     exports_identity_t *identity, ngx_log_t *log)
 {
-    exports_error_t              error;
-    ngx_http_exports_env_t      *env;
-    ngx_http_exports_guarded_t   guarded;
+    exports_error_t          error;
+    ngx_http_exports_env_t  *env;
 
     env = ngx_http_exports_env_find(identity);
 
@@ -391,40 +393,10 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
     }
 
     if (env == NULL) {
-
-        env = ngx_calloc(sizeof(ngx_http_exports_env_t), log);
+        env = ngx_http_exports_store_open_env(store, identity, log);
         if (env == NULL) {
             return;
         }
-
-        guarded.store = store;
-        guarded.env = env;
-        guarded.error = &error;
-
-        if (ngx_http_exports_guard(ngx_http_exports_env_open, &guarded)
-            != NGX_OK)
-        {
-            (void) exports_error(&error, EXPORTS_CORRUPT,
-                                 "\"%s\" is damaged: %s while opening it",
-                                 store->path.data,
-                                 ngx_http_exports_guard_reason());
-
-            ngx_http_exports_env_leave(env);
-            ngx_http_exports_store_shun(store, identity);
-            ngx_http_exports_store_failed(store, &error, log);
-            return;
-        }
-
-        if (guarded.rc != EXPORTS_OK) {
-            ngx_free(env);
-            ngx_http_exports_store_failed(store, &error, log);
-            return;
-        }
-
-        env->immutable = store->immutable;
-        env->serial = ++ngx_http_exports_serial;
-
-        ngx_queue_insert_tail(&ngx_http_exports_envs, &env->queue);
     }
 
     /* no locks are held on what is immutable: a writer would not see readers */
@@ -445,6 +417,52 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0, "exports store \"%V\" opened: %s",
                   &store->path, exports_env_path(env->env));
+}
+
+
+/* into the registry, without a reference */
+
+static ngx_http_exports_env_t *
+ngx_http_exports_store_open_env(ngx_http_exports_store_t *store,
+    exports_identity_t *identity, ngx_log_t *log)
+{
+    exports_error_t              error;
+    ngx_http_exports_env_t      *env;
+    ngx_http_exports_guarded_t   guarded;
+
+    env = ngx_calloc(sizeof(ngx_http_exports_env_t), log);
+    if (env == NULL) {
+        return NULL;
+    }
+
+    guarded.store = store;
+    guarded.env = env;
+    guarded.error = &error;
+
+    if (ngx_http_exports_guard(ngx_http_exports_env_open, &guarded) != NGX_OK) {
+        (void) exports_error(&error, EXPORTS_CORRUPT,
+                             "\"%s\" is damaged: %s while opening it",
+                             store->path.data,
+                             ngx_http_exports_guard_reason());
+
+        ngx_http_exports_env_leave(env);
+        ngx_http_exports_store_shun(store, identity);
+        ngx_http_exports_store_failed(store, &error, log);
+        return NULL;
+    }
+
+    if (guarded.rc != EXPORTS_OK) {
+        ngx_free(env);
+        ngx_http_exports_store_failed(store, &error, log);
+        return NULL;
+    }
+
+    env->immutable = store->immutable;
+    env->serial = ++ngx_http_exports_serial;
+
+    ngx_queue_insert_tail(&ngx_http_exports_envs, &env->queue);
+
+    return env;
 }
 
 
