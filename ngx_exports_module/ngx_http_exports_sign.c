@@ -22,8 +22,12 @@ static ngx_uint_t ngx_http_exports_lines(u_char *p, u_char *last);
 static void ngx_http_exports_forget_keys(void *data);
 static void ngx_http_exports_signature(const exports_hmac_t *key,
     const u_char *text, size_t len, u_char *signature);
+static ngx_int_t ngx_http_exports_link_args(const ngx_str_t *args,
+    ngx_str_t *expires, u_char **signature);
 static u_char *ngx_http_exports_signed_text(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_str_t *expires, size_t *len);
+static ngx_uint_t ngx_http_exports_is_signed(const ngx_array_t *keys,
+    const u_char *text, size_t len, const u_char *signature);
 
 
 char *
@@ -93,69 +97,29 @@ ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf, const u_char *path,
 }
 
 
-/*
- * the query is "expires=...&signature=..." to its very end, and what was
- * signed is rebuilt from the route.  All keys are tried, and each comparison
- * takes the same time whatever it finds
- */
+/* what was signed is rebuilt from the route */
 
 ngx_int_t
 ngx_http_exports_verify_link(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
-    size_t           len;
-    u_char          *p, *last, *text, *signature;
-    u_char           right[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
-    time_t           until;
-    ngx_str_t        expires;
-    ngx_uint_t       i, valid;
-    ngx_array_t     *keys;
-    exports_hmac_t  *key;
+    size_t      len;
+    u_char     *text, *signature;
+    time_t      until;
+    ngx_str_t   expires;
+    ngx_uint_t  valid;
 
-    p = r->args.data;
-
-    if (r->args.len < sizeof("expires=") - 1
-        || ngx_memcmp(p, "expires=", sizeof("expires=") - 1) != 0)
-    {
+    if (ngx_http_exports_link_args(&r->args, &expires, &signature) != NGX_OK) {
         return NGX_DECLINED;
     }
-
-    last = p + r->args.len;
-    p += sizeof("expires=") - 1;
-    expires.data = p;
-
-    while (p < last && *p >= '0' && *p <= '9') {
-        p++;
-    }
-
-    expires.len = p - expires.data;
-
-    if (expires.len == 0 || expires.len > NGX_HTTP_EXPORTS_EXPIRES_LEN
-        || (size_t) (last - p) != sizeof("&signature=") - 1
-                                  + NGX_HTTP_EXPORTS_SIGNATURE_LEN
-        || ngx_memcmp(p, "&signature=", sizeof("&signature=") - 1) != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    signature = p + sizeof("&signature=") - 1;
 
     text = ngx_http_exports_signed_text(r, ctx, &expires, &len);
     if (text == NULL) {
         return NGX_ERROR;
     }
 
-    keys = &ctx->conf->keys->keys;
-    key = keys->elts;
-    valid = 0;
-
-    for (i = 0; i < keys->nelts; i++) {
-        ngx_http_exports_signature(&key[i], text, len, right);
-
-        valid |= (CRYPTO_memcmp(right, signature,
-                                NGX_HTTP_EXPORTS_SIGNATURE_LEN)
-                  == 0);
-    }
+    valid = ngx_http_exports_is_signed(&ctx->conf->keys->keys, text, len,
+                                       signature);
 
     until = ngx_atotm(expires.data, expires.len);
 
@@ -317,6 +281,46 @@ ngx_http_exports_signature(const exports_hmac_t *key, const u_char *text,
 }
 
 
+/* "expires=...&signature=..." to the very end */
+
+static ngx_int_t
+ngx_http_exports_link_args(const ngx_str_t *args, ngx_str_t *expires,
+    u_char **signature)
+{
+    u_char  *p, *last;
+
+    p = args->data;
+
+    if (args->len < sizeof("expires=") - 1
+        || ngx_memcmp(p, "expires=", sizeof("expires=") - 1) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    last = p + args->len;
+    p += sizeof("expires=") - 1;
+    expires->data = p;
+
+    while (p < last && *p >= '0' && *p <= '9') {
+        p++;
+    }
+
+    expires->len = p - expires->data;
+
+    if (expires->len == 0 || expires->len > NGX_HTTP_EXPORTS_EXPIRES_LEN
+        || (size_t) (last - p) != sizeof("&signature=") - 1
+                                  + NGX_HTTP_EXPORTS_SIGNATURE_LEN
+        || ngx_memcmp(p, "&signature=", sizeof("&signature=") - 1) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    *signature = p + sizeof("&signature=") - 1;
+
+    return NGX_OK;
+}
+
+
 static u_char *
 ngx_http_exports_signed_text(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_str_t *expires, size_t *len)
@@ -334,4 +338,29 @@ ngx_http_exports_signed_text(ngx_http_request_t *r,
     }
 
     return text;
+}
+
+
+/* all keys are tried; a comparison takes the same time whatever it finds */
+
+static ngx_uint_t
+ngx_http_exports_is_signed(const ngx_array_t *keys, const u_char *text,
+    size_t len, const u_char *signature)
+{
+    u_char                 right[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
+    ngx_uint_t             i, valid;
+    const exports_hmac_t  *key;
+
+    key = keys->elts;
+    valid = 0;
+
+    for (i = 0; i < keys->nelts; i++) {
+        ngx_http_exports_signature(&key[i], text, len, right);
+
+        valid |= (CRYPTO_memcmp(right, signature,
+                                NGX_HTTP_EXPORTS_SIGNATURE_LEN)
+                  == 0);
+    }
+
+    return valid;
 }
