@@ -312,7 +312,7 @@ ngx_http_exports_conf_given_prefix(ngx_conf_t *cf,
 
     if (cf->args->nelts == 2) {
 
-        if (clcf->regex != NULL || clcf->named || clcf->noname) {
+        if (clcf->regex != NULL || clcf->named) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"exports_api\" needs \"prefix=\" in a "
                                "location that is not given by a prefix");
@@ -399,7 +399,7 @@ static void
 ngx_http_exports_conf_location(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf)
 {
-    if (clcf->regex != NULL || clcf->named || clcf->noname
+    if (clcf->regex != NULL || clcf->named
         || ngx_http_exports_conf_matches(elcf, clcf))
     {
         return;
