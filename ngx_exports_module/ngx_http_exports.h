@@ -358,8 +358,10 @@ ngx_http_exports_ctx_t *ngx_http_exports_use_ctx(ngx_http_request_t *r,
 
 /* log.c: for messages of ours about a request; good until the next call */
 ngx_log_t *ngx_http_exports_log(ngx_http_request_t *r);
-/* whether there has been no message about what cannot be read in this second */
-ngx_uint_t ngx_http_exports_log_due(ngx_http_request_t *r);
+/* whether there has been no message in this second about this scope or export,
+   which cannot be read */
+ngx_uint_t ngx_http_exports_log_due(ngx_http_request_t *r,
+    ngx_str_t *subject);
 /* from then on nginx's messages lack the arguments of the request line, too */
 void ngx_http_exports_hide_args(ngx_http_request_t *r);
 
@@ -498,6 +500,10 @@ ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
 
 /* all headers but those of these names, and what nginx made */
 void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
+/* those that tell of a body, which another one takes the place of */
+void ngx_http_exports_clear_headers(ngx_http_request_t *r);
+/* all of an answer that is not sent: another one of that status is */
+void ngx_http_exports_retract(ngx_http_request_t *r, ngx_uint_t status);
 /* names: up to an empty one */
 ngx_uint_t ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names);
 

@@ -110,6 +110,10 @@ ngx_http_exports_artifact_body(ngx_http_request_t *r, ngx_buf_t *b,
 
     rc = ngx_http_send_header(r);
 
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE && !r->header_sent) {
+        ngx_http_exports_retract(r, rc);
+    }
+
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }

@@ -7,7 +7,7 @@
 #define NGX_HTTP_EXPORTS_CHECK           250
 
 /* the addresses that a process has */
-#define NGX_HTTP_EXPORTS_MAP_MAX         ((off_t) 1 << 47)
+#define NGX_HTTP_EXPORTS_MAP_MAX         ((off_t) 1 << 46)
 
 #define NGX_HTTP_EXPORTS_PAGE_CACHE_MIN  (64 * 1024)
 
@@ -22,6 +22,7 @@ static void ngx_http_exports_conf_location(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_exports_conf_matches(
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
+static ngx_uint_t ngx_http_exports_conf_is_url(const ngx_str_t *url);
 static char *ngx_http_exports_conf_routes(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf);
 
@@ -65,7 +66,7 @@ ngx_http_exports_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "invalid map_size \"%V\", it must be a "
-                                   "size from 1m to 131072g", &s);
+                                   "size from 1m to 65536g", &s);
                 return NGX_CONF_ERROR;
             }
 
@@ -218,14 +219,11 @@ ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* what a variable begins is known later */
 
-    if (value[1].data[0] != '$'
-        && ngx_strncasecmp(value[1].data, (u_char *) "http://", 7) != 0
-        && ngx_strncasecmp(value[1].data, (u_char *) "https://", 8) != 0)
-    {
+    if (value[1].data[0] != '$' && !ngx_http_exports_conf_is_url(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid URL \"%V\", it must begin with "
-                           "\"http://\", \"https://\" or a variable",
-                           &value[1]);
+                           "\"http://\" or \"https://\" and a host, or a "
+                           "variable", &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -282,6 +280,20 @@ ngx_http_exports_check_fallbacks(ngx_conf_t *cf)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_exports_conf_is_url(const ngx_str_t *url)
+{
+    size_t  len;
+
+    len = ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0 ? 7
+          : ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0 ? 8
+          : 0;
+
+    return len > 0 && url->len > len
+           && ngx_strchr("/?#:@ ", url->data[len]) == NULL;
 }
 
 
@@ -393,7 +405,8 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
 }
 
 
-/* "rewrite ... break" may still lead there */
+/* a warning only: "rewrite ... break" may still lead there, and the list may have
+   another location */
 
 static void
 ngx_http_exports_conf_location(ngx_conf_t *cf,

@@ -275,7 +275,7 @@ static void
 ngx_http_exports_log_unreadable_export(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, exports_rc_t rc)
 {
-    if (!ngx_http_exports_log_due(r)) {
+    if (!ngx_http_exports_log_due(r, &ctx->id)) {
         return;
     }
 

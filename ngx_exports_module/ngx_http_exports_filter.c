@@ -14,18 +14,6 @@ static ngx_int_t ngx_http_exports_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 
 
-/* what an unsatisfiable range leaves of a download */
-
-static ngx_str_t  ngx_http_exports_range_kept[] = {
-    ngx_string("Content-Range"),
-    ngx_null_string
-};
-
-static ngx_str_t  ngx_http_exports_none_kept[] = {
-    ngx_null_string
-};
-
-
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
 
@@ -110,19 +98,10 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     /* those of a file, or of another answer of ours, that was to be sent */
 
     if (ctx->artifact != NULL || ctx->answered) {
-        ngx_http_exports_drop_headers(r,
-                        err->status == NGX_HTTP_RANGE_NOT_SATISFIABLE
-                            ? ngx_http_exports_range_kept
-                            : ngx_http_exports_none_kept);
-    }
+        ngx_http_exports_retract(r, err->status);
 
-    ngx_http_clear_accept_ranges(r);
-    ngx_http_clear_last_modified(r);
-    ngx_http_clear_etag(r);
-
-    if (r->headers_out.content_encoding != NULL) {
-        r->headers_out.content_encoding->hash = 0;
-        r->headers_out.content_encoding = NULL;
+    } else {
+        ngx_http_exports_clear_headers(r);
     }
 
     ngx_http_exports_content(r, ngx_buf_size(ctx->body));

@@ -4,6 +4,18 @@
 #include "ngx_http_exports.h"
 
 
+/* what an unsatisfiable range leaves of a download */
+
+static ngx_str_t  ngx_http_exports_range_kept[] = {
+    ngx_string("Content-Range"),
+    ngx_null_string
+};
+
+static ngx_str_t  ngx_http_exports_none_kept[] = {
+    ngx_null_string
+};
+
+
 ngx_table_elt_t *
 ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
     size_t name_len, u_char *value, size_t len)
@@ -71,6 +83,30 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
     {
         r->headers_out.content_encoding = NULL;
     }
+}
+
+
+void
+ngx_http_exports_clear_headers(ngx_http_request_t *r)
+{
+    ngx_http_clear_accept_ranges(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_etag(r);
+
+    if (r->headers_out.content_encoding != NULL) {
+        r->headers_out.content_encoding->hash = 0;
+        r->headers_out.content_encoding = NULL;
+    }
+}
+
+
+void
+ngx_http_exports_retract(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_http_exports_drop_headers(r, status == NGX_HTTP_RANGE_NOT_SATISFIABLE
+                                         ? ngx_http_exports_range_kept
+                                         : ngx_http_exports_none_kept);
+    ngx_http_exports_clear_headers(r);
 }
 
 

@@ -68,7 +68,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     if (erc != EXPORTS_OK) {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
 
-        if (!list.logged && ngx_http_exports_log_due(r)) {
+        if (!list.logged && ngx_http_exports_log_due(r, &ctx->scope)) {
             ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
                           "exports of \"%V\" cannot be read: %s",
                           &ctx->scope, exports_strerror(erc));
@@ -310,7 +310,7 @@ ngx_http_exports_log_unreadable(ngx_http_request_t *r,
 {
     u_char  key[2 * EXPORTS_MANIFEST_KEY_LEN];
 
-    if (!ngx_http_exports_log_due(r)) {
+    if (!ngx_http_exports_log_due(r, &ctx->scope)) {
         return;
     }
 

@@ -2,6 +2,18 @@
 #include "ngx_http_exports.h"
 
 
+#define NGX_HTTP_EXPORTS_LOG_PLACES  64
+
+
+/* whose messages were left out */
+
+typedef struct {
+    uint32_t    hash;
+    time_t      last;
+    ngx_uint_t  skipped;
+} ngx_http_exports_log_place_t;
+
+
 static u_char *ngx_http_exports_log_request(ngx_log_t *log, u_char *buf,
     size_t len);
 static ngx_str_t ngx_http_exports_log_path(const ngx_str_t *uri);
@@ -30,27 +42,39 @@ ngx_http_exports_log(ngx_http_request_t *r)
 }
 
 
-/* clients that poll for a damaged page would fill the disk */
+/*
+ * Clients that poll for a damaged page would fill the disk.  What belongs to
+ * another scope or export is seldom in the same place, and not held back by it
+ */
 
 ngx_uint_t
-ngx_http_exports_log_due(ngx_http_request_t *r)
+ngx_http_exports_log_due(ngx_http_request_t *r, ngx_str_t *subject)
 {
-    static time_t      last;
-    static ngx_uint_t  skipped;
+    uint32_t                        hash;
+    ngx_http_exports_log_place_t   *place;
 
-    if (ngx_time() == last) {
-        skipped++;
+    static ngx_http_exports_log_place_t  places[NGX_HTTP_EXPORTS_LOG_PLACES];
+
+    hash = ngx_crc32_short(subject->data, subject->len);
+    place = &places[hash % NGX_HTTP_EXPORTS_LOG_PLACES];
+
+    if (place->hash != hash) {
+        place->hash = hash;
+        place->skipped = 0;
+
+    } else if (place->last == ngx_time()) {
+        place->skipped++;
         return 0;
     }
 
-    if (skipped > 0) {
-        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
-                      "%ui messages about exports that cannot be read were "
-                      "left out", skipped);
-        skipped = 0;
-    }
+    place->last = ngx_time();
 
-    last = ngx_time();
+    if (place->skipped > 0) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
+                      "%ui messages about \"%V\", which cannot be read, were "
+                      "left out", place->skipped, subject);
+        place->skipped = 0;
+    }
 
     return 1;
 }

@@ -415,6 +415,7 @@ ngx_http_exports_stored_error(ngx_http_request_t *r,
     }
 
     r->err_status = err->status;
+    ctx->now = exports_time_now();
 
     return ngx_http_exports_replace(r, ctx, err);
 }

@@ -281,7 +281,8 @@ ngx_http_exports_rate_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return rate->retry_after == 0
+    return rate->retry_after == 0 || ctx->error == NULL
+           || ctx->error->status != NGX_HTTP_TOO_MANY_REQUESTS
                ? NGX_OK
                : ngx_http_exports_number_header(r, "Retry-After",
                                                 rate->retry_after);
@@ -439,7 +440,8 @@ ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* another filter may refuse them: what nginx then sends is not ours */
+/* another filter may refuse them: what nginx then sends, be it an error_page of
+   the location, is not ours */
 
 static ngx_int_t
 ngx_http_exports_send_header(ngx_http_request_t *r,
@@ -453,6 +455,10 @@ ngx_http_exports_send_header(ngx_http_request_t *r,
     rc = ngx_http_send_header(r);
 
     ctx->answering = 0;
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE && !r->header_sent) {
+        ngx_http_exports_retract(r, rc);
+    }
 
     return rc;
 }

@@ -147,21 +147,33 @@ ngx_http_exports_user_server(ngx_http_request_t *r, ngx_str_t *host)
     for (i = 0; i < name->len; i++) {
         c = name->data[i];
 
-        /* not in a wildcard, a regular expression, or "_" */
+        /* not in a wildcard or a regular expression */
 
-        if (c != '.' && c != '-' && !(c >= '0' && c <= '9')
+        if (c != '.' && c != '-' && c != '_' && !(c >= '0' && c <= '9')
             && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
         {
             break;
         }
     }
 
-    if (name->len > 0 && i == name->len) {
+    if (i == name->len && i > 0 && name->data[0] != '.'
+        && !(i == 1 && name->data[0] == '_'))
+    {
         *host = *name;
         return NGX_OK;
     }
 
-    return ngx_connection_local_sockaddr(r->connection, host, 1);
+    if (ngx_connection_local_sockaddr(r->connection, host, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+#if (NGX_HAVE_UNIX_DOMAIN)
+    if (r->connection->local_sockaddr->sa_family == AF_UNIX) {
+        ngx_str_set(host, "localhost");
+    }
+#endif
+
+    return NGX_OK;
 }
 
 

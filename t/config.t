@@ -66,15 +66,15 @@ my @bad = (
     (map { ["map_size=$_", h => "exports_store %%DIR%%/store map_size=$_;",
             qr/map_size=\Q$_\E|map_size/] }
         '', 'x', '0', '-1', '1x', '64gg', '1.5g', '99999999999999999999',
-        '9999999999g', '131073g', '200t'),
+        '9999999999g', '65537g', '200t'),
     ['what map_size may be', h => 'exports_store %%DIR%%/store map_size=8388608g;',
-     qr/"8388608g", it must be a size from 1m to 131072g/],
+     qr/"8388608g", it must be a size from 1m to 65536g/],
 
     # the URL of links
     (map { ["exports_base_url $_", h => "exports_base_url $_;",
             qr{invalid URL "\Q$_\E", it must begin with "http://"}] }
         qw(nonsense /exports //example.com ftp://example.com http:/a
-           example.com$uri)),
+           example.com$uri http:// https:///a http://?a http://:80)),
     (map { ["check=$_", h => "exports_store %%DIR%%/store check=$_;",
             qr/check=\Q$_\E|check/] }
         '', 'x', '0', '-1', '250mss', '99999999999999999999s'),
@@ -127,7 +127,7 @@ my @good = (
      "$STORE location ~ ^/a/ { exports_api project prefix=/a; }"],
     ['^~', s => "$STORE location ^~ /a/ { exports_api project; }"],
     (map { ["map_size=$_", h => "exports_store %%DIR%%/store map_size=$_;"] }
-        qw(1m 512M 64g 1G 1048576 131072g)),
+        qw(1m 512M 64g 1G 1048576 65536g)),
     (map { ["exports_base_url $_", h => "exports_base_url $_;"] }
         qw(http://a HTTPS://a/b/ http://$host $scheme://a $http_x_base)),
     (map { ["check=$_", h => "exports_store %%DIR%%/store check=$_;"] }

@@ -31,7 +31,7 @@ my ($exit, undef, $err) = $t->_exec({}, (split ' ', $ENV{CC} || 'gcc'),
         http/modules http/v2)), "-I$built",
     $t->top . '/t/others/ngx_http_others_module.c');
 
-plan tests => 39;
+plan tests => 47;
 
 is $exit, 0, 'it compiles' or diag $err;
 
@@ -65,6 +65,21 @@ http {
             exports_root %%DIR%%/files;
             exports_gzip on;
             others_refuse 403;
+        }
+        location /page/ {
+            exports_api project;
+            exports_root %%DIR%%/files;
+            exports_gzip on;
+            others_refuse 403;
+            error_page 403 = @page;
+        }
+        location @page { return 200 "page\n"; }
+        location /again/ {
+            exports_api project;
+            exports_root %%DIR%%/files;
+            exports_gzip on;
+            others_refuse 403;
+            error_page 403 /projects/demo/exports?limit=0;
         }
         location /user {
             exports_api user;
@@ -134,6 +149,26 @@ for (['finalize', 503, 'store_unavailable'], ['status', 403, 'forbidden']) {
 
     is $t->request('HEAD', "$path/exports", @auth)->status, $status,
        "$location: HEAD";
+}
+
+# nor have the pages of an error_page
+
+for my $request (['/demo/exports', 'Accept-Encoding' => 'gzip'],
+                 ['/demo/export/download/exp_0'])
+{
+    my ($path, @headers) = @$request;
+    my $r = $t->get("/page$path", @auth, @headers);
+    my $name = "error_page for $path";
+
+    is $r->status . ' ' . $r->body, "200 page\n", $name;
+    is join(' ', grep { !/^(?:server|date|connection|content-(?:type|length))\z/ }
+            split ' ', $r->header_names), '', "$name: headers";
+
+    my %seen;
+    $r = $t->get("/again$path", @auth, @headers);
+    is_error $r, 403, 'validation_failed', "$name of ours";
+    is join(' ', grep { $seen{$_}++ || /^(?:etag|vary|content-(?:encoding|disposition))\z/ }
+            split ' ', $r->header_names), '', "$name of ours: headers";
 }
 
 $c = $t->connect;
