@@ -24,7 +24,7 @@ exports_rc_of_mdb(int mdb)
     case MDB_CURSOR_FULL:
     case MDB_PAGE_FULL:
     case MDB_BAD_VALSIZE:
-    case MDB_BAD_TXN:           /* one of these came before */
+    case MDB_BAD_TXN:           /* one of these came before, or no space */
         return EXPORTS_CORRUPT;
 
     case MDB_VERSION_MISMATCH:
@@ -67,7 +67,8 @@ exports_mdb_error(exports_error_t *error, const exports_env_t *env,
                          : mdb == EIO || mdb == ENOSPC
                              ? "input/output error (is the disk full?)"
                          : mdb == MDB_BAD_TXN
-                             ? "a page cannot be read: the store is damaged"
+                             ? "the transaction has failed before, as where "
+                               "a page of the store is damaged"
                          : mdb_strerror(mdb));
 }
 

@@ -43,8 +43,8 @@ exports_rc_t exports_verify(exports_reader_t *reader,
  * of lists and the manifests of scopes are counted, and a manifest that cannot
  * be read goes, with every entry that led to it, as does a token.
  *
- * EXPORTS_CORRUPT  it could not read on, or entries are missing or out of order,
- *                  and nothing was changed
+ * EXPORTS_CORRUPT  entries are missing or out of order, and nothing was changed;
+ *                  or it could not read on: the transaction is to be aborted
  */
 exports_rc_t exports_repair(exports_writer_t *writer,
     exports_verify_t *result, exports_fault_pt fault, void *data,

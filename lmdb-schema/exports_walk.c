@@ -11,9 +11,10 @@
 #include "exports_private.h"
 
 
-/* how often keys may begin again, before it is taken for a tree without an
-   end */
+/* how often keys may begin again, and one be there again in a row, as no page
+   can have it, before it is taken for a tree without an end */
 #define DESCENTS_MAX  1000
+#define REPEATS_MAX   65536
 
 
 typedef struct {
@@ -187,12 +188,13 @@ walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
     int            rc, order;
     MDB_val        k, v, last, last_value;
     uint64_t       left;
-    unsigned       descents;
+    unsigned       descents, repeats;
     exports_rc_t   erc;
     MDB_cursor_op  op;
 
     left = most_entries(reader);
     descents = 0;
+    repeats = 0;
     last.mv_data = (void *) range->from;
     last.mv_size = range->from_len;
     last_value.mv_data = NULL;
@@ -218,10 +220,14 @@ walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
             break;
         }
 
+        repeats = order == 0 ? repeats + 1 : 0;
+
         if (order <= 0) {
             walked->unordered++;
 
-            if (range->ordered || (order < 0 && ++descents > DESCENTS_MAX)) {
+            if (range->ordered || repeats > REPEATS_MAX
+                || (order < 0 && ++descents > DESCENTS_MAX))
+            {
                 return EXPORTS_CORRUPT;
             }
 

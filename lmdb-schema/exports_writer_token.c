@@ -170,7 +170,11 @@ find_digest(MDB_cursor *cursor, uint8_t *prefix, uint8_t *digest,
 
     rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 
-    if (rc != 0 || k.mv_size != EXPORTS_SHA256_LEN
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    if (k.mv_size != EXPORTS_SHA256_LEN
         || memcmp(k.mv_data, prefix, PREFIX_LEN) != 0)
     {
         return EXPORTS_NOT_FOUND;
@@ -179,13 +183,15 @@ find_digest(MDB_cursor *cursor, uint8_t *prefix, uint8_t *digest,
     memcpy(digest, k.mv_data, EXPORTS_SHA256_LEN);
     erc = exports_token_decode(token, digest, v.mv_data, v.mv_size);
 
-    if (mdb_cursor_get(cursor, &k, &next, MDB_NEXT) == 0
+    rc = mdb_cursor_get(cursor, &k, &next, MDB_NEXT);
+
+    if (rc == 0 && k.mv_size >= PREFIX_LEN
         && memcmp(k.mv_data, prefix, PREFIX_LEN) == 0)
     {
         return EXPORTS_CONFLICT;
     }
 
-    return erc;
+    return rc == 0 || rc == MDB_NOTFOUND ? erc : exports_rc_of_mdb(rc);
 }
 
 

@@ -119,7 +119,8 @@ add_walked(void *data, const uint8_t *key, size_t key_len,
            != EXPORTS_OK)
     {
         ctl_message("scope \"%.*s\" is left out: the record is damaged",
-                    (int) key_len, (const char *) key);
+                    key_len > 0 ? (int) key_len - 1 : 0,
+                    (const char *) key + 1);
         scopes->damaged = 1;
         return EXPORTS_OK;
     }

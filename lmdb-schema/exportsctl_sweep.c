@@ -548,9 +548,15 @@ change(sweep_t *sw, const found_t *found)
 
     /* somebody else has changed it since: the next sweep will see */
 
-    if (rc == EXPORTS_NOT_FOUND || scope == NULL
+    if (rc == EXPORTS_NOT_FOUND
         || (rc == EXPORTS_OK && !is_as_found(&record, found)))
     {
+        return CTL_OK;
+    }
+
+    if (rc == EXPORTS_OK && scope == NULL) {
+        leave(sw, found, "its project cannot be read: run \"exportsctl "
+              "verify\"");
         return CTL_OK;
     }
 

@@ -441,6 +441,28 @@ is_deeply json($short_out), counts(0, 3, 2, 0, 0, 0, 1),
           'a short key: the others';
 
 
+# ---- a project that cannot be read -----------------------------------------
+
+my $shut = $t->store('shut', map { project_line(
+    project => $_, id => 'exp_1', storage_key => 'gone') } 'open', 'shut');
+
+$data = $t->read_file('shut/data.mdb');
+open $fh, '+<:raw', "$shut/data.mdb" or die "open: $!";
+while ($data =~ /\x05\0pshut/g) {
+    seek $fh, $+[0] + 20, 0;
+    print $fh "\xff";
+}
+close $fh or die "close: $!";
+
+my ($shut_exit, $shut_out, $shut_err) = $t->ctl('sweep', $shut, '--root',
+                                                $root, '--json');
+is $shut_exit, 1, 'a damaged project: exit';
+like $shut_err, qr/project \?: exp_1: left as it is: its project cannot be read/,
+     'a damaged project: is said';
+is_deeply json($shut_out), counts(0, 2, 1, 0, 0, 0, 1),
+          'a damaged project: the others';
+
+
 # ---- what was changed while the files were looked at -----------------------
 
 # an import holds the write lock, so that the sweep waits with what it found

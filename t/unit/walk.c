@@ -473,7 +473,7 @@ damaged(void)
         db = damaged_dbs[i];
         find_leaves(&file, db);
 
-        for (n = 0; n < rounds(40, 15); n++) {
+        for (n = 0; n < rounds(20, 8); n++) {
             damage_leaf(&file);
             check_damaged(&file, db);
             restore_file(&file);
@@ -491,6 +491,98 @@ damaged(void)
 }
 
 
+/* makes a page a branch, whose children all are one page */
+
+static void
+write_branch(const file_t *file, uint64_t pgno, uint64_t child)
+{
+    unsigned        i, n;
+    uint8_t        *page;
+    uint16_t        at;
+    page_header_t   header;
+    node_header_t   node;
+
+    page = calloc(1, file->page_size);
+    must(page != NULL, "memory");
+
+    n = (unsigned) ((file->page_size - PAGE_HEADER)
+                    / (NODE_HEADER + sizeof(at)));
+
+    memset(&header, 0, sizeof(header));
+    header.pgno = pgno;
+    header.flags = BRANCH_FLAG;
+    header.lower = (uint16_t) (PAGE_HEADER + n * sizeof(at));
+    header.upper = (uint16_t) (file->page_size - n * NODE_HEADER);
+    memcpy(page, &header, sizeof(header));
+
+    memset(&node, 0, sizeof(node));
+    node.low = (uint16_t) child;
+    node.high = (uint16_t) (child >> 16);
+
+    for (i = 0; i < n; i++) {
+        at = (uint16_t) (header.upper + i * NODE_HEADER);
+        memcpy(page + PAGE_HEADER + i * sizeof(at), &at, sizeof(at));
+        memcpy(page + at, &node, sizeof(node));
+    }
+
+    write_page(file, pgno, 0, page, file->page_size);
+    free(page);
+}
+
+
+/* a tree that comes by one leaf more often than anybody could wait for: of one
+   node, the same again and again, or of several, which begin again */
+
+static void
+endless(void)
+{
+    file_t             file;
+    uint16_t           lower;
+    unsigned           i, n;
+    exports_rc_t       rc;
+    exports_tree_t    *tree;
+    exports_reader_t  *reader;
+    exports_verify_t   result;
+    exports_writer_t  *writer;
+
+    open_file(&file);
+    find_leaves(&file, DB_MANIFESTS);
+
+    reader = open_reader(file.env);
+    renew_reader(reader);
+    must(exports_reader_tree(reader, DB_MANIFESTS, &tree) == EXPORTS_OK,
+         "a tree");
+
+    for (n = 1; n <= 3; n++) {
+        write_branch(&file, tree->root, file.leaves[0]);
+
+        for (i = 0; i < 5; i++) {
+            write_branch(&file, file.leaves[i], file.leaves[i + 1]);
+        }
+
+        lower = (uint16_t) (PAGE_HEADER + n * sizeof(uint16_t));
+        write_page(&file, file.leaves[i], PAGE_LOWER, &lower, sizeof(lower));
+
+        rc = exports_verify(reader, &result, no_fault, NULL, &error);
+        is_rc(rc, EXPORTS_CORRUPT, &error, "%u nodes: verify ends", n);
+
+        writer = begin_writer(file.env);
+        rc = exports_repair(writer, &result, no_fault, NULL, &error);
+        is_rc(rc, EXPORTS_CORRUPT, &error, "%u nodes: so does a repair", n);
+        exports_writer_abort(writer);
+
+        restore_file(&file);
+    }
+
+    exports_reader_close(reader);
+    is_int(store_faults(file.env), 0, "the store is as it was");
+
+    (void) close(file.fd);
+    free(file.data);
+    exports_env_close(file.env);
+}
+
+
 int
 main(void)
 {
@@ -499,6 +591,7 @@ main(void)
     walks();
     writers();
     damaged();
+    endless();
 
     return done_testing();
 }
