@@ -50,16 +50,6 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (!ngx_http_exports_is_listed(&h[i].key, kept)) {
-                h[i].hash = 0;
-            }
-        }
-    }
-
     r->headers_out.server = NULL;
     r->headers_out.date = NULL;
     r->headers_out.location = NULL;
@@ -77,6 +67,16 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
     ngx_memzero(&r->headers_out.cache_control,
                 sizeof(r->headers_out.cache_control));
     ngx_memzero(&r->headers_out.link, sizeof(r->headers_out.link));
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (!ngx_http_exports_is_listed(&h[i].key, kept)) {
+                h[i].hash = 0;
+            }
+        }
+    }
 
     if (r->headers_out.content_encoding
         && r->headers_out.content_encoding->hash == 0)
