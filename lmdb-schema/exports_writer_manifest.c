@@ -7,6 +7,8 @@
 static exports_rc_t bad_id(exports_rc_t rc, exports_error_t *error);
 static exports_rc_t search_listing(exports_writer_t *w, const uint8_t *key,
     exports_error_t *error);
+static int next_list(MDB_cursor *cursor, const uint8_t *scope, uint8_t *from,
+    size_t *len);
 static int listed(const exports_listing_t *listing,
     const exports_listing_t *other, unsigned facet);
 static exports_rc_t remove_manifest(exports_writer_t *w, const uint8_t *key,
@@ -216,14 +218,12 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
 }
 
 
-/* of each key the least one that is greater */
-
 static exports_rc_t
 search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
 {
     int            rc;
     size_t         len;
-    uint8_t        facet[EXPORTS_FACET_KEY_MAX + 1];
+    uint8_t        list[EXPORTS_FACET_KEY_MAX + 1];
     MDB_val        k, v;
     MDB_cursor    *cursor;
     exports_rc_t   erc;
@@ -240,45 +240,83 @@ search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
         return exports_mdb_error(error, w->env, "reading", rc);
     }
 
-    memcpy(facet, key, 8);
+    memcpy(list, key, 8);
     len = 8;
 
-    for (erc = EXPORTS_OK; erc == EXPORTS_OK; facet[len++] = 0) {
-
-        k.mv_data = facet;
+    while (erc == EXPORTS_OK
+           && (rc = next_list(cursor, key, list, &len)) == 0)
+    {
+        k.mv_data = list;
         k.mv_size = len;
-
-        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-
-        if (rc == 0 && exports_mdb_before(&k, facet, len)) {
-            rc = MDB_CORRUPTED;
-        }
-
-        if (rc != 0 || k.mv_size < 8 || k.mv_size > EXPORTS_FACET_KEY_MAX
-            || memcmp(k.mv_data, key, 8) != 0)
-        {
-            break;
-        }
-
-        len = k.mv_size;
-        memcpy(facet, k.mv_data, len);
-
-        k.mv_data = facet;
         v.mv_data = (void *) (key + 8);
         v.mv_size = EXPORTS_ENTRY_LEN;
 
-        if (mdb_cursor_get(cursor, &k, &v, MDB_GET_BOTH) == 0) {
-            erc = exports_writer_list(w, facet, len, key + 8, 0, error);
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_GET_BOTH);
+
+        if (rc == 0) {
+            erc = exports_writer_list(w, list, len, key + 8, 0, error);
+
+        } else if (rc != MDB_NOTFOUND) {
+            break;
         }
+
+        /* the least key that is greater */
+
+        list[len++] = 0;
     }
 
     mdb_cursor_close(cursor);
 
-    if (erc == EXPORTS_OK && rc != 0 && rc != MDB_NOTFOUND) {
-        return exports_mdb_error(error, w->env, "reading", rc);
-    }
+    return erc != EXPORTS_OK || rc == 0 || rc == MDB_NOTFOUND
+               ? erc : exports_mdb_error(error, w->env, "reading", rc);
+}
 
-    return erc;
+
+/* to the key of a list of that scope, from one on; MDB_NOTFOUND: none is left */
+
+static int
+next_list(MDB_cursor *cursor, const uint8_t *scope, uint8_t *from, size_t *len)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    for ( ;; ) {
+        k.mv_data = from;
+        k.mv_size = *len;
+
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+
+        if (rc != 0) {
+            return rc;
+        }
+
+        if (exports_mdb_before(&k, from, *len)) {
+            return MDB_CORRUPTED;
+        }
+
+        if (k.mv_size < 8 || memcmp(k.mv_data, scope, 8) != 0) {
+            return MDB_NOTFOUND;
+        }
+
+        if (k.mv_size <= EXPORTS_FACET_KEY_MAX) {
+            *len = k.mv_size;
+            memcpy(from, k.mv_data, *len);
+            return 0;
+        }
+
+        /* too long for a list's: on behind all that begin as it does */
+
+        *len = EXPORTS_FACET_KEY_MAX;
+        memcpy(from, k.mv_data, *len);
+
+        while (*len > 8 && ++from[*len - 1] == 0) {
+            --*len;
+        }
+
+        if (*len == 8) {
+            return MDB_NOTFOUND;
+        }
+    }
 }
 
 

@@ -1400,6 +1400,64 @@ writing_over(void)
 }
 
 
+/* among keys too long for a list's, the last ones of the scope, too */
+
+static void
+behind_long_keys(void)
+{
+    int                repaired;
+    spec_t             spec;
+    uint8_t            long_keys[4][100], key[EXPORTS_MANIFEST_KEY_LEN];
+    MDB_txn           *txn;
+    unsigned           i;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_writer_t  *w;
+
+    for (repaired = 0; repaired < 2; repaired++) {
+        env = sound_store();
+        key_of(env, 0, 5, key);
+        txn = raw_begin(env);
+
+        for (i = 0; i < 4; i++) {
+            memset(long_keys[i], i < 3 ? 0 : 0xff, sizeof(long_keys[i]));
+            memcpy(long_keys[i], key, 8);
+            long_keys[i][8] = (uint8_t[]) { 0, 0, 1, 0xff }[i];
+            long_keys[i][sizeof(long_keys[i]) - 1] += i;
+            raw_put(txn, env->dbi[DB_FACETS], long_keys[i],
+                    sizeof(long_keys[i]), key + 8, EXPORTS_ENTRY_LEN);
+        }
+
+        raw_commit(txn);
+        raw_flip(env, DB_MANIFESTS, key, sizeof(key), 90);
+
+        if (repaired) {
+            (void) repair(env);
+
+        } else {
+            item_spec(&spec, 0, 5);
+            spec.status = "not_found";
+
+            w = begin_writer(env);
+            rc = put_spec(w, &spec, NULL, &error);
+            is_rc(rc, EXPORTS_OK, &error, "a put over a damaged record");
+            commit_writer(w);
+        }
+
+        is_int(verify(env), repaired ? 0 : 4, "no entry is left behind keys "
+               "that are too long: %s", repaired ? "a repair" : "a put");
+
+        if (!is_int(reported("of a list with an impossible key", NULL),
+                    nfaults, "but theirs"))
+        {
+            show_faults();
+        }
+
+        close_store(env);
+    }
+}
+
+
 /* several faults at once, at random */
 
 static void
@@ -1511,6 +1569,7 @@ main(void)
     keys();
     lost();
     writing_over();
+    behind_long_keys();
     injuries();
 
     return done_testing();
