@@ -242,6 +242,7 @@ static exports_rc_t
 apply_index(exports_check_t *c, exports_writer_t *writer,
     const exports_fix_t *fix, exports_error_t *error)
 {
+    int               twice;
     MDB_val           v;
     exports_record_t  record;
 
@@ -252,6 +253,18 @@ apply_index(exports_check_t *c, exports_writer_t *writer,
            != EXPORTS_OK)
     {
         return EXPORTS_OK;
+    }
+
+    (void) exports_verify_id(c, fix->key, &record, &twice);
+
+    if (twice) {
+
+        /* another record of the id was indexed before: of two that no id led
+           to, the first stays */
+
+        exports_verify_uncount(c, fix->key, &record);
+
+        return exports_writer_drop_manifest(writer, fix->key, fix->len, error);
     }
 
     return exports_writer_index(writer, fix->key, &record, error);

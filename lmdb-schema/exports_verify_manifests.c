@@ -26,8 +26,6 @@ static const char *item_fault(const uint8_t *key,
     const exports_record_t *record);
 static exports_rc_t check_indexes(exports_check_t *c, const uint8_t *key,
     const exports_record_t *record);
-static int found_by_id(exports_check_t *c, const uint8_t *key,
-    const exports_record_t *record, int *twice);
 static int found_in_lists(exports_check_t *c, const uint8_t *key,
     const exports_facets_t *facets);
 static exports_rc_t check_id(void *data, const uint8_t *key, size_t key_len,
@@ -202,7 +200,7 @@ check_indexes(exports_check_t *c, const uint8_t *key,
     const char        *missing;
     exports_facets_t   facets;
 
-    missing = found_by_id(c, key, record, &twice) ? NULL : "ids";
+    missing = exports_verify_id(c, key, record, &twice) ? NULL : "ids";
 
     if (twice) {
         return exports_verify_report(c, FIX_DROP_MANIFEST, key,
@@ -235,10 +233,8 @@ check_indexes(exports_check_t *c, const uint8_t *key,
 }
 
 
-/* twice: the id is that of another record, and leads there */
-
-static int
-found_by_id(exports_check_t *c, const uint8_t *key,
+int
+exports_verify_id(exports_check_t *c, const uint8_t *key,
     const exports_record_t *record, int *twice)
 {
     size_t          len;

@@ -81,6 +81,10 @@ exports_known_scope_t *exports_verify_find_scope(const exports_check_t *c,
 void exports_verify_count(exports_check_t *c, const uint8_t *key,
     size_t key_len, const exports_record_t *record);
 
+/* one that was counted, and is dropped after all */
+void exports_verify_uncount(exports_check_t *c, const uint8_t *key,
+    const exports_record_t *record);
+
 /* a repair's last step: the scopes that it changed */
 exports_rc_t exports_verify_touch(exports_check_t *c, exports_writer_t *writer,
     exports_error_t *error);
@@ -100,6 +104,11 @@ exports_rc_t exports_verify_walk(exports_check_t *c, exports_db_t db,
 exports_rc_t exports_verify_manifests(exports_check_t *c);
 exports_rc_t exports_verify_ids(exports_check_t *c);
 exports_rc_t exports_verify_entries(exports_check_t *c);
+
+/* Whether the id of a record leads to it; twice: to another record, which has
+   it, too. */
+int exports_verify_id(exports_check_t *c, const uint8_t *key,
+    const exports_record_t *record, int *twice);
 
 
 /*

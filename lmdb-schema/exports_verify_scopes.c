@@ -199,6 +199,20 @@ exports_verify_count(exports_check_t *c, const uint8_t *key, size_t key_len,
 }
 
 
+void
+exports_verify_uncount(exports_check_t *c, const uint8_t *key,
+    const exports_record_t *record)
+{
+    exports_known_scope_t  *scope;
+
+    scope = exports_verify_find_scope(c, exports_get64(key));
+
+    if (scope != NULL) {
+        scope->found[record->item.status - 1]--;
+    }
+}
+
+
 exports_rc_t
 exports_verify_counts(exports_check_t *c)
 {

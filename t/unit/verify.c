@@ -533,6 +533,57 @@ records(void)
 }
 
 
+/* two records of an id that leads to neither: one stays, at the first repair */
+
+static void
+twins(void)
+{
+    size_t          len, id_len;
+    uint8_t         key[24], other[24], buf[EXPORTS_RECORD_MAX];
+    uint8_t         id_key[EXPORTS_ID_KEY_MAX];
+    MDB_txn        *txn;
+    unsigned        of, scope;
+    exports_env_t  *env;
+
+    /* of a project, of a user, of two users */
+
+    for (of = 0; of < 3; of++) {
+        env = sound_store();
+        scope = of == 0 ? 0 : 1;
+
+        key_of(env, scope, 3, key);
+        key_of(env, of == 2 ? 3 : scope, 3, other);
+        memcpy(other + 16, key + 16, 8);
+        exports_put64(other + 8, TEST_TIME + 1000);
+
+        id_len = exports_id_key(id_key, scopes[scope].kind, exports_get64(key),
+                                item_id(scope, 3), strlen(item_id(scope, 3)));
+
+        txn = raw_begin(env);
+        len = raw_get(txn, env->dbi[DB_MANIFESTS], key, 24, buf, sizeof(buf));
+        exports_record_seal(buf, len, other);
+        raw_put(txn, env->dbi[DB_MANIFESTS], other, 24, buf, len);
+        raw_del(txn, env->dbi[DB_IDS], id_key, id_len, NULL, 0);
+        raw_commit(txn);
+
+        /* each of them, and what the scope of the second counts */
+
+        if (of < 2) {
+            mended(env, 3, (int) scope, NSCOPES * NITEMS,
+                   "a manifest that is there twice, without an id");
+            continue;
+        }
+
+        is_int(repair(env), 3, "the uuid of two users, without an id");
+        is_int(result.repaired, 3, "is one user's");
+        is_int(verify(env), 0, "and its other record is gone");
+        is_int(result.manifests, NSCOPES * NITEMS, "that one alone");
+        is_int(read_item(env, 1, 3), EXPORTS_OK, "the first stays");
+        close_store(env);
+    }
+}
+
+
 static void
 indexes(void)
 {
@@ -1561,6 +1612,7 @@ main(void)
     sound();
     used_reader();
     records();
+    twins();
     indexes();
     counts();
     blocks();
