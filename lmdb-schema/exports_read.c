@@ -390,10 +390,16 @@ get(exports_reader_t *reader, exports_db_t db, const uint8_t *key, size_t len,
         return rc;
     }
 
-    return tree != NULL
-               ? exports_tree_get(tree, key, len, value)
-               : exports_mdb_get(reader->txn, reader->env->dbi[db], key, len,
-                                 value);
+    if (tree != NULL) {
+        return exports_tree_get(tree, key, len, value);
+    }
+
+    rc = settle(reader, db);
+
+    return rc == EXPORTS_OK
+               ? exports_mdb_get(reader->txn, reader->env->dbi[db], key, len,
+                                 value)
+               : rc;
 }
 
 

@@ -274,6 +274,7 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
     exports_error_t *error)
 {
     void                 *node;
+    MDB_val               v;
     exports_rc_t          rc;
     exports_met_scope_t   wanted;
 
@@ -286,7 +287,15 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
         return EXPORTS_OK;
     }
 
-    rc = exports_read_scope(&w->reader, kind, name, len, &wanted.scope);
+    /* by the reader all that is held back would be stored first */
+
+    rc = exports_mdb_get(w->txn, w->env->dbi[DB_SCOPES], wanted.key,
+                         wanted.key_len, &v);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_scope_decode(&wanted.scope, wanted.key, wanted.key_len,
+                                  v.mv_data, v.mv_size);
+    }
 
     if (rc != EXPORTS_OK) {
         return exports_error(error, rc, "%s \"%.*s\": %s",

@@ -618,6 +618,57 @@ counts(void)
 }
 
 
+/* what a writer's reader sees of scopes that are not stored yet */
+
+static void
+scopes_before_commit(void)
+{
+    spec_t             spec;
+    uint64_t           revised;
+    exports_rc_t       rc;
+    exports_env_t     *env;
+    exports_scope_t    scope;
+    exports_reader_t  *reader;
+    exports_writer_t  *w;
+
+    env = new_store(in_dir("seen"));
+    spec = project_spec("alpha", "exp_1", TEST_TIME);
+
+    w = begin_writer(env);
+    reader = exports_writer_reader(w);
+
+    rc = exports_read_scope(reader, EXPORTS_PROJECT, "alpha", 5, &scope);
+    is_int(rc, EXPORTS_NOT_FOUND, "a scope that is not there yet");
+
+    rc = put_spec(w, &spec, NULL, &error);
+    must(rc == EXPORTS_OK, "%s", error.text);
+
+    rc = exports_read_scope(reader, EXPORTS_PROJECT, "alpha", 5, &scope);
+    is_int(rc, EXPORTS_OK, "the writer's reader sees one that it has made");
+    is_int(scope.counts[EXPORTS_STATUS_READY - 1], 1, "and what it counts");
+
+    rc = delete(w, EXPORTS_PROJECT, "alpha", "exp_1");
+    must(rc == EXPORTS_OK, "%s", error.text);
+    is_int(set_revision(w, "alpha", scope.revision + 7), EXPORTS_OK,
+           "it changes again");
+    revised = scope.revision + 7;
+
+    rc = exports_read_scope(reader, EXPORTS_PROJECT, "alpha", 5, &scope);
+    ok(rc == EXPORTS_OK && scope.counts[EXPORTS_STATUS_READY - 1] == 0
+       && scope.revision == revised, "and is seen so");
+
+    exports_writer_abort(w);
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    rc = exports_read_scope(reader, EXPORTS_PROJECT, "alpha", 5, &scope);
+    is_int(rc, EXPORTS_NOT_FOUND, "aborted, it is gone");
+    exports_reader_close(reader);
+
+    exports_env_close(env);
+}
+
+
 /* many scopes in one transaction */
 
 static void
@@ -1338,6 +1389,7 @@ main(void)
     tie_conflict();
     revisions();
     counts();
+    scopes_before_commit();
     many_scopes();
     checkpoints();
     tokens();
