@@ -10,25 +10,25 @@
 #define SCOPE_CHECKED   (EXPORTS_SCOPE_VALUE_LEN - 8)
 
 
-/* a bounded cursor: once something does not fit, nothing more is done */
+/* bounded cursors: once something does not fit, nothing more is done */
 
 typedef struct {
     const uint8_t  *pos;
     const uint8_t  *end;
     int             failed;
-} reader_t;
+} input_t;
 
 typedef struct {
     uint8_t        *pos;
     uint8_t        *end;
     int             failed;
-} writer_t;
+} output_t;
 
 
 static void put16(uint8_t *p, uint16_t value);
-static void write_bytes(writer_t *w, const void *data, size_t len);
-static void write_string(writer_t *w, const exports_str_t *str);
-static exports_str_t read_string(reader_t *rd);
+static void write_bytes(output_t *out, const void *data, size_t len);
+static void write_string(output_t *out, const exports_str_t *str);
+static exports_str_t read_string(input_t *in);
 
 
 int
@@ -239,7 +239,7 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
     const exports_record_t *record)
 {
     size_t                 n;
-    writer_t               w;
+    output_t               out;
     exports_str_t          storage_key;
     const exports_item_t  *item;
 
@@ -253,9 +253,9 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
         size = EXPORTS_RECORD_MAX;
     }
 
-    w.pos = buf + EXPORTS_RECORD_HEADER;
-    w.end = buf + size;
-    w.failed = 0;
+    out.pos = buf + EXPORTS_RECORD_HEADER;
+    out.end = buf + size;
+    out.failed = 0;
 
     storage_key = record->storage_key;
 
@@ -265,20 +265,20 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
         storage_key.data = NULL;
     }
 
-    write_bytes(&w, item->json, item->json_len);
-    write_string(&w, &item->id);
-    write_string(&w, &record->storage_backend);
-    write_string(&w, &storage_key);
-    write_string(&w, &record->content_type);
-    write_string(&w, &record->name);
-    write_string(&w, &record->group);
-    write_string(&w, &record->subject_type);
+    write_bytes(&out, item->json, item->json_len);
+    write_string(&out, &item->id);
+    write_string(&out, &record->storage_backend);
+    write_string(&out, &storage_key);
+    write_string(&out, &record->content_type);
+    write_string(&out, &record->name);
+    write_string(&out, &record->group);
+    write_string(&out, &record->subject_type);
 
-    if (w.failed) {
+    if (out.failed) {
         return EXPORTS_INVALID;
     }
 
-    n = (size_t) (w.pos - buf);
+    n = (size_t) (out.pos - buf);
 
     exports_put64(buf, HEAD_OF(RECORD_MAGIC, n));
     exports_put64(buf + CHECKSUM_POS, 0);
@@ -318,7 +318,7 @@ exports_rc_t
 exports_record_decode(exports_record_t *record, const uint8_t *key,
     const void *value, size_t len)
 {
-    reader_t        rd;
+    input_t         in;
     exports_rc_t    rc;
     const uint8_t  *p = value;
 
@@ -330,19 +330,19 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
     record->expires = exports_get64(p + 24);
     record->subject_id = (int64_t) exports_get64(p + SUBJECT_ID_POS);
 
-    rd.pos = p + EXPORTS_RECORD_HEADER + record->item.json_len;
-    rd.end = p + len;
-    rd.failed = 0;
+    in.pos = p + EXPORTS_RECORD_HEADER + record->item.json_len;
+    in.end = p + len;
+    in.failed = 0;
 
-    record->item.id = read_string(&rd);
-    record->storage_backend = read_string(&rd);
-    record->storage_key = read_string(&rd);
-    record->content_type = read_string(&rd);
-    record->name = read_string(&rd);
-    record->group = read_string(&rd);
-    record->subject_type = read_string(&rd);
+    record->item.id = read_string(&in);
+    record->storage_backend = read_string(&in);
+    record->storage_key = read_string(&in);
+    record->content_type = read_string(&in);
+    record->name = read_string(&in);
+    record->group = read_string(&in);
+    record->subject_type = read_string(&in);
 
-    if (rd.failed || rd.pos != rd.end
+    if (in.failed || in.pos != in.end
         || record->item.id.data == NULL
         || record->item.id.len > EXPORTS_ID_MAX
         || record->storage_backend.data == NULL
@@ -399,7 +399,7 @@ exports_token_encode(uint8_t *buf, size_t size, size_t *len,
 {
     size_t    n;
     unsigned  i;
-    writer_t  w;
+    output_t  out;
 
     if (size < EXPORTS_TOKEN_HEADER
         || token->ntables > EXPORTS_TOKEN_TABLES_MAX)
@@ -407,21 +407,21 @@ exports_token_encode(uint8_t *buf, size_t size, size_t *len,
         return EXPORTS_INVALID;
     }
 
-    w.pos = buf + EXPORTS_TOKEN_HEADER;
-    w.end = buf + size;
-    w.failed = 0;
+    out.pos = buf + EXPORTS_TOKEN_HEADER;
+    out.end = buf + size;
+    out.failed = 0;
 
-    write_string(&w, &token->scope_name);
+    write_string(&out, &token->scope_name);
 
     for (i = 0; i < token->ntables; i++) {
-        write_string(&w, &token->tables[i]);
+        write_string(&out, &token->tables[i]);
     }
 
-    if (w.failed) {
+    if (out.failed) {
         return EXPORTS_INVALID;
     }
 
-    n = (size_t) (w.pos - buf);
+    n = (size_t) (out.pos - buf);
 
     exports_put64(buf, HEAD_OF(TOKEN_MAGIC, n));
     buf[16] = (uint8_t) token->kind;
@@ -447,7 +447,7 @@ exports_token_decode(exports_token_t *token, const uint8_t *key,
     const void *value, size_t len)
 {
     unsigned        i;
-    reader_t        rd;
+    input_t         in;
     const uint8_t  *p = value;
 
     if (len < EXPORTS_TOKEN_HEADER || len > EXPORTS_TOKEN_RECORD_MAX
@@ -473,11 +473,11 @@ exports_token_decode(exports_token_t *token, const uint8_t *key,
         return EXPORTS_CORRUPT;
     }
 
-    rd.pos = p + EXPORTS_TOKEN_HEADER;
-    rd.end = p + len;
-    rd.failed = 0;
+    in.pos = p + EXPORTS_TOKEN_HEADER;
+    in.end = p + len;
+    in.failed = 0;
 
-    token->scope_name = read_string(&rd);
+    token->scope_name = read_string(&in);
 
     if (token->scope_name.data == NULL
         || token->scope_name.len > EXPORTS_SCOPE_NAME_MAX)
@@ -486,14 +486,14 @@ exports_token_decode(exports_token_t *token, const uint8_t *key,
     }
 
     for (i = 0; i < token->ntables; i++) {
-        token->tables[i] = read_string(&rd);
+        token->tables[i] = read_string(&in);
 
         if (token->tables[i].data == NULL) {
             return EXPORTS_CORRUPT;
         }
     }
 
-    return (rd.failed || rd.pos != rd.end) ? EXPORTS_CORRUPT : EXPORTS_OK;
+    return (in.failed || in.pos != in.end) ? EXPORTS_CORRUPT : EXPORTS_OK;
 }
 
 
@@ -523,66 +523,66 @@ put16(uint8_t *p, uint16_t value)
 
 
 static void
-write_bytes(writer_t *w, const void *data, size_t len)
+write_bytes(output_t *out, const void *data, size_t len)
 {
-    if (w->failed || (size_t) (w->end - w->pos) < len) {
-        w->failed = 1;
+    if (out->failed || (size_t) (out->end - out->pos) < len) {
+        out->failed = 1;
         return;
     }
 
-    memcpy(w->pos, data, len);
-    w->pos += len;
+    memcpy(out->pos, data, len);
+    out->pos += len;
 }
 
 
 static void
-write_string(writer_t *w, const exports_str_t *str)
+write_string(output_t *out, const exports_str_t *str)
 {
     uint8_t  len[2];
 
     if (str->data == NULL) {
         put16(len, STRING_NULL);
-        write_bytes(w, len, 2);
+        write_bytes(out, len, 2);
         return;
     }
 
     if (str->len >= STRING_NULL) {
-        w->failed = 1;
+        out->failed = 1;
         return;
     }
 
     put16(len, (uint16_t) str->len);
-    write_bytes(w, len, 2);
-    write_bytes(w, str->data, str->len);
+    write_bytes(out, len, 2);
+    write_bytes(out, str->data, str->len);
 }
 
 
 static exports_str_t
-read_string(reader_t *rd)
+read_string(input_t *in)
 {
     size_t         len;
     exports_str_t  str = { NULL, 0 };
 
-    if (rd->failed || rd->end - rd->pos < 2) {
-        rd->failed = 1;
+    if (in->failed || in->end - in->pos < 2) {
+        in->failed = 1;
         return str;
     }
 
-    len = exports_get16(rd->pos);
-    rd->pos += 2;
+    len = exports_get16(in->pos);
+    in->pos += 2;
 
     if (len == STRING_NULL) {
         return str;
     }
 
-    if ((size_t) (rd->end - rd->pos) < len) {
-        rd->failed = 1;
+    if ((size_t) (in->end - in->pos) < len) {
+        in->failed = 1;
         return str;
     }
 
-    str.data = (const char *) rd->pos;
+    str.data = (const char *) in->pos;
     str.len = len;
-    rd->pos += len;
+    in->pos += len;
 
     return str;
 }

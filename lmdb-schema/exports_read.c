@@ -11,7 +11,7 @@ static exports_rc_t renew(exports_reader_t *reader);
 static void drop(exports_reader_t *reader);
 static exports_rc_t get(exports_reader_t *reader, exports_db_t db,
     const uint8_t *key, size_t len, MDB_val *value);
-static exports_rc_t settle(exports_reader_t *reader, exports_db_t db);
+static exports_rc_t settle_writer(exports_reader_t *reader, exports_db_t db);
 
 
 exports_rc_t
@@ -123,7 +123,7 @@ exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
     int           rc;
     exports_rc_t  erc;
 
-    erc = settle(reader, db);
+    erc = settle_writer(reader, db);
     if (erc != EXPORTS_OK) {
         return erc;
     }
@@ -394,7 +394,7 @@ get(exports_reader_t *reader, exports_db_t db, const uint8_t *key, size_t len,
         return exports_tree_get(tree, key, len, value);
     }
 
-    rc = settle(reader, db);
+    rc = settle_writer(reader, db);
 
     return rc == EXPORTS_OK
                ? exports_mdb_get(reader->txn, reader->env->dbi[db], key, len,
@@ -406,7 +406,7 @@ get(exports_reader_t *reader, exports_db_t db, const uint8_t *key, size_t len,
 /* a writer holds changes of lists and scopes back */
 
 static exports_rc_t
-settle(exports_reader_t *reader, exports_db_t db)
+settle_writer(exports_reader_t *reader, exports_db_t db)
 {
     return reader->borrowed
            && (db == DB_FACETS || db == DB_RANKS || db == DB_SCOPES)

@@ -11,10 +11,10 @@
 
 
 static exports_rc_t check_files(exports_writer_t *w, exports_error_t *error);
-static exports_rc_t settle(exports_writer_t *w, exports_db_t db);
+static exports_rc_t flush_for_reader(exports_writer_t *w, exports_db_t db);
 static exports_rc_t flush_scopes(exports_writer_t *w);
 static void flush_scope(const void *node, VISIT which, void *data);
-static exports_rc_t recount(exports_writer_t *w, exports_scope_t *scope);
+static exports_rc_t recount_scope(exports_writer_t *w, exports_scope_t *scope);
 static int compare_scopes(const void *a, const void *b);
 static exports_rc_t keep_scope(exports_writer_t *w,
     const exports_met_scope_t *found, exports_met_scope_t **met,
@@ -55,7 +55,7 @@ exports_writer_begin(exports_writer_t **writerp, exports_env_t *env,
     }
 
     w->now = exports_time_now();
-    exports_reader_borrow(&w->reader, env, w->txn, w, settle);
+    exports_reader_borrow(&w->reader, env, w->txn, w, flush_for_reader);
 
     *writerp = w;
 
@@ -429,7 +429,7 @@ check_files(exports_writer_t *w, exports_error_t *error)
 
 
 static exports_rc_t
-settle(exports_writer_t *w, exports_db_t db)
+flush_for_reader(exports_writer_t *w, exports_db_t db)
 {
     exports_rc_t  rc;
 
@@ -478,7 +478,7 @@ flush_scope(const void *node, VISIT which, void *data)
     }
 
     if (met->recount) {
-        w->flushed = recount(w, scope);
+        w->flushed = recount_scope(w, scope);
 
         if (w->flushed != EXPORTS_OK) {
             return;
@@ -495,7 +495,7 @@ flush_scope(const void *node, VISIT which, void *data)
 /* the lists have been flushed */
 
 static exports_rc_t
-recount(exports_writer_t *w, exports_scope_t *scope)
+recount_scope(exports_writer_t *w, exports_scope_t *scope)
 {
     exports_rc_t      rc;
     exports_list_t    list;

@@ -5,7 +5,7 @@
 
 
 static exports_rc_t bad_id(exports_rc_t rc, exports_error_t *error);
-static exports_rc_t search_listing(exports_writer_t *w, const uint8_t *key,
+static exports_rc_t unlist_everywhere(exports_writer_t *w, const uint8_t *key,
     exports_error_t *error);
 static int next_list(MDB_cursor *cursor, const uint8_t *scope, uint8_t *from,
     size_t *len);
@@ -204,7 +204,7 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
     }
 
     if (rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT) {
-        return search_listing(w, key, error);
+        return unlist_everywhere(w, key, error);
     }
 
     if (rc != EXPORTS_OK || exports_record_facets(&facets, &record) != 0) {
@@ -219,7 +219,8 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
 
 
 static exports_rc_t
-search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
+unlist_everywhere(exports_writer_t *w, const uint8_t *key,
+    exports_error_t *error)
 {
     int            rc;
     size_t         len;
@@ -272,7 +273,7 @@ search_listing(exports_writer_t *w, const uint8_t *key, exports_error_t *error)
 }
 
 
-/* to the key of a list of that scope, from one on; MDB_NOTFOUND: none is left */
+/* to a key of a list of that scope, from one on; MDB_NOTFOUND: none is left */
 
 static int
 next_list(MDB_cursor *cursor, const uint8_t *scope, uint8_t *from, size_t *len)

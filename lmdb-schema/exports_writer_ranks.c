@@ -21,7 +21,7 @@ typedef struct {
     const exports_facet_t   *list;
     const exports_change_t  *changes;
     size_t                   n;
-    unsigned                 recount;   /* counts are not added to */
+    unsigned                 recount_blocks; /* rather than add to counts */
     unsigned                 level;
     size_t                   len;
     uint8_t                  key[EXPORTS_RANK_KEY_MAX];
@@ -36,7 +36,8 @@ static exports_rc_t change_boundary(ranking_t *r,
     const exports_change_t *change);
 static exports_rc_t put_boundary(ranking_t *r, const uint8_t *block);
 static exports_rc_t del_boundary(ranking_t *r, const uint8_t *block);
-static exports_rc_t recount(ranking_t *r, const uint8_t *entry, uint8_t *end);
+static exports_rc_t recount_block(ranking_t *r, const uint8_t *entry,
+    uint8_t *end);
 static exports_rc_t count_block(ranking_t *r, const uint8_t *after,
     const uint8_t *end, uint64_t *count);
 static exports_rc_t put_count(ranking_t *r, int back, const uint8_t *old,
@@ -59,7 +60,7 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
     r.list = list;
     r.changes = changes;
     r.n = n;
-    r.recount = n > 1 || exports_rank_height(changes[0].entry) > 0;
+    r.recount_blocks = n > 1 || exports_rank_height(changes[0].entry) > 0;
 
     rc = EXPORTS_OK;
 
@@ -75,7 +76,7 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
 
         if (rc == EXPORTS_OK) {
             r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
-            rc = r.recount ? rank_level(&r) : add_to_level(&r);
+            rc = r.recount_blocks ? rank_level(&r) : add_to_level(&r);
         }
     }
 
@@ -136,7 +137,7 @@ add_to_level(ranking_t *r)
     if (!exports_rank_check(block, 1, NULL, r->key, r->len, &sum)
         || count == 0)
     {
-        r->recount = 1;
+        r->recount_blocks = 1;
         return rank_level(r);
     }
 
@@ -176,7 +177,7 @@ rank_level(ranking_t *r)
         memcpy(entry, r->changes[i].entry, EXPORTS_ENTRY_LEN);
 
         do {
-            erc = recount(r, entry, end);
+            erc = recount_block(r, entry, end);
 
             if (erc != EXPORTS_OK) {
 
@@ -288,7 +289,7 @@ del_boundary(ranking_t *r, const uint8_t *block)
 /* the block that an entry is in, or would be; end: its boundary */
 
 static exports_rc_t
-recount(ranking_t *r, const uint8_t *entry, uint8_t *end)
+recount_block(ranking_t *r, const uint8_t *entry, uint8_t *end)
 {
     int             rc;
     uint8_t         from[EXPORTS_RANK_LEN], old[EXPORTS_RANK_LEN];
