@@ -20,8 +20,8 @@ static exports_rc_t export_manifest(void *data, const uint8_t *key,
 static exports_rc_t export_token(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static exports_rc_t print(export_t *ex, char *text);
-static exports_rc_t skip(export_t *ex, const char *what, const uint8_t *key,
-    size_t key_len, const char *reason);
+static exports_rc_t leave_out(export_t *ex, const char *what,
+    const uint8_t *key, size_t key_len, const char *reason);
 
 
 /* what cannot be read is reported and left out, to save what can be */
@@ -120,7 +120,8 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
     exports_record_t   record;
 
     if (key_len != EXPORTS_MANIFEST_KEY_LEN) {
-        return skip(ex, "manifest", key, key_len, "the record is damaged");
+        return leave_out(ex, "manifest", key, key_len,
+                         "the record is damaged");
     }
 
     id = exports_get64(key);
@@ -134,12 +135,13 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
     }
 
     if (exports_record_decode(&record, key, value, len) != EXPORTS_OK) {
-        return skip(ex, "manifest", key, key_len, "the record is damaged");
+        return leave_out(ex, "manifest", key, key_len,
+                         "the record is damaged");
     }
 
     if (ex->scope == NULL || ex->scope->kind != record.item.kind) {
-        return skip(ex, "manifest", key, key_len,
-                    "its scope does not exist");
+        return leave_out(ex, "manifest", key, key_len,
+                         "its scope does not exist");
     }
 
     if (exports_manifest_print(&text, &record,
@@ -147,7 +149,7 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
                                ex->scope->len, &error)
         != EXPORTS_OK)
     {
-        return skip(ex, "manifest", key, key_len, error.text);
+        return leave_out(ex, "manifest", key, key_len, error.text);
     }
 
     return print(ex, text);
@@ -167,7 +169,7 @@ export_token(void *data, const uint8_t *key, size_t key_len,
     if (key_len != EXPORTS_SHA256_LEN
         || exports_token_decode(&token, key, value, len) != EXPORTS_OK)
     {
-        return skip(ex, "token", key, key_len, "the record is damaged");
+        return leave_out(ex, "token", key, key_len, "the record is damaged");
     }
 
     scope = ctl_scopes_find(&ex->scopes, token.scope);
@@ -177,7 +179,7 @@ export_token(void *data, const uint8_t *key, size_t key_len,
     }
 
     if (scope == NULL || scope->kind != token.kind) {
-        return skip(ex, "token", key, key_len, "its scope does not exist");
+        return leave_out(ex, "token", key, key_len, "its scope does not exist");
     }
 
     if (exports_token_print(&text, key, &token,
@@ -185,7 +187,7 @@ export_token(void *data, const uint8_t *key, size_t key_len,
                             &error)
         != EXPORTS_OK)
     {
-        return skip(ex, "token", key, key_len, error.text);
+        return leave_out(ex, "token", key, key_len, error.text);
     }
 
     return print(ex, text);
@@ -210,7 +212,7 @@ print(export_t *ex, char *text)
 
 
 static exports_rc_t
-skip(export_t *ex, const char *what, const uint8_t *key, size_t key_len,
+leave_out(export_t *ex, const char *what, const uint8_t *key, size_t key_len,
     const char *reason)
 {
     char  hex[2 * 64];
