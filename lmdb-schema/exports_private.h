@@ -11,6 +11,7 @@
 #define EXPORTS_PRIVATE_H
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include <lmdb.h>
 
@@ -43,6 +44,31 @@ static inline void
 exports_env_step(exports_env_t *env)
 {
     (void) atomic_fetch_add_explicit(&env->steps, 1, memory_order_relaxed);
+}
+
+
+/* Makes an array larger, whose address is given; its size, in elements, is a
+   power of two.  Returns 0; -1: no memory, and the array is as it was. */
+
+static inline int
+exports_grow(void *array, size_t *size, size_t element)
+{
+    void    *p;
+    size_t   n;
+
+    n = *size == 0 ? 32 : 2 * *size;
+
+    memcpy(&p, array, sizeof(p));
+
+    p = realloc(p, n * element);
+    if (p == NULL) {
+        return -1;
+    }
+
+    memcpy(array, &p, sizeof(p));
+    *size = n;
+
+    return 0;
 }
 
 

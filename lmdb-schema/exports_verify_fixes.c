@@ -113,12 +113,10 @@ keep_fix(exports_check_t *c, exports_fix_type_t type, const uint8_t *key,
         return EXPORTS_OK;
     }
 
-    if (c->nfixes == c->fixes_size) {
-        c->fixes = exports_verify_grow(c->fixes, c->nfixes, &c->fixes_size,
-                                       sizeof(exports_fix_t));
-        if (c->fixes == NULL) {
-            return EXPORTS_NOMEM;
-        }
+    if (c->nfixes == c->fixes_size
+        && exports_grow(&c->fixes, &c->fixes_size, sizeof(exports_fix_t)) != 0)
+    {
+        return EXPORTS_NOMEM;
     }
 
     fix = &c->fixes[c->nfixes++];
@@ -268,23 +266,6 @@ apply_index(exports_check_t *c, exports_writer_t *writer,
     }
 
     return exports_writer_index(writer, fix->key, &record, error);
-}
-
-
-void *
-exports_verify_grow(void *array, size_t n, size_t *size, size_t element)
-{
-    void  *larger;
-
-    *size = n == 0 ? 64 : 2 * n;
-
-    larger = realloc(array, *size * element);
-
-    if (larger == NULL) {
-        free(array);
-    }
-
-    return larger;
 }
 
 

@@ -124,9 +124,6 @@ exports_rc_t exports_verify_report(exports_check_t *c,
 exports_rc_t exports_verify_fix(exports_check_t *c, exports_writer_t *writer,
     exports_error_t *error);
 
-/* An array of n elements made larger, its size in *size; NULL: it is freed. */
-void *exports_verify_grow(void *array, size_t n, size_t *size, size_t element);
-
 void exports_verify_release(exports_check_t *c);
 
 

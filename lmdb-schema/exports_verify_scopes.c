@@ -131,12 +131,12 @@ keep_scope(exports_check_t *c, const exports_scope_t *scope,
 {
     exports_known_scope_t  *known;
 
-    if (c->nscopes == c->scopes_size) {
-        c->scopes = exports_verify_grow(c->scopes, c->nscopes, &c->scopes_size,
-                                        sizeof(exports_known_scope_t));
-        if (c->scopes == NULL) {
-            return EXPORTS_NOMEM;
-        }
+    if (c->nscopes == c->scopes_size
+        && exports_grow(&c->scopes, &c->scopes_size,
+                        sizeof(exports_known_scope_t))
+           != 0)
+    {
+        return EXPORTS_NOMEM;
     }
 
     known = &c->scopes[c->nscopes++];

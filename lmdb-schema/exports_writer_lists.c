@@ -24,9 +24,6 @@
 /* with as many the changes are made before the commit */
 #define CHANGES_MAX   (1U << 18)
 
-/* of both arrays, a power of two */
-#define FIRST_SIZE    32
-
 
 /* a list that is changed */
 
@@ -59,7 +56,6 @@ static int find_list(exports_pending_t *p, const uint8_t *key, size_t len,
     uint32_t *list);
 static int grow_lists(exports_pending_t *p);
 static void enter(exports_pending_t *p, uint32_t list);
-static int grow(void **array, size_t *size, size_t element);
 static exports_rc_t flush(exports_writer_t *w, exports_pending_t *p,
     exports_error_t *error);
 static void sort_changes(exports_pending_t *p, uint32_t *order,
@@ -104,7 +100,7 @@ exports_writer_list(exports_writer_t *w, const uint8_t *key, size_t len,
 
     if (p == NULL
         || (p->n == p->size
-            && grow((void **) &p->pending, &p->size, sizeof(pending_t)) != 0))
+            && exports_grow(&p->pending, &p->size, sizeof(pending_t)) != 0))
     {
         return exports_error(error, EXPORTS_NOMEM, "out of memory");
     }
@@ -169,7 +165,7 @@ make_pending(void)
         return NULL;
     }
 
-    if (grow((void **) &p->pending, &p->size, sizeof(pending_t)) != 0
+    if (exports_grow(&p->pending, &p->size, sizeof(pending_t)) != 0
         || grow_lists(p) != 0)
     {
         free(p->pending);
@@ -224,7 +220,7 @@ grow_lists(exports_pending_t *p)
 {
     uint32_t  i;
 
-    if (grow((void **) &p->lists, &p->lists_size, sizeof(changed_t)) != 0) {
+    if (exports_grow(&p->lists, &p->lists_size, sizeof(changed_t)) != 0) {
         return -1;
     }
 
@@ -259,27 +255,6 @@ enter(exports_pending_t *p, uint32_t list)
     }
 
     p->slots[slot] = list + 1;
-}
-
-
-static int
-grow(void **array, size_t *size, size_t element)
-{
-    void    *larger;
-    size_t   n;
-
-    n = *size == 0 ? FIRST_SIZE : 2 * *size;
-
-    larger = realloc(*array, n * element);
-
-    if (larger == NULL) {
-        return -1;
-    }
-
-    *array = larger;
-    *size = n;
-
-    return 0;
 }
 
 
