@@ -1,6 +1,5 @@
 
 #include <errno.h>
-#include <string.h>
 
 #include "exports_private.h"
 
@@ -98,11 +97,5 @@ exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
 int
 exports_mdb_before(const MDB_val *key, const void *from, size_t from_len)
 {
-    int     order;
-    size_t  len;
-
-    len = key->mv_size < from_len ? key->mv_size : from_len;
-    order = len != 0 ? memcmp(key->mv_data, from, len) : 0;
-
-    return order < 0 || (order == 0 && key->mv_size < from_len);
+    return exports_key_order(key->mv_data, key->mv_size, from, from_len) < 0;
 }

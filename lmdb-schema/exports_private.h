@@ -72,6 +72,21 @@ exports_grow(void *array, size_t *size, size_t element)
 }
 
 
+/* the order of keys, as memcmp(); an empty one may be NULL */
+
+static inline int
+exports_key_order(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    int     order;
+    size_t  len;
+
+    len = a_len < b_len ? a_len : b_len;
+    order = len != 0 ? memcmp(a, b, len) : 0;
+
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+
 /* where the keys of facets or ranks are found */
 typedef struct {
     exports_tree_t      *tree;          /* NULL: by the cursor */

@@ -524,16 +524,9 @@ recount_scope(exports_writer_t *w, exports_scope_t *scope)
 static int
 compare_scopes(const void *a, const void *b)
 {
-    int                         rc;
-    const exports_met_scope_t  *x, *y;
+    const exports_met_scope_t  *x = a, *y = b;
 
-    x = a;
-    y = b;
-
-    rc = memcmp(x->key, y->key,
-                x->key_len < y->key_len ? x->key_len : y->key_len);
-
-    return rc != 0 ? rc : (x->key_len > y->key_len) - (x->key_len < y->key_len);
+    return exports_key_order(x->key, x->key_len, y->key, y->key_len);
 }
 
 

@@ -388,16 +388,13 @@ in_order(const exports_change_t *changes, uint32_t n)
 static int
 compare_lists(const void *a, const void *b, void *data)
 {
-    int                     rc;
     const changed_t        *lists = data;
     const exports_facet_t  *x, *y;
 
     x = &lists[*(const uint32_t *) a].key;
     y = &lists[*(const uint32_t *) b].key;
 
-    rc = memcmp(x->bytes, y->bytes, x->len < y->len ? x->len : y->len);
-
-    return rc != 0 ? rc : (x->len > y->len) - (x->len < y->len);
+    return exports_key_order(x->bytes, x->len, y->bytes, y->len);
 }
 
 
