@@ -42,6 +42,7 @@ static exports_rc_t check_blocks(const part_t *part, unsigned level,
     const exports_run_t *run, size_t until, const uint8_t *before,
     uint64_t *sum);
 static exports_rc_t enter_block(part_t *part, unsigned level);
+static exports_rc_t narrow(part_t *part, part_t *in);
 static void pass_blocks(part_t *part, exports_run_t *run, size_t until);
 static exports_rc_t first_block(part_t *part, unsigned level,
     exports_run_t *run);
@@ -166,7 +167,7 @@ is_checked(const part_t *part, unsigned level)
 static exports_rc_t
 enter_block(part_t *part, unsigned level)
 {
-    int             checked;
+    int             checked, closed, add_up;
     size_t          until;
     part_t          in;
     uint64_t        sum;
@@ -175,6 +176,12 @@ enter_block(part_t *part, unsigned level)
     const uint8_t  *last;
 
     checked = is_checked(part, level);
+    closed = part->end != NULL;
+
+    /* an open part has no sum */
+
+    add_up = closed && !checked;
+
     in = *part;
     in.end = NULL;
     last = part->after;
@@ -184,7 +191,7 @@ enter_block(part_t *part, unsigned level)
          rc == EXPORTS_OK;
          rc = exports_run_next(&run))
     {
-        until = part->end != NULL ? exports_run_until(&run, part->end) : run.n;
+        until = closed ? exports_run_until(&run, part->end) : run.n;
 
         if (until <= run.at
             || (!checked && check_blocks(part, level, &run, until, last, &sum)
@@ -199,38 +206,47 @@ enter_block(part_t *part, unsigned level)
             pass_blocks(&in, &run, until);
         }
 
-        /* what is behind is read for the sum, of which an open part has none */
-
-        if ((in.end != NULL && (checked || part->end == NULL))
-            || (part->end != NULL
-                && memcmp(last, part->end, EXPORTS_ENTRY_LEN) == 0))
+        if ((in.end != NULL && !add_up)
+            || (closed && memcmp(last, part->end, EXPORTS_ENTRY_LEN) == 0))
         {
             break;
         }
     }
 
-    if (rc != EXPORTS_OK && (rc != EXPORTS_NOT_FOUND || part->end != NULL)) {
+    if (rc != EXPORTS_OK && (rc != EXPORTS_NOT_FOUND || closed)) {
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
     }
 
-    if ((part->end != NULL && in.end == NULL)
-        || (part->end != NULL && !checked && sum != part->count)
-        || sum > part->count
-        || in.older - part->older > part->count)
-    {
+    if (add_up ? sum != part->count : sum > part->count) {
         return EXPORTS_CORRUPT;
     }
 
     part->list->ends[level - 1] = part->end;
 
-    if (in.end == NULL) {
-        in.count = part->count - (in.older - part->older);
+    return narrow(part, &in);
+}
 
-    } else if (in.count > part->count) {
+
+/* in: the block that was entered, or else what is behind those that are passed */
+
+static exports_rc_t
+narrow(part_t *part, part_t *in)
+{
+    uint64_t  passed;
+
+    passed = in->older - part->older;
+
+    if (passed > part->count
+        || (in->end == NULL ? part->end != NULL : in->count > part->count))
+    {
         return EXPORTS_CORRUPT;
     }
 
-    *part = in;
+    if (in->end == NULL) {
+        in->count = part->count - passed;
+    }
+
+    *part = *in;
 
     return EXPORTS_OK;
 }
