@@ -58,6 +58,12 @@ static int grow_lists(exports_pending_t *p);
 static void enter(exports_pending_t *p, uint32_t list);
 static exports_rc_t flush(exports_writer_t *w, exports_pending_t *p,
     exports_error_t *error);
+static exports_rc_t delete_all(exports_writer_t *w, exports_pending_t *p,
+    const uint32_t *order, const exports_change_t *sorted,
+    exports_error_t *error);
+static exports_rc_t put_all(exports_writer_t *w, exports_pending_t *p,
+    const uint32_t *order, const exports_change_t *sorted, uint8_t *entries,
+    exports_error_t *error);
 static void sort_changes(exports_pending_t *p, uint32_t *order,
     exports_change_t *sorted);
 static int in_order(const exports_change_t *changes, uint32_t n);
@@ -261,44 +267,72 @@ enter(exports_pending_t *p, uint32_t list)
 static exports_rc_t
 flush(exports_writer_t *w, exports_pending_t *p, exports_error_t *error)
 {
-    int                rc;
-    size_t             i;
     uint8_t           *entries;
     uint32_t          *order;
-    changed_t         *list;
-    MDB_cursor        *cursor, *ranks;
-    exports_rc_t       erc;
+    exports_rc_t       rc;
     exports_change_t  *sorted;
 
     order = malloc(p->nlists * sizeof(uint32_t));
     sorted = malloc(p->n * sizeof(exports_change_t));
     entries = malloc(p->n * EXPORTS_ENTRY_LEN);
-    cursor = NULL;
-    ranks = NULL;
 
     if (order == NULL || sorted == NULL || entries == NULL) {
-        erc = exports_error(error, EXPORTS_NOMEM, "out of memory");
-        goto done;
+        rc = exports_error(error, EXPORTS_NOMEM, "out of memory");
+
+    } else {
+        sort_changes(p, order, sorted);
+        rc = delete_all(w, p, order, sorted, error);
+
+        if (rc == EXPORTS_OK) {
+            rc = put_all(w, p, order, sorted, entries, error);
+        }
     }
 
-    sort_changes(p, order, sorted);
+    free(entries);
+    free(sorted);
+    free(order);
 
-    for (erc = EXPORTS_OK, i = 0; i < p->nlists && erc == EXPORTS_OK; i++) {
+    return rc;
+}
+
+
+static exports_rc_t
+delete_all(exports_writer_t *w, exports_pending_t *p, const uint32_t *order,
+    const exports_change_t *sorted, exports_error_t *error)
+{
+    size_t         i;
+    changed_t     *list;
+    exports_rc_t   rc;
+
+    for (rc = EXPORTS_OK, i = 0; i < p->nlists && rc == EXPORTS_OK; i++) {
         list = &p->lists[order[i]];
-        erc = delete_entries(w, list, sorted + list->first, error);
+        rc = delete_entries(w, list, sorted + list->first, error);
     }
 
-    if (erc != EXPORTS_OK) {
-        goto done;
-    }
+    return rc;
+}
+
+
+/* entries: room for those of all changes; and counts the blocks */
+
+static exports_rc_t
+put_all(exports_writer_t *w, exports_pending_t *p, const uint32_t *order,
+    const exports_change_t *sorted, uint8_t *entries, exports_error_t *error)
+{
+    int            rc;
+    size_t         i;
+    changed_t     *list;
+    MDB_cursor    *cursor, *ranks;
+    exports_rc_t   erc;
 
     rc = mdb_cursor_open(w->txn, w->env->dbi[DB_FACETS], &cursor);
     if (rc != 0) {
-        erc = exports_mdb_error(error, w->env, "writing", rc);
-        goto done;
+        return exports_mdb_error(error, w->env, "writing", rc);
     }
 
-    for (i = 0; i < p->nlists && erc == EXPORTS_OK; i++) {
+    ranks = NULL;
+
+    for (erc = EXPORTS_OK, i = 0; i < p->nlists && erc == EXPORTS_OK; i++) {
         list = &p->lists[order[i]];
         erc = put_entries(w, cursor, list, sorted + list->first, entries,
                           error);
@@ -309,19 +343,11 @@ flush(exports_writer_t *w, exports_pending_t *p, exports_error_t *error)
         }
     }
 
-done:
-
-    if (cursor != NULL) {
-        mdb_cursor_close(cursor);
-    }
+    mdb_cursor_close(cursor);
 
     if (ranks != NULL) {
         mdb_cursor_close(ranks);
     }
-
-    free(entries);
-    free(sorted);
-    free(order);
 
     return erc;
 }
