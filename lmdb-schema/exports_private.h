@@ -47,25 +47,23 @@ exports_env_step(exports_env_t *env)
 }
 
 
-/* Makes an array larger, whose address is given; its size, in elements, is a
-   power of two.  Returns 0; -1: no memory, and the array is as it was. */
+/* Makes an array larger; its size, in elements, is a power of two.  Returns 0;
+   -1: no memory, and the array is as it was. */
 
 static inline int
-exports_grow(void *array, size_t *size, size_t element)
+exports_grow(void **array, size_t *size, size_t element)
 {
-    void    *p;
+    void    *larger;
     size_t   n;
 
     n = *size == 0 ? 32 : 2 * *size;
 
-    memcpy(&p, array, sizeof(p));
-
-    p = realloc(p, n * element);
-    if (p == NULL) {
+    larger = realloc(*array, n * element);
+    if (larger == NULL) {
         return -1;
     }
 
-    memcpy(array, &p, sizeof(p));
+    *array = larger;
     *size = n;
 
     return 0;

@@ -114,7 +114,9 @@ keep_fix(exports_check_t *c, exports_fix_type_t type, const uint8_t *key,
     }
 
     if (c->nfixes == c->fixes_size
-        && exports_grow(&c->fixes, &c->fixes_size, sizeof(exports_fix_t)) != 0)
+        && exports_grow((void **) &c->fixes, &c->fixes_size,
+                        sizeof(exports_fix_t))
+           != 0)
     {
         return EXPORTS_NOMEM;
     }

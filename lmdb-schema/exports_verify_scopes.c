@@ -132,7 +132,7 @@ keep_scope(exports_check_t *c, const exports_scope_t *scope,
     exports_known_scope_t  *known;
 
     if (c->nscopes == c->scopes_size
-        && exports_grow(&c->scopes, &c->scopes_size,
+        && exports_grow((void **) &c->scopes, &c->scopes_size,
                         sizeof(exports_known_scope_t))
            != 0)
     {

@@ -106,7 +106,9 @@ exports_writer_list(exports_writer_t *w, const uint8_t *key, size_t len,
 
     if (p == NULL
         || (p->n == p->size
-            && exports_grow(&p->pending, &p->size, sizeof(pending_t)) != 0))
+            && exports_grow((void **) &p->pending, &p->size,
+                            sizeof(pending_t))
+               != 0))
     {
         return exports_error(error, EXPORTS_NOMEM, "out of memory");
     }
@@ -171,7 +173,7 @@ make_pending(void)
         return NULL;
     }
 
-    if (exports_grow(&p->pending, &p->size, sizeof(pending_t)) != 0
+    if (exports_grow((void **) &p->pending, &p->size, sizeof(pending_t)) != 0
         || grow_lists(p) != 0)
     {
         free(p->pending);
@@ -226,7 +228,9 @@ grow_lists(exports_pending_t *p)
 {
     uint32_t  i;
 
-    if (exports_grow(&p->lists, &p->lists_size, sizeof(changed_t)) != 0) {
+    if (exports_grow((void **) &p->lists, &p->lists_size, sizeof(changed_t))
+        != 0)
+    {
         return -1;
     }
 
