@@ -366,6 +366,25 @@ renew_reader(exports_reader_t *reader)
 }
 
 
+/* one that is ready; the rest may be changed */
+
+static inline spec_t
+project_spec(const char *project, const char *id, uint64_t created)
+{
+    spec_t  spec;
+
+    memset(&spec, 0, sizeof(spec));
+    spec.kind = EXPORTS_PROJECT;
+    spec.scope = project;
+    spec.id = id;
+    spec.created = created;
+    spec.status = "ready";
+    spec.type = "contacts";
+
+    return spec;
+}
+
+
 /* a manifest of either kind as JSON; returns its length */
 
 static inline size_t

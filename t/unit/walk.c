@@ -12,23 +12,6 @@
 static exports_error_t  error;
 
 
-static spec_t
-project_spec(const char *project, const char *id, uint64_t created)
-{
-    spec_t  spec;
-
-    memset(&spec, 0, sizeof(spec));
-    spec.kind = EXPORTS_PROJECT;
-    spec.scope = project;
-    spec.id = id;
-    spec.created = created;
-    spec.status = "ready";
-    spec.type = "contacts";
-
-    return spec;
-}
-
-
 typedef struct {
     unsigned      n;
     unsigned      stop;         /* after as many */

@@ -11,23 +11,6 @@ static exports_error_t  error;
 
 
 static spec_t
-project_spec(const char *project, const char *id, uint64_t created)
-{
-    spec_t  spec;
-
-    memset(&spec, 0, sizeof(spec));
-    spec.kind = EXPORTS_PROJECT;
-    spec.scope = project;
-    spec.id = id;
-    spec.created = created;
-    spec.status = "ready";
-    spec.type = "contacts";
-
-    return spec;
-}
-
-
-static spec_t
 user_spec(const char *user, const char *uuid, uint64_t requested)
 {
     spec_t  spec;
