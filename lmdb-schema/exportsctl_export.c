@@ -17,6 +17,7 @@ static exports_rc_t walk_result(export_t *ex, const char *what,
 static void check_scopes(export_t *ex);
 static exports_rc_t export_manifest(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
+static void meet(export_t *ex, uint64_t id);
 static exports_rc_t export_token(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static exports_rc_t print(export_t *ex, char *text);
@@ -114,27 +115,17 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len)
 {
     char              *text;
-    uint64_t           id;
     export_t          *ex = data;
     exports_error_t    error;
     exports_record_t   record;
 
-    if (key_len != EXPORTS_MANIFEST_KEY_LEN) {
-        return leave_out(ex, "manifest", key, key_len,
-                         "the record is damaged");
+    if (key_len == EXPORTS_MANIFEST_KEY_LEN) {
+        meet(ex, exports_get64(key));
     }
 
-    id = exports_get64(key);
-
-    if (ex->scope == NULL || ex->scope->id != id) {
-        ex->scope = ctl_scopes_find(&ex->scopes, id);
-    }
-
-    if (ex->scope != NULL) {
-        ex->scope->met++;
-    }
-
-    if (exports_record_decode(&record, key, value, len) != EXPORTS_OK) {
+    if (key_len != EXPORTS_MANIFEST_KEY_LEN
+        || exports_record_decode(&record, key, value, len) != EXPORTS_OK)
+    {
         return leave_out(ex, "manifest", key, key_len,
                          "the record is damaged");
     }
@@ -153,6 +144,21 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
     }
 
     return print(ex, text);
+}
+
+
+/* a manifest of a scope, which can be read or not */
+
+static void
+meet(export_t *ex, uint64_t id)
+{
+    if (ex->scope == NULL || ex->scope->id != id) {
+        ex->scope = ctl_scopes_find(&ex->scopes, id);
+    }
+
+    if (ex->scope != NULL) {
+        ex->scope->met++;
+    }
 }
 
 

@@ -504,6 +504,8 @@ void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
 void ngx_http_exports_clear_headers(ngx_http_request_t *r);
 /* all of an answer that is not sent: another one of that status is */
 void ngx_http_exports_retract(ngx_http_request_t *r, ngx_uint_t status);
+/* those of an answer of ours; what another filter refuses is retracted */
+ngx_int_t ngx_http_exports_send_headers(ngx_http_request_t *r);
 /* names: up to an empty one */
 ngx_uint_t ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names);
 

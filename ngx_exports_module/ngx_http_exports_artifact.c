@@ -108,11 +108,7 @@ ngx_http_exports_artifact_body(ngx_http_request_t *r, ngx_buf_t *b,
 
     /* a range or a condition that does not hold comes back as an error */
 
-    rc = ngx_http_send_header(r);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE && !r->header_sent) {
-        ngx_http_exports_retract(r, rc);
-    }
+    rc = ngx_http_exports_send_headers(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;

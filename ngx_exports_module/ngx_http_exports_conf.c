@@ -6,7 +6,7 @@
 
 #define NGX_HTTP_EXPORTS_CHECK           250
 
-/* the addresses that a process has */
+/* half of the addresses that a process has: it needs some for the rest */
 #define NGX_HTTP_EXPORTS_MAP_MAX         ((off_t) 1 << 46)
 
 #define NGX_HTTP_EXPORTS_PAGE_CACHE_MIN  (64 * 1024)

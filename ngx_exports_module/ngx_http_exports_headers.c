@@ -1,5 +1,5 @@
 
-/* headers: one more, or all gone but some */
+/* headers: one more, all gone but some, and sent */
 
 #include "ngx_http_exports.h"
 
@@ -107,6 +107,23 @@ ngx_http_exports_retract(ngx_http_request_t *r, ngx_uint_t status)
                                          ? ngx_http_exports_range_kept
                                          : ngx_http_exports_none_kept);
     ngx_http_exports_clear_headers(r);
+}
+
+
+/* what nginx then sends, be it an error_page of the location, is not ours */
+
+ngx_int_t
+ngx_http_exports_send_headers(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE && !r->header_sent) {
+        ngx_http_exports_retract(r, rc);
+    }
+
+    return rc;
 }
 
 

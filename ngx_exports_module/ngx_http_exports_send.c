@@ -440,8 +440,7 @@ ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* another filter may refuse them: what nginx then sends, be it an error_page of
-   the location, is not ours */
+/* while they are sent the status is ours, and no error to be replaced */
 
 static ngx_int_t
 ngx_http_exports_send_header(ngx_http_request_t *r,
@@ -452,13 +451,9 @@ ngx_http_exports_send_header(ngx_http_request_t *r,
     ctx->answered = 1;
     ctx->answering = 1;
 
-    rc = ngx_http_send_header(r);
+    rc = ngx_http_exports_send_headers(r);
 
     ctx->answering = 0;
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE && !r->header_sent) {
-        ngx_http_exports_retract(r, rc);
-    }
 
     return rc;
 }
