@@ -7,6 +7,7 @@ use strict;
 
 use Exporter 'import';
 use List::Util qw(max min sum);
+use Text::Wrap qw(wrap);
 
 use Bench::Report qw(
     median ratios spread number text_table markdown_table
@@ -14,12 +15,34 @@ use Bench::Report qw(
 use Bench::Servers qw(%SERVERS);
 use Bench::Util qw(commas);
 
-our @EXPORT_OK = qw(summary details);
+our @EXPORT_OK = qw(brief summary details);
 
 my $MIB = 1 << 20;
 
+my $BRIEF = <<'END';
+What a worker needs for a request, user and system, beside what nginx needs to
+send the same bytes from a file (open_file_cache, without sendfile), or by
+`return` where they are few; beside another request to the module; and beside a
+Lua program in nginx that reads the same store and checks no checksums. One
+worker on one CPU, wrk on another, in turn; medians, and of the ratios the
+quartiles, too. Other machines give other numbers. How it is measured, and all
+results: [t/bench/README.md](t/bench/README.md).
+END
 
-# The tables that matter; table: text_table or markdown_table.
+
+# For who wants to know whether it is fast, in Markdown.
+sub brief {
+    my ($results) = @_;
+    my @compared = grep { $_->{aims} } @{ $results->{requests} };
+
+    return join '', map { _part(1, @$_) }
+        [undef, $BRIEF, _machine_table($results)],
+        ['CPU time of a request, microseconds', _ratio_table(@compared),
+         _missed(_aim_table(@compared))],
+        _growth($results), _writing($results);
+}
+
+# All tables.
 sub summary {
     my ($results, $markdown) = @_;
     my @parts = ([undef, conditions($results)]);
@@ -31,14 +54,10 @@ sub summary {
                   _cost_table(@compared)],
                  ['Requests a second', _rate_table(@compared)],
                  ['Aims', _aim_table(@compared)] if @compared;
-    push @parts, ['Growth', _growth_tables(@cases)]
-        if grep { $_->{growth} } @cases;
+    push @parts, _growth($results);
     push @parts, ['Longest requests', _longest_table(@cases)]
         if grep { $_->{longest} } @cases;
-    push @parts, ['Import', _import_table(@{ $results->{imports} })]
-        if @{ $results->{imports} };
-    push @parts, ['Changes', _change_table(@{ $results->{changes} })]
-        if @{ $results->{changes} };
+    push @parts, _writing($results);
     push @parts, ['Memory of a worker', _memory_table($results)]
         if $results->{memory}{bare};
     push @parts, ['Stores', _store_table(@{ $results->{stores} })];
@@ -46,6 +65,21 @@ sub summary {
         if @{ $results->{skipped} };
 
     return join '', map { _part($markdown, @$_) } @parts;
+}
+
+sub _growth {
+    my ($results) = @_;
+    my @cases = grep { $_->{growth} } @{ $results->{requests} };
+
+    return @cases ? ['Growth', _growth_tables(@cases)] : ();
+}
+
+sub _writing {
+    my ($results) = @_;
+    my ($imports, $changes) = @$results{qw(imports changes)};
+
+    return (@$imports ? ['Import', _import_table(@$imports)] : (),
+            @$changes ? ['Changes', _change_table(@$changes)] : ());
 }
 
 # a part is a title, or none, and text or the rows of a table
@@ -65,7 +99,7 @@ sub conditions {
     my ($rounds, $seconds, $connections) =
         @{ $results->{options} }{qw(rounds seconds connections)};
 
-    return <<"END", [['Machine', ''], @{ $results->{machine} }];
+    return <<"END", _machine_table($results);
 Measured by `./run bench`; other machines give other numbers. $rounds rounds; in
 each the servers of a case are measured for $seconds s, in turn. Each server is in
 the one worker of an nginx, without an access log, all of these workers on one
@@ -81,6 +115,8 @@ by LuaJIT's FFI (t/bench/peer); it does not check checksums, as ours does. A/A:
 the same file from another process, which shows the noise.
 END
 }
+
+sub _machine_table { return [['Machine', ''], @{ $_[0]{machine} }] }
 
 
 # ---- requests --------------------------------------------------------------
@@ -139,6 +175,29 @@ sub _cost_table {
             _short($case, $case->{base}), _cpu($case, $case->{base}), $again,
             map { $case->{samples}{$_} ? _cpu($case, $_) : '' }
                 qw(sendfile lua),
+        ];
+    }
+
+    return \@rows;
+}
+
+sub _ratio_table {
+    my @rows = (['case', 'compared with', 'it', 'ours', 'ratio',
+                 'ours, page cache', 'ratio', 'Lua']);
+
+    for my $case (@_) {
+        my $base = $case->{base};
+
+        push @rows, [
+            "$case->{name}: $case->{title}", _short($case, $base),
+            _cpu($case, $base),
+            (map { $_ ? (_cpu($case, $_),
+                         spread(2, ratios(map { _values($case, $_, 'cpu') }
+                                              $_, $base)))
+                      : ('', '') }
+                 $case->{servers}[0],
+                 _first_of($case, qw(gzip_cached cached))),
+            _cpu($case, 'lua'),
         ];
     }
 
@@ -206,6 +265,25 @@ sub _aim_table {
     }
 
     return \@rows;
+}
+
+# in words; of the table of aims
+sub _missed {
+    my (undef, @rows) = @{ $_[0] };
+    my @missed;
+
+    for (grep { $_->[-1] eq 'not met' } @rows) {
+        my ($case, $server, $base, $ratio, $aim) = @$_;
+        my $which = $server =~ /page cache/ ? ', page cache' : '';
+
+        push @missed, "$case$which " . $ratio =~ s/ .*//r . " ($base, $aim)";
+    }
+
+    local $Text::Wrap::columns = 81;
+
+    return wrap('', '', 'Of ' . @rows . ' aims ' . (@rows - @missed)
+                        . ' are met. Not met, as ratio (to what, aim): '
+                        . join('; ', @missed) . '.') . "\n";
 }
 
 # [table, title, column => its heading, ...], ...
