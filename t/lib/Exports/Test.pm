@@ -180,11 +180,22 @@ sub port {
     my $nobody = $name =~ /^(?:nobody|refused)\z/;
 
     return $self->{ports}{$name} //= do {
-        my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0,
-            Proto => 'tcp', $nobody ? () : (Listen => 1)) or die "no port: $@";
+        my $s = _socket($nobody ? () : (Listen => 1));
         push @{ $self->{held} }, $s if $nobody;
         $s->sockport;
     };
+}
+
+# below those that the system gives to clients, which may take one before nginx
+# binds to it
+sub _socket {
+    for (1 .. 100) {
+        my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+            LocalPort => 10_000 + int rand 22_000, Proto => 'tcp', @_);
+        return $s if $s;
+    }
+
+    die "no port: $@";
 }
 
 sub _expand {
