@@ -180,18 +180,24 @@ sub port {
     my $nobody = $name =~ /^(?:nobody|refused)\z/;
 
     return $self->{ports}{$name} //= do {
-        my $s = _socket($nobody ? () : (Listen => 1));
+        my $s = $self->_socket($nobody ? () : (Listen => 1));
         push @{ $self->{held} }, $s if $nobody;
         $s->sockport;
     };
 }
 
-# below those that the system gives to clients, which may take one before nginx
-# binds to it
+# On a port below those that the system gives to clients, which may take one
+# before nginx binds to it.
 sub _socket {
+    my ($self, @listen) = @_;
+    my %taken = map { $_ => 1 } values %{ $self->{ports} };
+
     for (1 .. 100) {
+        my $port = 10_000 + int rand 22_000;
+        next if $taken{$port};
+
         my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-            LocalPort => 10_000 + int rand 22_000, Proto => 'tcp', @_);
+            LocalPort => $port, Proto => 'tcp', @listen);
         return $s if $s;
     }
 
