@@ -23,8 +23,8 @@ static const char  truncated[] = "is shorter than its meta pages say";
 
 
 static const char *check_file(int fd);
-static const char *check_page(int fd, unsigned n, uint32_t *page_size,
-    uint64_t file_size);
+static const char *read_meta(int fd, unsigned n, meta_page_t *metas);
+static const char *check_commit(const meta_page_t *meta, uint64_t file_size);
 
 
 exports_rc_t
@@ -70,8 +70,8 @@ exports_probe(const char *data_file, exports_error_t *error)
 static const char *
 check_file(int fd)
 {
-    uint32_t      page_size;
     const char   *fault;
+    meta_page_t   metas[2];
     struct stat   st;
 
     if (fstat(fd, &st) == -1) {
@@ -86,53 +86,72 @@ check_file(int fd)
         return empty;
     }
 
-    page_size = 0;
+    fault = read_meta(fd, 0, metas);
 
-    fault = check_page(fd, 0, &page_size, (uint64_t) st.st_size);
+    if (fault == NULL) {
+        fault = read_meta(fd, 1, metas);
+    }
+
     if (fault != NULL) {
         return fault;
     }
 
-    return check_page(fd, 1, &page_size, (uint64_t) st.st_size);
+    /*
+     * The other one need not be sound: where LMDB could not write a meta page,
+     * it puts the number of the commit that was there back, but not its roots.
+     */
+
+    return check_commit(&metas[metas[0].txnid < metas[1].txnid],
+                        (uint64_t) st.st_size);
 }
 
 
 static const char *
-check_page(int fd, unsigned n, uint32_t *page_size, uint64_t file_size)
+read_meta(int fd, unsigned n, meta_page_t *metas)
 {
-    unsigned      i;
-    meta_page_t   meta;
+    uint32_t      page_size;
+    meta_page_t  *meta;
 
-    if (pread(fd, &meta, sizeof(meta), (off_t) n * *page_size)
-        != (ssize_t) sizeof(meta))
+    meta = &metas[n];
+    page_size = n > 0 ? metas[0].trees[0].pad : 0;
+
+    if (pread(fd, meta, sizeof(meta_page_t), (off_t) n * page_size)
+        != (ssize_t) sizeof(meta_page_t))
     {
         return "is too short to be an LMDB file";
     }
 
-    if ((meta.flags & META_FLAG) == 0 || meta.magic != META_MAGIC) {
+    if ((meta->flags & META_FLAG) == 0 || meta->magic != META_MAGIC) {
         return "is not an LMDB file";
     }
 
-    if (meta.version != META_VERSION) {
+    if (meta->version != META_VERSION) {
         return "is of another version of LMDB's format than 0.9's";
     }
 
-    if (meta.trees[0].pad < PAGE_SIZE_MIN || meta.trees[0].pad > PAGE_SIZE_MAX
-        || (meta.trees[0].pad & (meta.trees[0].pad - 1)) != 0
-        || (n > 0 && meta.trees[0].pad != *page_size))
+    if (meta->trees[0].pad < PAGE_SIZE_MIN || meta->trees[0].pad > PAGE_SIZE_MAX
+        || (meta->trees[0].pad & (meta->trees[0].pad - 1)) != 0
+        || (n > 0 && meta->trees[0].pad != page_size))
     {
         return "has a damaged meta page: the page size is impossible";
     }
 
-    *page_size = meta.trees[0].pad;
+    return meta->pgno == n && meta->last_page >= 1
+               ? NULL : "has a damaged meta page: its number is wrong";
+}
 
-    if (meta.pgno != n || meta.last_page < 1) {
-        return "has a damaged meta page: its number is wrong";
-    }
+
+/* of the last commit, which is the one that LMDB begins with */
+
+static const char *
+check_commit(const meta_page_t *meta, uint64_t file_size)
+{
+    unsigned  i;
 
     for (i = 0; i < 2; i++) {
-        if (meta.trees[i].root != NO_PAGE
-            && (meta.trees[i].root < 2 || meta.trees[i].root > meta.last_page))
+        if (meta->trees[i].root != NO_PAGE
+            && (meta->trees[i].root < 2
+                || meta->trees[i].root > meta->last_page))
         {
             return "has a damaged meta page: a root lies outside the file";
         }
@@ -140,9 +159,6 @@ check_page(int fd, unsigned n, uint32_t *page_size, uint64_t file_size)
 
     /* last, for it is the fault that a writer may find to be none */
 
-    if (meta.last_page >= file_size / *page_size) {
-        return truncated;
-    }
-
-    return NULL;
+    return meta->last_page >= file_size / meta->trees[0].pad ? truncated
+                                                             : NULL;
 }
