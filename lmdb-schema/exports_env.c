@@ -1,12 +1,11 @@
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "exports_directory.h"
 #include "exports_private.h"
 
 
@@ -16,11 +15,6 @@
 #define FILE_NAME_SIZE  4096
 
 
-static exports_rc_t probe_length(exports_env_t *env, int fd, uint64_t *have,
-    uint64_t *need, exports_error_t *error);
-static int begin_reading(exports_env_t *env, MDB_txn **txn);
-static exports_rc_t extend(exports_env_t *env, int fd, uint64_t have,
-    uint64_t need, exports_error_t *error);
 static exports_rc_t resolve(char **path, const exports_env_options_t *options,
     exports_error_t *error);
 static exports_rc_t check_files(exports_env_t *env,
@@ -31,6 +25,7 @@ static exports_rc_t open_mdb(exports_env_t *env,
 static unsigned open_flags(unsigned options);
 static exports_rc_t open_store(exports_env_t *env,
     const exports_env_options_t *options, exports_error_t *error);
+static exports_rc_t sync_files(exports_env_t *env, exports_error_t *error);
 static exports_rc_t check_locks(exports_env_t *env, exports_error_t *error);
 static exports_rc_t check_others(exports_env_t *env, MDB_txn *txn,
     exports_error_t *error);
@@ -151,6 +146,13 @@ exports_env_path(const exports_env_t *env)
 }
 
 
+int
+exports_env_created(const exports_env_t *env)
+{
+    return env->created;
+}
+
+
 unsigned
 exports_env_reap(exports_env_t *env)
 {
@@ -223,116 +225,6 @@ uint64_t
 exports_env_steps(const exports_env_t *env)
 {
     return atomic_load_explicit(&env->steps, memory_order_relaxed);
-}
-
-
-exports_rc_t
-exports_env_fill(exports_env_t *env, exports_error_t *error)
-{
-    int           fd;
-    uint64_t      have, need;
-    MDB_stat      st;
-    MDB_envinfo   info;
-    struct stat   sb;
-    exports_rc_t  rc;
-
-    (void) mdb_env_info(env->mdb, &info);
-    (void) mdb_env_stat(env->mdb, &st);
-
-    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &sb) == -1) {
-        return exports_error(error, EXPORTS_FAILED, "\"%s\": %s", env->path,
-                             strerror(errno));
-    }
-
-    if ((uint64_t) sb.st_size / st.ms_psize > info.me_last_pgno) {
-        return EXPORTS_OK;
-    }
-
-    rc = probe_length(env, fd, &have, &need, error);
-
-    if (rc != EXPORTS_OK || have >= need
-        || (env->flags & EXPORTS_ENV_WRITE) == 0)
-    {
-        return rc;
-    }
-
-    return extend(env, fd, have, need, error);
-}
-
-
-/* others may write at the same time; the transaction pins what is read */
-
-static exports_rc_t
-probe_length(exports_env_t *env, int fd, uint64_t *have, uint64_t *need,
-    exports_error_t *error)
-{
-    int            rc, attempt;
-    MDB_txn       *txn;
-    exports_rc_t   erc;
-
-    erc = EXPORTS_STALE;
-    *have = *need = 0;
-
-    for (attempt = 0; attempt < OPEN_ATTEMPTS && erc == EXPORTS_STALE;
-         attempt++)
-    {
-        rc = begin_reading(env, &txn);
-
-        if (rc == MDB_MAP_RESIZED) {
-
-            /* by another's commit, who looks after the file, too */
-
-            return EXPORTS_OK;
-        }
-
-        if (rc != 0) {
-            return exports_mdb_error(error, env, "reading", rc);
-        }
-
-        erc = exports_probe_short(fd, mdb_txn_id(txn), have, need);
-
-        mdb_txn_abort(txn);
-    }
-
-    return erc == EXPORTS_OK
-               ? erc
-               : exports_error(error, EXPORTS_CORRUPT,
-                               "\"%s/" EXPORTS_DATA_FILE "\" is shorter than "
-                               "its meta pages say", env->path);
-}
-
-
-static int
-begin_reading(exports_env_t *env, MDB_txn **txn)
-{
-    int  rc;
-
-    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
-
-    if (rc == MDB_READERS_FULL && exports_env_reap(env) > 0) {
-        rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
-    }
-
-    return rc;
-}
-
-
-/* never by ftruncate(): another process may just have made it longer */
-
-static exports_rc_t
-extend(exports_env_t *env, int fd, uint64_t have, uint64_t need,
-    exports_error_t *error)
-{
-    int  rc;
-
-    do {
-        rc = posix_fallocate(fd, (off_t) have, (off_t) (need - have));
-    } while (rc == EINTR);
-
-    return rc == 0 ? EXPORTS_OK
-                   : exports_error(error, EXPORTS_FAILED,
-                                   "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
-                                   "extended: %s", env->path, strerror(rc));
 }
 
 
@@ -524,7 +416,29 @@ open_store(exports_env_t *env, const exports_env_options_t *options,
 
     rc = mdb_txn_commit(txn);
 
-    return rc == 0 ? EXPORTS_OK : exports_mdb_error(error, env, "opening", rc);
+    if (rc != 0) {
+        return exports_mdb_error(error, env, "opening", rc);
+    }
+
+    return env->created ? sync_files(env, error) : EXPORTS_OK;
+}
+
+
+/* LMDB has synced the data, but not that there is a file of that name */
+
+static exports_rc_t
+sync_files(exports_env_t *env, exports_error_t *error)
+{
+    char  parent[FILE_NAME_SIZE + 4];
+
+    (void) snprintf(parent, sizeof(parent), "%s/..", env->path);
+
+    return exports_directory_sync(env->path) == 0
+           && exports_directory_sync(parent) == 0
+               ? EXPORTS_OK
+               : exports_error(error, EXPORTS_FAILED,
+                               "\"%s\" cannot be synced: %s", env->path,
+                               strerror(errno));
 }
 
 

@@ -100,6 +100,9 @@ const uint8_t *exports_env_lineage(const exports_env_t *env);
 
 const char *exports_env_path(const exports_env_t *env);
 
+/* 1: there was no store, and this open has made it */
+int exports_env_created(const exports_env_t *env);
+
 /*
  * Frees the reader slots of processes that are gone; a slot left behind pins
  * pages, and the file grows.  Returns the number of slots freed.

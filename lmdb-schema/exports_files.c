@@ -8,15 +8,25 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "exports_directory.h"
 #include "exports_private.h"
 
 
+#define PATH_SIZE       4096
+
+
+static exports_rc_t make_directory(const exports_env_options_t *options,
+    char *made, exports_error_t *error);
 static exports_rc_t create_file(const char *path, mode_t mode, gid_t group,
-    exports_error_t *error);
+    int begun, exports_error_t *error);
+static int open_new(const char *path, mode_t mode, int begun, int *made);
+static exports_rc_t not_created(const char *path, exports_error_t *error);
+static int give(int fd, mode_t mode, gid_t group);
 
 
 exports_rc_t
@@ -24,7 +34,7 @@ exports_identity(exports_identity_t *identity, const char *path,
     exports_error_t *error)
 {
     int          n;
-    char         file[4096];
+    char         file[PATH_SIZE];
     struct stat  st;
 
     n = snprintf(file, sizeof(file), "%s/" EXPORTS_DATA_FILE, path);
@@ -71,44 +81,70 @@ exports_identity_equal(const exports_identity_t *a,
 }
 
 
+/* there with its mode and group, or not at all, whenever we are killed */
+
 exports_rc_t
 exports_files_mkdir(const exports_env_options_t *options,
     exports_error_t *error)
 {
-    int  err;
+    int           err;
+    char          made[PATH_SIZE];
+    exports_rc_t  rc;
+    struct stat   st;
 
-    if ((options->flags & EXPORTS_ENV_CREATE) == 0) {
+    if ((options->flags & EXPORTS_ENV_CREATE) == 0
+        || lstat(options->path, &st) == 0)
+    {
         return EXPORTS_OK;
     }
 
-    if (mkdir(options->path, 0700) == -1) {
+    if (exports_directory_beside(made, sizeof(made), options->path) == -1
+        || mkdtemp(made) == NULL)
+    {
+        return not_created(options->path, error);
+    }
 
-        if (errno == EEXIST) {
+    rc = make_directory(options, made, error);
+
+    if (rc == EXPORTS_OK) {
+        if (exports_directory_publish(made, options->path) == 0) {
             return EXPORTS_OK;
         }
 
-        if (errno == EACCES) {
-            return exports_files_denied(error, options->path, "creatable");
-        }
-
-        return exports_error(error, EXPORTS_FAILED,
-                             "\"%s\" cannot be created: %s", options->path,
-                             strerror(errno));
-    }
-
-    if ((options->group != (gid_t) -1
-         && chown(options->path, (uid_t) -1, options->group) == -1)
-        || chmod(options->path, EXPORTS_DIRECTORY_MODE) == -1)
-    {
         err = errno;
-        (void) rmdir(options->path);
 
-        return exports_error(error, EXPORTS_FAILED,
-                             "the mode or group of \"%s\" cannot be set: %s",
-                             options->path, strerror(err));
+        /* another process may have been first */
+
+        if (err != EEXIST && err != ENOTEMPTY) {
+            rc = not_created(options->path, error);
+        }
     }
 
-    return EXPORTS_OK;
+    (void) rmdir(made);
+
+    return rc;
+}
+
+
+static exports_rc_t
+make_directory(const exports_env_options_t *options, char *made,
+    exports_error_t *error)
+{
+    int  fd, rc;
+
+    fd = open(made, O_RDONLY|O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC);
+
+    rc = fd == -1 ? errno
+                  : give(fd, EXPORTS_DIRECTORY_MODE, options->group);
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+
+    return rc == 0 ? EXPORTS_OK
+                   : exports_error(error, EXPORTS_FAILED,
+                                   "the mode or group of \"%s\" cannot be "
+                                   "set: %s", options->path, strerror(rc));
 }
 
 
@@ -116,15 +152,20 @@ exports_rc_t
 exports_files_create(const exports_env_options_t *options,
     const char *data_file, const char *lock_file, exports_error_t *error)
 {
+    int           begun;
     gid_t         group;
     exports_rc_t  rc;
     struct stat   st;
+
+    /* who was here before may have been killed between two of our steps */
+
+    begun = exports_files_new(data_file, options);
 
     group = (options->flags & EXPORTS_ENV_CREATE) ? options->group
                                                   : (gid_t) -1;
 
     if (options->flags & EXPORTS_ENV_CREATE) {
-        rc = create_file(data_file, EXPORTS_DATA_MODE, group, error);
+        rc = create_file(data_file, EXPORTS_DATA_MODE, group, begun, error);
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -143,7 +184,7 @@ exports_files_create(const exports_env_options_t *options,
         return EXPORTS_OK;
     }
 
-    return create_file(lock_file, EXPORTS_LOCK_MODE, group, error);
+    return create_file(lock_file, EXPORTS_LOCK_MODE, group, begun, error);
 }
 
 
@@ -211,55 +252,93 @@ exports_files_access(const char *file, int mode, exports_error_t *error)
 }
 
 
-static exports_rc_t
-create_file(const char *path, mode_t mode, gid_t group, exports_error_t *error)
-{
-    int  fd, rc;
+/* begun: what is there already gets its mode and group, too */
 
-    fd = open(path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, mode);
+static exports_rc_t
+create_file(const char *path, mode_t mode, gid_t group, int begun,
+    exports_error_t *error)
+{
+    int  fd, rc, made;
+
+    fd = open_new(path, mode, begun, &made);
+
+    if (fd == -1 && errno == EROFS) {
+        return exports_error(error, EXPORTS_UNLOCKED,
+                             "\"%s\" cannot be created on a read-only "
+                             "file system: readers would be invisible to "
+                             "a writer elsewhere", path);
+    }
 
     if (fd == -1) {
-        if (errno == EEXIST) {
-            return EXPORTS_OK;
-        }
-
-        if (errno == EROFS) {
-            return exports_error(error, EXPORTS_UNLOCKED,
-                                 "\"%s\" cannot be created on a read-only "
-                                 "file system: readers would be invisible to "
-                                 "a writer elsewhere", path);
-        }
-
-        if (errno == EACCES) {
-            return exports_files_denied(error, path, "creatable");
-        }
-
-        return exports_error(error, EXPORTS_FAILED,
-                             "\"%s\" cannot be created: %s", path,
-                             strerror(errno));
+        return errno == EEXIST ? EXPORTS_OK : not_created(path, error);
     }
 
-    rc = 0;
-
-    if (group != (gid_t) -1) {
-        rc = fchown(fd, (uid_t) -1, group);
-    }
-
-    if (rc == 0) {
-        rc = fchmod(fd, mode);
-    }
-
-    if (rc == -1) {
-        rc = errno;
-        (void) close(fd);
-        (void) unlink(path);
-
-        return exports_error(error, EXPORTS_FAILED,
-                             "the mode or group of \"%s\" cannot be set: %s",
-                             path, strerror(rc));
-    }
+    rc = give(fd, mode, group);
 
     (void) close(fd);
 
-    return EXPORTS_OK;
+    if (rc == 0) {
+        return EXPORTS_OK;
+    }
+
+    if (made) {
+        (void) unlink(path);
+    }
+
+    return exports_error(error, EXPORTS_FAILED,
+                         "the mode or group of \"%s\" cannot be set: %s",
+                         path, strerror(rc));
+}
+
+
+/* -1, EEXIST: it is there, and left as it is */
+
+static int
+open_new(const char *path, mode_t mode, int begun, int *made)
+{
+    int  fd;
+
+    fd = open(path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, mode);
+    *made = fd != -1;
+
+    if (fd == -1 && errno == EEXIST && begun) {
+        fd = open(path, O_RDONLY|O_NONBLOCK|O_NOFOLLOW|O_CLOEXEC|O_NOCTTY);
+
+        if (fd == -1) {
+            errno = EEXIST;
+        }
+    }
+
+    return fd;
+}
+
+
+static exports_rc_t
+not_created(const char *path, exports_error_t *error)
+{
+    return errno == EACCES
+               ? exports_files_denied(error, path, "creatable")
+               : exports_error(error, EXPORTS_FAILED,
+                               "\"%s\" cannot be created: %s", path,
+                               strerror(errno));
+}
+
+
+/* the mode last: a change of the group takes the setgid bit away.  0 or errno */
+
+static int
+give(int fd, mode_t mode, gid_t group)
+{
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1
+        || (group != (gid_t) -1 && st.st_gid != group
+            && fchown(fd, (uid_t) -1, group) == -1))
+    {
+        return errno;
+    }
+
+    return fstat(fd, &st) == -1
+           || ((st.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
+               ? errno : 0;
 }

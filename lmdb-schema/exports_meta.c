@@ -49,6 +49,8 @@ exports_meta_create(exports_env_t *env, MDB_txn *txn, const uint8_t *lineage,
         lineage = buf;
     }
 
+    env->created = 1;
+
     return exports_meta_put(txn, env, EXPORTS_META_LINEAGE, lineage,
                             EXPORTS_LINEAGE_LEN, error);
 }

@@ -33,6 +33,7 @@ struct exports_env_s {
     unsigned             maps;          /* which map; another when it moved */
     exports_identity_t   identity;
     unsigned             flags;
+    int                  created;       /* by this open */
     uint8_t              lineage[EXPORTS_LINEAGE_LEN];
     void               (*on_assert)(const char *message);
     _Atomic uint64_t     steps;         /* made by all threads */
@@ -342,10 +343,10 @@ exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
     uint64_t *need);
 
 /*
- * LMDB does not write pages that were allocated at the end of the file and
- * freed again in one transaction.  Such a file is sound: readers look into the
- * free list to tell it from a truncated one.  So do writers, at open and after
- * each commit, and extend it, for others may look at its length alone.
+ * A sound file may be shorter than its last page: exports_short.c.  Readers
+ * look into the free list to tell it from a truncated one.  So do writers, at
+ * open and after each commit, and extend it where the file system can, for
+ * others may look at its length alone.
  *
  * EXPORTS_CORRUPT  it is truncated
  */
@@ -370,7 +371,8 @@ exports_rc_t exports_meta_put(MDB_txn *txn, const exports_env_t *env,
     const char *name, const uint8_t *value, size_t len,
     exports_error_t *error);
 
-/* of a new store, unless they are there; lineage: NULL, a random one */
+/* of a new store, unless they are there: env->created; lineage: NULL, a random
+   one */
 exports_rc_t exports_meta_create(exports_env_t *env, MDB_txn *txn,
     const uint8_t *lineage, exports_error_t *error);
 

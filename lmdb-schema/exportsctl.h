@@ -323,6 +323,12 @@ typedef struct {
 int ctl_store_open(ctl_store_t *store, const ctl_args_t *args,
     unsigned flags);
 
+/* the same, and makes it where there is none: exports_env_created() */
+int ctl_store_make(ctl_store_t *store, const ctl_args_t *args);
+
+/* the same, and makes it where there is none: exports_env_created() */
+int ctl_store_make(ctl_store_t *store, const ctl_args_t *args);
+
 /* the same, to read one snapshot; or to write, and begins */
 int ctl_store_read(ctl_store_t *store, const ctl_args_t *args);
 int ctl_store_write(ctl_store_t *store, const ctl_args_t *args);

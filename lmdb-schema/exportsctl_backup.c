@@ -1,6 +1,4 @@
 
-#define _GNU_SOURCE             /* renameat2() */
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "exports_directory.h"
 #include "exports_verify.h"
 #include "exportsctl.h"
 
@@ -21,7 +20,6 @@
 
 typedef struct {
     char      directory[PATH_SIZE];     /* as it will be called */
-    char      parent[PATH_SIZE];
     char      copy[PATH_SIZE];          /* until it is whole */
     gid_t     group;
     uint64_t  faults;
@@ -82,32 +80,15 @@ ctl_backup(const ctl_args_t *args)
 static int
 name_paths(backup_t *b, const char *directory)
 {
-    char         *slash;
-    size_t        len;
-    struct stat   st;
+    size_t       len;
+    struct stat  st;
 
-    for (len = strlen(directory); len > 1 && directory[len - 1] == '/'; ) {
-        len--;
+    if (exports_directory_beside(b->copy, PATH_SIZE - 16, directory) == -1) {
+        return ctl_error("\"%s\": %s", directory, strerror(errno));
     }
 
-    if (len == 0 || len > PATH_SIZE - 64) {
-        return ctl_error("\"%s\": %s", directory,
-                         strerror(len == 0 ? ENOENT : ENAMETOOLONG));
-    }
-
-    (void) snprintf(b->directory, PATH_SIZE, "%.*s", (int) len, directory);
-    (void) snprintf(b->copy, PATH_SIZE, "%.*s.tmp.XXXXXX", (int) len,
-                    directory);
-    (void) snprintf(b->parent, PATH_SIZE, "%.*s", (int) len, directory);
-
-    slash = strrchr(b->parent, '/');
-
-    if (slash == NULL) {
-        (void) snprintf(b->parent, PATH_SIZE, ".");
-
-    } else {
-        slash[slash == b->parent] = '\0';
-    }
+    len = strlen(b->copy) - (sizeof(EXPORTS_DIRECTORY_SUFFIX) - 1);
+    (void) snprintf(b->directory, PATH_SIZE, "%.*s", (int) len, b->copy);
 
     if (lstat(b->directory, &st) == 0) {
         return ctl_error("\"%s\": %s", b->directory, strerror(EEXIST));
@@ -255,20 +236,8 @@ give_group(const backup_t *b, int fd, const char *path)
 static int
 sync_directory(const char *path)
 {
-    int  fd, rc;
-
-    rc = CTL_OK;
-    fd = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (fd == -1 || fsync(fd) == -1) {
-        rc = ctl_error("\"%s\": %s", path, strerror(errno));
-    }
-
-    if (fd != -1) {
-        (void) close(fd);
-    }
-
-    return rc;
+    return exports_directory_sync(path) == 0
+               ? CTL_OK : ctl_error("\"%s\": %s", path, strerror(errno));
 }
 
 
@@ -323,25 +292,19 @@ show_fault(void *data, const char *text)
 static int
 publish(const backup_t *b)
 {
-    int  rc;
+    int   rc;
+    char  parent[PATH_SIZE + 4];
+
+    (void) snprintf(parent, sizeof(parent), "%s/..", b->directory);
 
     ctl_hold();
 
-    /* plain rename() would replace an empty directory */
-
-    rc = renameat2(AT_FDCWD, b->copy, AT_FDCWD, b->directory,
-                   RENAME_NOREPLACE);
-
-    if (rc == -1 && (errno == EINVAL || errno == ENOSYS)) {
-        rc = rename(b->copy, b->directory);
-    }
-
-    if (rc == -1) {
+    if (exports_directory_publish(b->copy, b->directory) == -1) {
         rc = ctl_error("\"%s\": %s", b->directory, strerror(errno));
 
     } else {
         ctl_doom(NULL);
-        rc = sync_directory(b->parent);
+        rc = sync_directory(parent);
     }
 
     ctl_release();

@@ -4,10 +4,44 @@
 #include "exportsctl.h"
 
 
+static exports_rc_t open_env(ctl_store_t *store, const ctl_args_t *args,
+    unsigned flags, exports_error_t *error);
+
+
 int
 ctl_store_open(ctl_store_t *store, const ctl_args_t *args, unsigned flags)
 {
-    exports_error_t        error;
+    exports_error_t  error;
+
+    return open_env(store, args, flags, &error) == EXPORTS_OK
+               ? CTL_OK : ctl_error("%s", error.text);
+}
+
+
+/* where there is one no writer is waited for, nor has it to be writable */
+
+int
+ctl_store_make(ctl_store_t *store, const ctl_args_t *args)
+{
+    exports_rc_t     rc;
+    exports_error_t  error;
+
+    rc = open_env(store, args, 0, &error);
+
+    if (rc == EXPORTS_MISSING) {
+        rc = open_env(store, args, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE,
+                      &error);
+    }
+
+    return rc == EXPORTS_OK ? CTL_OK : ctl_error("%s", error.text);
+}
+
+
+static exports_rc_t
+open_env(ctl_store_t *store, const ctl_args_t *args, unsigned flags,
+    exports_error_t *error)
+{
+    exports_rc_t           rc;
     exports_env_options_t  options;
 
     memset(store, 0, sizeof(ctl_store_t));
@@ -24,13 +58,13 @@ ctl_store_open(ctl_store_t *store, const ctl_args_t *args, unsigned flags)
         options.flags |= EXPORTS_ENV_NOMETASYNC;
     }
 
-    if (exports_env_open(&store->env, &options, &error) != EXPORTS_OK) {
-        return ctl_error("%s", error.text);
+    rc = exports_env_open(&store->env, &options, error);
+
+    if (rc == EXPORTS_OK) {
+        ctl_watch(store->env, -1);
     }
 
-    ctl_watch(store->env, -1);
-
-    return CTL_OK;
+    return rc;
 }
 
 

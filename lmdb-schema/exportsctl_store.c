@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "exports_verify.h"
 #include "exportsctl.h"
@@ -13,10 +12,8 @@
 #define FULL_PERCENT  80
 
 
-static int may_create(const ctl_args_t *args);
 static int is_roots(const char *path);
-static int print_init(const ctl_store_t *store, const ctl_args_t *args,
-    int created);
+static int print_init(const ctl_store_t *store, const ctl_args_t *args);
 static void print_stat(const ctl_store_t *store,
     const exports_env_stat_t *stat, double percent);
 static json_t *stat_json(const ctl_store_t *store,
@@ -32,16 +29,13 @@ static int print_verify(const ctl_args_t *args,
 int
 ctl_init(const ctl_args_t *args)
 {
-    int          rc, create;
+    int          rc;
     ctl_store_t  store;
 
-    create = may_create(args);
-
-    rc = ctl_store_open(&store, args,
-                        create ? EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE : 0);
+    rc = ctl_store_make(&store, args);
 
     if (rc == CTL_OK) {
-        rc = print_init(&store, args, create);
+        rc = print_init(&store, args);
     }
 
     ctl_store_close(&store);
@@ -50,33 +44,16 @@ ctl_init(const ctl_args_t *args)
 }
 
 
-/* where there is none, or one that did not live to its first commit */
-
 static int
-may_create(const ctl_args_t *args)
+print_init(const ctl_store_t *store, const ctl_args_t *args)
 {
-    int          n;
-    char         path[4096];
-    struct stat  st;
-
-    n = snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE, args->store);
-
-    if (n < 0 || (size_t) n >= sizeof(path) || stat(path, &st) == -1) {
-        return 1;
-    }
-
-    return S_ISREG(st.st_mode) && st.st_size <= 2 * sysconf(_SC_PAGESIZE);
-}
-
-
-static int
-print_init(const ctl_store_t *store, const ctl_args_t *args, int created)
-{
+    int          created;
     char         lineage[EXPORTS_LINEAGE_TEXT_LEN + 1];
     char         shown[CTL_PATH_SHOWN];
     const char  *path;
 
     path = exports_env_path(store->env);
+    created = exports_env_created(store->env);
 
     exports_uuid_unparse(lineage, exports_env_lineage(store->env));
     lineage[EXPORTS_LINEAGE_TEXT_LEN] = '\0';

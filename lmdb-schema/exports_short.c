@@ -1,0 +1,142 @@
+
+/*
+ * LMDB does not write pages that were allocated at the end of the file and
+ * freed again in one transaction: a sound file may be shorter than its last
+ * page.
+ */
+
+#define _GNU_SOURCE             /* fallocate() */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "exports_private.h"
+
+
+/* to look at a commit that is not followed by another meanwhile */
+#define ATTEMPTS        64
+
+
+static exports_rc_t probe_length(exports_env_t *env, int fd, uint64_t *have,
+    uint64_t *need, exports_error_t *error);
+static int begin_reading(exports_env_t *env, MDB_txn **txn);
+static exports_rc_t extend(exports_env_t *env, int fd, uint64_t have,
+    uint64_t need, exports_error_t *error);
+
+
+exports_rc_t
+exports_env_fill(exports_env_t *env, exports_error_t *error)
+{
+    int           fd;
+    uint64_t      have, need;
+    MDB_stat      st;
+    MDB_envinfo   info;
+    struct stat   sb;
+    exports_rc_t  rc;
+
+    (void) mdb_env_info(env->mdb, &info);
+    (void) mdb_env_stat(env->mdb, &st);
+
+    if (mdb_env_get_fd(env->mdb, &fd) != 0 || fstat(fd, &sb) == -1) {
+        return exports_error(error, EXPORTS_FAILED, "\"%s\": %s", env->path,
+                             strerror(errno));
+    }
+
+    if ((uint64_t) sb.st_size / st.ms_psize > info.me_last_pgno) {
+        return EXPORTS_OK;
+    }
+
+    rc = probe_length(env, fd, &have, &need, error);
+
+    if (rc != EXPORTS_OK || have >= need
+        || (env->flags & EXPORTS_ENV_WRITE) == 0)
+    {
+        return rc;
+    }
+
+    return extend(env, fd, have, need, error);
+}
+
+
+/* others may write at the same time; the transaction pins what is read */
+
+static exports_rc_t
+probe_length(exports_env_t *env, int fd, uint64_t *have, uint64_t *need,
+    exports_error_t *error)
+{
+    int            rc, attempt;
+    MDB_txn       *txn;
+    exports_rc_t   erc;
+
+    erc = EXPORTS_STALE;
+    *have = *need = 0;
+
+    for (attempt = 0; attempt < ATTEMPTS && erc == EXPORTS_STALE;
+         attempt++)
+    {
+        rc = begin_reading(env, &txn);
+
+        if (rc == MDB_MAP_RESIZED) {
+
+            /* by another's commit, who looks after the file, too */
+
+            return EXPORTS_OK;
+        }
+
+        if (rc != 0) {
+            return exports_mdb_error(error, env, "reading", rc);
+        }
+
+        erc = exports_probe_short(fd, mdb_txn_id(txn), have, need);
+
+        mdb_txn_abort(txn);
+    }
+
+    return erc == EXPORTS_OK
+               ? erc
+               : exports_error(error, EXPORTS_CORRUPT,
+                               "\"%s/" EXPORTS_DATA_FILE "\" is shorter than "
+                               "its meta pages say", env->path);
+}
+
+
+static int
+begin_reading(exports_env_t *env, MDB_txn **txn)
+{
+    int  rc;
+
+    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
+
+    if (rc == MDB_READERS_FULL && exports_env_reap(env) > 0) {
+        rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, txn);
+    }
+
+    return rc;
+}
+
+
+/*
+ * Never by ftruncate(), and not by posix_fallocate() either, which writes
+ * zeroes where the file system has nothing better: another process may just
+ * have made the file longer, and written there.  Where it cannot be made longer
+ * readers go by the free list.
+ */
+
+static exports_rc_t
+extend(exports_env_t *env, int fd, uint64_t have, uint64_t need,
+    exports_error_t *error)
+{
+    int  rc;
+
+    do {
+        rc = fallocate(fd, 0, (off_t) have, (off_t) (need - have));
+    } while (rc == -1 && errno == EINTR);
+
+    return rc == 0 || errno == EOPNOTSUPP || errno == ENOSYS
+               ? EXPORTS_OK
+               : exports_error(error, EXPORTS_FAILED,
+                               "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
+                               "extended: %s", env->path, strerror(errno));
+}

@@ -1,0 +1,140 @@
+# exportsctl init where another one was killed, or is at work: one store, with
+# the owners and modes it was to have, and its name only when it has them.
+
+use warnings;
+use strict;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use POSIX ();
+use Test::More;
+
+use Exports::Test;
+
+my $t = Exports::Test->new;
+my @ctls = $t->ctls;
+my $ROUNDS = 5;
+my $AT_ONCE = 6;
+
+plan tests => @ctls * (19 + 3 * $ROUNDS) + 1;
+
+my @group = $t->user ? ('--group', scalar getgrgid((getpwnam $t->user)[3])) : ();
+my $gid = @group ? getgrnam($group[1]) : (stat $t->path('.'))[5];
+
+# mode and group
+sub access_of {
+    my ($path) = @_;
+    my (undef, undef, $mode, undef, undef, $group) = stat $path or return '';
+
+    return sprintf '%04o %d', $mode & 07777, $group;
+}
+
+sub init {
+    my ($path) = @_;
+    return json($t->ctl_ok('init', $path, '--json', @group));
+}
+
+# what mkdir and open leave behind
+sub begun {
+    my ($path, @files) = @_;
+
+    mkdir $path or die "mkdir: $!";
+
+    for my $file (@files) {
+        $t->write_file("$path/$file", '');
+        chmod 0600, "$path/$file";
+    }
+
+    chmod 02770, $path;
+    chown -1, $gid, $path;
+}
+
+# A new store without its first commit: LMDB has written the pages, and of the
+# meta page the commit would have been in only what it was before.
+sub uncommitted {
+    my ($path) = @_;
+
+    init($path);
+
+    my $data = $t->read_file("$path/data.mdb");
+    my $size = unpack 'L<', substr $data, 40, 4;
+
+    substr $data, $size + 16, 136, substr $data, 16, 136;
+    $t->write_file("$path/data.mdb", $data);
+}
+
+sub sound {
+    my ($path, $name) = @_;
+
+    is access_of("$path/data.mdb"), "0640 $gid", "$name: data.mdb";
+    is access_of("$path/lock.mdb"), "0660 $gid", "$name: lock.mdb";
+    like $t->ctl_ok('verify', $path), qr{: 0 faults}, "$name: verify";
+}
+
+my $n = 0;
+
+for my $ctl (@ctls) {
+    $t->use_ctl($ctl);
+
+    for (['a directory'], ['data.mdb', 'data.mdb'],
+         ['both files', 'data.mdb', 'lock.mdb'])
+    {
+        my ($what, @files) = @$_;
+        my $path = $t->path('begun' . $n++);
+
+        begun($path, @files);
+        is init($path)->{created}, JSON::PP::true, "after $what: created";
+        sound($path, "after $what");
+    }
+
+    my $path = $t->path('uncommitted' . $n++);
+
+    uncommitted($path);
+    cmp_ok -s "$path/data.mdb", '>', 8192, 'before the first commit: pages';
+    is init($path)->{created}, JSON::PP::true,
+       'before the first commit: created';
+    is init($path)->{created}, JSON::PP::false, 'and then it is there';
+    sound($path, 'before the first commit');
+
+    # a store keeps what it has been given since
+
+    chmod 0600, "$path/data.mdb";
+    init($path);
+    is access_of("$path/data.mdb"), "0600 $gid", 'a mode is left alone';
+
+    for my $round (1 .. $ROUNDS) {
+        my $path = $t->path('at_once' . $n++);
+        my @results = at_once(sub { $t->ctl('init', $path, '--json', @group) });
+        my %lineages;
+
+        is scalar(grep { $_->{created} } @results), 1,
+           "at once, round $round: one has made it";
+        $lineages{ $_->{lineage} }++ for @results;
+        is "@{[ values %lineages ]}", $AT_ONCE,
+           "at once, round $round: all say the same lineage";
+        is access_of($path), "2770 $gid", "at once, round $round: directory";
+    }
+}
+
+is join(' ', glob $t->path('*.tmp.*')), '', 'nothing is left beside the stores';
+
+# the results of processes that run it together
+sub at_once {
+    my ($run) = @_;
+    my @from;
+
+    for (1 .. $AT_ONCE) {
+        my $pid = open(my $from, '-|') // die "fork: $!";
+
+        if ($pid == 0) {
+            my ($exit, $out, $err) = $run->();
+            print $exit == 0 ? $out : json_text({ failed => $err });
+            close STDOUT;
+            POSIX::_exit(0);
+        }
+
+        push @from, $from;
+    }
+
+    return map { local $/; json(scalar readline $_) } @from;
+}
