@@ -56,7 +56,7 @@ typedef struct {
 
     uint64_t                next_scope;
     int                     scopes_lost;    /* a scope cannot be read, or is
-                                               not there */
+                                               not there, or may not be */
     int                     trees_damaged;  /* entries are not where they
                                                belong */
     uint64_t                records;        /* that can be read */

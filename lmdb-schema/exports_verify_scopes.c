@@ -80,7 +80,10 @@ check_next_scope(exports_check_t *c)
         return EXPORTS_OK;
     }
 
+    /* nor is it known then whether all scopes are there */
+
     c->next_scope = UINT64_MAX;
+    c->scopes_lost = 1;
 
     return exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
                                  "meta: the next scope ID cannot be read");
@@ -167,6 +170,10 @@ check_unique(exports_check_t *c)
 
     for (rc = EXPORTS_OK, i = 1; i < c->nscopes && rc == EXPORTS_OK; i++) {
         if (c->scopes[i].id == c->scopes[i - 1].id) {
+
+            /* one of the two had another */
+
+            c->scopes_lost = 1;
             rc = exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
                                        "scopes: ID %llu is given twice",
                                        (unsigned long long) c->scopes[i].id);

@@ -1270,6 +1270,36 @@ lost(void)
     ok(store_sum(env) == sum, "and drops nothing");
     close_store(env);
 
+    /* one is gone, and how many there were cannot be read */
+
+    env = sound_store();
+    raw_flip(env, DB_META, "next_scope", 10, 3);
+    txn = raw_begin(env);
+    raw_del(txn, env->dbi[DB_SCOPES], key, len, NULL, 0);
+    raw_commit(txn);
+    sum = store_sum(env);
+    (void) repair(env);
+    is_int(reported("manifests: a record is of a scope that does not exist",
+                    NULL), NITEMS, "a scope that is gone, nobody knows");
+    ok(store_sum(env) == sum, "a repair drops none of its manifests");
+    close_store(env);
+
+    /* one has the ID of another instead of its own */
+
+    env = sound_store();
+    txn = raw_begin(env);
+    scope = stored_scope(env, EXPORTS_USER, "41");
+    scope.id = stored_scope(env, EXPORTS_USER, "42").id;
+    exports_scope_encode(value, &scope, key, len);
+    raw_put(txn, env->dbi[DB_SCOPES], key, len, value, sizeof(value));
+    raw_commit(txn);
+    sum = store_sum(env);
+    (void) repair(env);
+    is_int(reported("manifests: a record is of a scope that does not exist",
+                    NULL), NITEMS, "a scope whose ID is another's");
+    ok(store_sum(env) == sum, "a repair drops none of its manifests");
+    close_store(env);
+
     /* of another kind than its manifests: as good as gone */
 
     env = sound_store();
