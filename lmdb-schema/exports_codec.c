@@ -349,6 +349,8 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
         || record->content_type.data == NULL
         || (record->item.kind == EXPORTS_USER && record->group.data == NULL)
         || (record->item.kind == EXPORTS_PROJECT && record->name.data == NULL)
+        || (record->item.export_kind == EXPORTS_TABLE_EXPORT
+            && record->group.data == NULL)
         || ((record->item.flags & EXPORTS_RECORD_SUBJECT) != 0)
            != (record->subject_type.data != NULL))
     {

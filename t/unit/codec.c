@@ -395,8 +395,6 @@ some_record(exports_record_t *record, const char *bytes)
     record->content_type = some_string(bytes, EXPORTS_STRING_MAX, 0);
     record->name = some_string(bytes, EXPORTS_STRING_MAX,
                                record->item.kind == EXPORTS_USER);
-    record->group = some_string(bytes, EXPORTS_STRING_MAX,
-                                record->item.kind == EXPORTS_PROJECT);
 
     if (chance(50)) {
         record->item.flags |= EXPORTS_RECORD_LINK;
@@ -404,13 +402,21 @@ some_record(exports_record_t *record, const char *bytes)
 
     if (record->item.kind == EXPORTS_PROJECT) {
         record->item.export_kind = (uint8_t) (1 + below(3));
+        record->group = some_string(bytes, EXPORTS_STRING_MAX,
+                                    record->item.export_kind
+                                    != EXPORTS_TABLE_EXPORT);
 
         if (chance(50)) {
             record->item.flags |= EXPORTS_RECORD_EXPIRES;
             record->expires = some_number();
         }
 
-    } else if (chance(60)) {
+        return;
+    }
+
+    record->group = some_string(bytes, EXPORTS_STRING_MAX, 0);
+
+    if (chance(60)) {
         record->item.flags |= EXPORTS_RECORD_SUBJECT;
         record->subject_id = (int64_t) some_number();
         record->subject_type = some_string(bytes, EXPORTS_STRING_MAX, 0);
@@ -602,8 +608,11 @@ forgeries(void)
     record.item.flags = 0;
     record.subject_type.data = NULL;
 
-    for (i = 0; i < 2; i++) {
-        exports_record_t  less;
+    for (i = 0; i < 3; i++) {
+        exports_record_t          less;
+        static const char *const  what[] = {
+            "its name", "its table", "the table of a table export"
+        };
 
         less = record;
 
@@ -611,14 +620,16 @@ forgeries(void)
             less.name.data = NULL;
         } else {
             less.group.data = NULL;
+            less.item.export_kind = i == 1 ? EXPORTS_SCHEMA_EXPORT
+                                           : EXPORTS_TABLE_EXPORT;
         }
 
         rc = exports_record_encode(buf, sizeof(buf), &len, &less);
         must(rc == EXPORTS_OK, "encoding");
         exports_record_seal(buf, len, key);
         rc = exports_record_decode(&less, key, buf, len);
-        is_int(rc, i == 0 ? EXPORTS_CORRUPT : EXPORTS_OK,
-               "a project's, %s is null", i == 0 ? "its name" : "its table");
+        is_int(rc, i == 1 ? EXPORTS_OK : EXPORTS_CORRUPT,
+               "a project's, %s is null", what[i]);
     }
 
     /* an id as long as can be, and longer */
