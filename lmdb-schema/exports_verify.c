@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "exports_item.h"
 #include "exports_verify_private.h"
 
 
@@ -222,6 +223,21 @@ exports_verify_walk(exports_check_t *c, exports_db_t db,
 }
 
 
+/* what has its checksum was written so: by a later version, or another writer */
+
+const char *
+exports_verify_unread(const uint8_t *key, size_t key_len, const uint8_t *value,
+    size_t len)
+{
+    return len >= CHECKED_POS
+           && exports_get64(value + CHECKSUM_POS)
+              == exports_checksum(key, key_len, value + CHECKED_POS,
+                                  len - CHECKED_POS)
+               ? "has its checksum, but cannot be decoded"
+               : "fails its checksum";
+}
+
+
 static exports_rc_t
 check_token(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len)
@@ -241,8 +257,9 @@ check_token(void *data, const uint8_t *key, size_t key_len,
 
     if (exports_token_decode(&token, key, value, len) != EXPORTS_OK) {
         return exports_verify_report(c, FIX_DROP_TOKEN, key, key_len, NULL,
-                                     "tokens: %.*s: fails its checksum",
-                                     EXPORTS_TOKEN_ID_LEN, id);
+                                     "tokens: %.*s: %s", EXPORTS_TOKEN_ID_LEN,
+                                     id, exports_verify_unread(key, key_len,
+                                                               value, len));
     }
 
     if (!scope_exists(c, &token)) {

@@ -147,7 +147,7 @@ manifest_fault(exports_check_t *c, const uint8_t *key, size_t key_len,
     }
 
     if (exports_record_decode(record, key, value, len) != EXPORTS_OK) {
-        return "fails its checksum";
+        return exports_verify_unread(key, key_len, value, len);
     }
 
     scope = exports_verify_find_scope(c, exports_get64(key));
@@ -163,8 +163,9 @@ manifest_fault(exports_check_t *c, const uint8_t *key, size_t key_len,
 static const char *
 item_fault(const uint8_t *key, const exports_record_t *record)
 {
-    json_t    *item;
-    uint64_t   tie;
+    json_t      *item;
+    uint64_t     tie;
+    const char  *fault;
 
     if (!exports_id_valid(record->item.kind, record->item.id.data,
                           record->item.id.len))
@@ -182,13 +183,11 @@ item_fault(const uint8_t *key, const exports_record_t *record)
 
     item = json_loadb(record->item.json, record->item.json_len,
                       JSON_REJECT_DUPLICATES, NULL);
-    if (item == NULL) {
-        return "has an item that is not JSON";
-    }
-
+    fault = json_is_object(item) ? NULL
+                                 : "has an item that is no JSON object";
     json_decref(item);
 
-    return NULL;
+    return fault;
 }
 
 

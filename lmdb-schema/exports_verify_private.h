@@ -97,6 +97,10 @@ exports_rc_t exports_verify_touch(exports_check_t *c, exports_writer_t *writer,
 exports_rc_t exports_verify_walk(exports_check_t *c, exports_db_t db,
     exports_visit_pt visit);
 
+/* What is wrong with a record or a token that cannot be decoded. */
+const char *exports_verify_unread(const uint8_t *key, size_t key_len,
+    const uint8_t *value, size_t len);
+
 /*
  * The manifests, and after them ids and facets, whose entries are counted and,
  * where they may be too many, looked at: exports_verify_manifests.c

@@ -389,6 +389,7 @@ records(void)
 {
     uint8_t         key[24], other[24], buf[EXPORTS_RECORD_MAX];
     size_t          len;
+    unsigned        n;
     MDB_txn        *txn;
     exports_env_t  *env;
 
@@ -496,9 +497,41 @@ records(void)
     raw_commit(txn);
 
     (void) verify(env);
-    is_int(reported("manifests: a record has an item that is not JSON", NULL),
-           1, "an item that is not JSON");
+    is_int(reported("manifests: a record has an item that is no JSON object",
+                    NULL), 1, "an item that is not JSON");
     mended(env, 2, 0, NSCOPES * NITEMS - 1, "an item that is not JSON");
+
+    /* JSON, but no object: as export refuses it */
+
+    env = sound_store();
+    key_of(env, 0, 3, key);
+
+    txn = raw_begin(env);
+    len = raw_get(txn, env->dbi[DB_MANIFESTS], key, 24, buf, sizeof(buf));
+    n = (unsigned) buf[20] << 8 | buf[21];
+    memset(buf + EXPORTS_RECORD_HEADER, ' ', n);
+    memcpy(buf + EXPORTS_RECORD_HEADER, "[]", 2);
+    exports_record_seal(buf, len, key);
+    raw_put(txn, env->dbi[DB_MANIFESTS], key, 24, buf, len);
+    raw_commit(txn);
+    mended(env, 2, 0, NSCOPES * NITEMS - 1, "an item that is an array");
+
+    /* of a status that there is not, the checksum right */
+
+    env = sound_store();
+    key_of(env, 0, 3, key);
+
+    txn = raw_begin(env);
+    len = raw_get(txn, env->dbi[DB_MANIFESTS], key, 24, buf, sizeof(buf));
+    buf[17] = EXPORTS_STATUSES + 1;
+    exports_record_seal(buf, len, key);
+    raw_put(txn, env->dbi[DB_MANIFESTS], key, 24, buf, len);
+    raw_commit(txn);
+
+    (void) verify(env);
+    is_int(reported("manifests: a record has its checksum, but cannot be "
+                    "decoded", NULL), 1, "a status that is none");
+    mended(env, 4, 0, NSCOPES * NITEMS - 1, "a status that is none");
 
     /* not UTF-8 */
 
