@@ -19,18 +19,6 @@ push @outputs, ['it is full', { stdout => '/dev/full' },
 
 plan tests => @ctls * @outputs * 63 + 1;
 
-sub damage {
-    my ($store, $from, $to) = @_;
-    my $data = $t->read_file("$store/data.mdb");
-
-    open my $fh, '+<:raw', "$store/data.mdb" or die "open: $!";
-    while ($data =~ /\Q$from/g) {
-        seek $fh, $-[0], 0;
-        print $fh $to;
-    }
-    close $fh or die "close: $!";
-}
-
 sub status {
     return json($t->ctl_ok('get', $_[0], '--project', 'demo', $_[1]))->{status};
 }
@@ -114,11 +102,11 @@ for my $ctl (@ctls) {
 
         # damage far behind what a buffer takes is not met
 
-        damage($store, 'findme598', 'findmeXXX');
+        $t->damage($store, 'findme598', 'findmeXXX');
         ($exit, $out, $err) = $t->ctl('export', $store, $output);
         like $err, $why, "$how: export stops";
 
-        damage($store, "findme$_", 'findmeXXX') for 200, 300;
+        $t->damage($store, "findme$_", 'findmeXXX') for 200, 300;
         ($exit, $out, $err) = $t->ctl('verify', $store, '--json', $output);
         is $exit, 1, "$how: verify: a fault";
         like $err, $why, "$how: verify: is said";

@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 81 + 5;
+plan tests => @ctls * 91 + 5;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -87,13 +87,25 @@ for my $ctl (@ctls) {
 
     SKIP: {
         my $group = $t->user && getgrgid((getpwnam $t->user)[3]);
-        skip 'groups are given by root', 3 if !$group;
+        skip 'groups are given by root', 7 if !$group;
         my $path = $t->path("group$n");
         my $gid = getgrnam($group);
-        $t->ctl_ok('init', $path, '--group', $group);
+        (undef, undef, $err) = $t->ctl('init', $path, '--group', $group);
+        is $err, '', 'init: --group';
         is((stat $path)[5], $gid, 'init: --group: the directory');
         is((stat "$path/$_")[5], $gid, "init: --group: $_")
             for 'data.mdb', 'lock.mdb';
+
+        (undef, undef, $err) = $t->ctl('init', $path, '--group', $gid + 1);
+        like $err, qr/--group is for new stores: nothing is changed$/,
+             'init: another --group: said';
+        is((stat $path)[5], $gid, 'init: another --group: ignored');
+
+        mkdir $t->path("roots$n") or die "mkdir: $!";
+        chown 0, 0, $t->path("roots$n") or die "chown: $!";
+        (undef, undef, $err) = $t->ctl('init', $t->path("roots$n/store"));
+        like $err, qr/must be that of nginx's workers.*--group$/,
+             'init: the group of root: said';
     }
 
     # ---- stat
@@ -134,6 +146,12 @@ for my $ctl (@ctls) {
     my $kept = () = $t->ctl_ok('export', $small) =~ /\n/g;
     is $kept % 50, 0, "a full map: whole batches ($kept)";
     like $err, qr/\b$kept\b.*committed/, 'a full map: says which';
+    ($exit, undef, $err) = $t->ctl('stat', $small, '--map-size', '256k');
+    is $exit, 0, 'a full map: stat: exit';
+    like $err, qr/^exportsctl: stat: \d+\.\d % of the map.*--map-size$/,
+         'a full map: stat: says what to do';
+    (undef, undef, $err) = $t->ctl('stat', $small);
+    is $err, '', 'a larger map: stat says nothing';
     ($exit, undef, $err) = $t->ctl('delete', $small, '--project', 'demo',
                                    'exp_1');
     is $exit, 0, 'a larger map: deletes work' or diag $err;
@@ -161,16 +179,8 @@ for my $ctl (@ctls) {
                                    table => "findme$_") } 1 .. 3;
     $t->store("broken$n", @three);
     my $before = $t->ctl_ok('export', $broken);
-    my $data = $t->read_file("$broken/data.mdb");
-    open my $fh, '+<:raw', "$broken/data.mdb" or die "open: $!";
-    my $places = 0;
-    while ($data =~ /findme2/g) {
-        seek $fh, $-[0], 0;
-        print $fh 'findmeX';
-        $places++;
-    }
-    close $fh;
-    cmp_ok $places, '>', 0, 'damage is done';
+    cmp_ok $t->damage($broken, 'findme2', 'findmeX'), '>', 0,
+           'damage is done';
 
     ($exit, $out, $err) = $t->ctl('verify', $broken);
     is $exit, 1, 'verify: a damaged record: exit';
@@ -241,6 +251,12 @@ for my $ctl (@ctls) {
     is json($t->ctl_ok('backup', $store, $t->path("fast$n"), '--no-verify',
                        '--json'))->{verified}, JSON::PP::false,
        'backup: --no-verify';
+    my $here = { before => sub { chdir $t->dir or die "chdir: $!" } };
+    is json($t->ctl_ok('backup', $store, "here$n//", '--json', $here))->{path},
+       "here$n", 'backup: a name without a directory';
+    ok -f $t->path("here$n/data.mdb"), 'backup: is here';
+    ($exit, undef, $err) = $t->ctl('backup', $store, '');
+    like $err, qr/^exportsctl: backup: "": /, 'backup: no name';
     is scalar(my @rest = glob $t->path('*.tmp.*')), 0, 'backup: leaves no files';
 
     $n++;

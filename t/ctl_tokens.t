@@ -55,7 +55,7 @@ my @bad = (
     ['a manifest', project_line(), qr/^sha256: /],
 );
 
-plan tests => @ctls * (3 * @bad + 53) + 1;
+plan tests => @ctls * (3 * @bad + 72) + 1;
 
 sub tokens { map { json($_) } split /\n/, $t->ctl_ok('token', 'list', @_,
                                                       '--json') }
@@ -217,6 +217,53 @@ for my $ctl (@ctls) {
     like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'verify';
     is $t->ctl_ok('token', 'import', $store, '-', { stdin => '' }),
        "imported 0 tokens\n", 'import: nothing';
+
+    # ---- damaged: what can be read is listed, and that it is not all is said
+
+    $store = $t->store("damaged$n");
+    $t->token($store, token => 'a', project => 'whole', tables => ['x']);
+    $t->token($store, token => 'b', project => 'whole', tables => ['findme']);
+    $t->token($store, token => 'c', project => 'broken');
+
+    cmp_ok $t->damage($store, 'findme', 'findmX'), '>', 0, 'a damaged token';
+
+    for (['token', 'list', $store, '--json'], ['export', $store, '--tokens']) {
+        ($exit, $out, $err) = $t->ctl(@$_);
+        is $exit, 1, "a damaged token: $_->[0]: exit";
+        like $err, qr/^exportsctl: [a-z ]+: a token .*damaged/,
+             "a damaged token: $_->[0]: is said";
+        is join(' ', sort map { json($_)->{sha256} } split /\n/, $out),
+           join(' ', sort map { sha256_hex($_) } 'a', 'c'),
+           "a damaged token: $_->[0]: the others";
+    }
+
+    # its key, and behind it the upper half of its ID
+
+    $t->load($store, project_line(project => 'broken'));
+
+    my $key = "pbroken\0\0\0\0";
+    cmp_ok $t->damage($store, $key, $key =~ s/\0\z/\x01/r), '>', 0,
+           'a damaged scope';
+
+    for (['token', 'list', $store, '--json'], ['export', $store, '--tokens']) {
+        ($exit, $out, $err) = $t->ctl(@$_);
+        is $exit, 1, "a damaged scope: $_->[0]: exit";
+        like $err, qr/: scope "broken" is left out: the record is damaged$/m,
+             "a damaged scope: $_->[0]: is said";
+        like $err, qr/: a token .*its scope does not exist/,
+             "a damaged scope: $_->[0]: its token";
+        is json($out)->{sha256}, sha256_hex('a'),
+           "a damaged scope: $_->[0]: the others";
+    }
+
+    like $err, qr/: a manifest .*its scope does not exist$/m,
+         'a damaged scope: export: its manifest';
+
+    ($exit, $out, $err) = $t->ctl('token', 'list', $store, '--project',
+                                  'broken');
+    is $exit, 1, 'a damaged scope: asked for: exit';
+    like $err, qr/: project "broken" cannot be read: /,
+         'a damaged scope: asked for';
 
     $n++;
 }

@@ -18,14 +18,17 @@ my @commands = ('init', 'import', 'put', 'get', 'list', 'delete', 'export',
 
 # what is no proper call: exit 2, a message, a hint
 my @usage = (
-    [], [''], ['nothing'], ['--nothing'], ['-h'], ['-x'], ['--help=x'],
+    [], [''], ['nothing'], ['--nothing'], ['-h'], ['-x'], ['--help=x'], ['--'],
     ['token'], ['token', 'nothing'], ['token', '--json'],
     ['init'], ['init', 'S', 'extra'], ['init', 'S', '--nothing'],
     ['init', 'S', '--lineage', 'x'], ['init', 'S', '--lineage'],
-    ['init', 'S', '--group', 'no such group'],
+    ['init', 'S', '--group', 'no such group'], ['init', 'S', '--group', '12x'],
+    ['init', 'S', '--group', '4294967295'],
     ['init', 'S', '--map-size', 'x'], ['init', 'S', '--map-size', '0'],
     ['init', 'S', '--map-size', '1x'], ['init', 'S', '--map-size', '-1'],
     ['init', 'S', '--map-size', '99999999999999999999'],
+    ['init', 'S', '--map-size', '18014398509481984k'],
+    ['init', 'S', '--map-size', '129t'],
     ['import', 'S'], ['import', 'S', '-', '-'], ['import', 'S', '-', '--batch'],
     ['import', 'S', '-', '--batch', '0'], ['import', 'S', '-', '--batch', 'x'],
     ['import', 'S', '-', '--durability', 'none'],
@@ -48,12 +51,16 @@ my @usage = (
     ['token', 'create', 'S', '--project', 'demo', '--admin', '--table', 'x'],
     ['token', 'create', 'S', '--project', 'demo', '--expires', 'tomorrow'],
     ['token', 'create', 'S', '--project', 'demo', '--expires', '3x'],
+    ['token', 'create', 'S', '--project', 'demo', '--expires', '999999999w'],
+    ['token', 'create', 'S', '--project', 'demo', '--table', ''],
+    ['token', 'create', 'S', '--project', 'demo', '--table', 'x' x 1025],
+    ['token', 'create', 'S', '--project', 'demo', ('--table', 'x') x 65],
     ['token', 'revoke', 'S'], ['token', 'import', 'S'],
     ['stat'], ['stat', 'S', '--atomic'], ['verify', 'S', 'x'],
     ['backup', 'S'], ['backup', 'S', 'T', 'U'],
 );
 
-plan tests => @ctls * (2 * @usage + 4 * @commands + 27) + @commands + 2;
+plan tests => @ctls * (2 * @usage + 4 * @commands + 31) + @commands + 2;
 
 for my $ctl (@ctls) {
     $t->use_ctl($ctl);
@@ -91,7 +98,7 @@ for my $ctl (@ctls) {
 
     for (@usage) {
         my @args = map { $_ eq 'S' ? $store : $_ } @$_;
-        my $name = "usage: @$_";
+        my $name = 'usage: ' . substr "@$_", 0, 60;
 
         ($exit, $out, $err) = $t->ctl(@args);
         is $exit, 2, "$name: exit" or diag $out, $err;
@@ -106,7 +113,8 @@ for my $ctl (@ctls) {
     for (['list', $none, '--project', 'demo'], ['stat', $none],
          ['verify', $none], ['export', $none], ['import', $none, '-'],
          ['get', $store, '--project', 'nobody', 'exp_1'],
-         ['import', $store, $none])
+         ['import', $store, $none], ['import', $store, $t->dir],
+         ['put', $store, $t->dir])
     {
         ($exit, $out, $err) = $t->ctl(@$_);
         is $exit, 1, "$_->[0] @$_[2 .. $#$_]: exit" or diag $out, $err;

@@ -145,6 +145,27 @@ sub read_file {
 
 sub error_log { $_[0]->read_file('error.log') }
 
+# Overwrites a text wherever it is in the data file of a store, behind LMDB's
+# back; returns at how many places.
+sub damage {
+    my ($self, $store, $from, $to) = @_;
+    my $file = "$store/data.mdb";
+    my $data = $self->read_file($file);
+    my $places = 0;
+
+    open my $fh, '+<:raw', $file or die "$file: $!";
+
+    while ($data =~ /\Q$from/g) {
+        seek $fh, $-[0], 0;
+        print $fh $to;
+        $places++;
+    }
+
+    close $fh or die "$file: $!";
+
+    return $places;
+}
+
 
 # ---- waiting ---------------------------------------------------------------
 
