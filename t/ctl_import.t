@@ -6,6 +6,7 @@ use strict;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use POSIX ();
 use Test::More;
 
 use Exports::Test;
@@ -178,12 +179,40 @@ my @good = (
     ['a token', token_line('x', project => 'demo')],
 );
 
-plan tests => @ctls * (3 * @bad + 2 * @good + 53) + 1;
+plan tests => @ctls * (3 * @bad + 2 * @good + 55) + 1;
 
 sub count {
     my ($store, @scope) = @_;
     my ($exit, $out) = $t->ctl('export', $store, @scope);
     return scalar(() = $out =~ /\n/g);
+}
+
+# What an import of lines that come slowly says on a terminal; undef: there is no
+# script(1), which makes one.
+sub on_terminal {
+    my ($ctl, $store, @options) = @_;
+    my ($lines, $shown) = ("$store.lines", "$store.shown");
+    my $line = project_line(project => 'slow') . "\n";
+
+    return if system('script -qc true /dev/null >/dev/null 2>&1 </dev/null');
+
+    POSIX::mkfifo($lines, 0600) or die "mkfifo: $!";
+    my $pid = fork // die "fork: $!";
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', $shown;
+        exec 'script', '-qec', "'$ctl' import '$store' '$lines' @options",
+             '/dev/null' or POSIX::_exit(127);
+    }
+
+    open my $fh, '>', $lines or die "$lines: $!";
+    $fh->autoflush(1);
+    wait_for { print $fh $line x 1024; $t->read_file($shown) =~ /\r/ };
+    close $fh;
+    waitpid $pid, 0;
+
+    return $t->read_file($shown);
 }
 
 my $n = 0;
@@ -385,6 +414,17 @@ for my $ctl (@ctls) {
        'put: message';
     is count($store, '--project', 'demo'), 5, 'put: nothing else happened';
     like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'verify: no faults';
+
+    # ---- on a terminal: how far it is, in one line, which is wiped in the end
+
+    SKIP: {
+        my $shown = on_terminal($ctl, $store, '--batch', 1024);
+        skip 'no script(1)', 2 if !defined $shown;
+        like $shown, qr/^\r(\d+) lines, \d+ a second {4}\r/,
+             'on a terminal: how far it is';
+        like $shown, qr/\r {70}\rimported \d+ manifests [^\r\n]+\r\n\z/,
+             'on a terminal: what came of it';
+    }
 }
 
 $t->done;
