@@ -857,6 +857,35 @@ counts(void)
 }
 
 
+/* n manifests, newer than all others of the scope, that each close a block of
+   level 1 */
+
+static void
+put_boundaries(exports_env_t *env, unsigned scope, unsigned n)
+{
+    char      id[32];
+    spec_t    spec;
+    unsigned  i;
+    uint64_t  tie;
+
+    for (i = 0; n > 0; i++) {
+        (void) snprintf(id, sizeof(id), "%s%u",
+                        scopes[scope].kind == EXPORTS_PROJECT ? "exp_block_"
+                                                              : "u-block-",
+                        i);
+        must(exports_tie(id, strlen(id), &tie) == 0, "SHA-256");
+
+        if ((tie & 0x1f) == 0) {
+            item_spec(&spec, scope, 1);
+            spec.id = id;
+            spec.created = TEST_TIME + 100 + i;
+            store_spec(env, &spec);
+            n--;
+        }
+    }
+}
+
+
 /* a store with NBLOCKS blocks of level 1 in two lists of the first scope */
 
 #define NBLOCKS  3
@@ -864,10 +893,7 @@ counts(void)
 static exports_env_t *
 ranked_store(uint8_t *key, size_t *len, uint8_t blocks[][EXPORTS_RANK_LEN])
 {
-    char              id[32];
-    spec_t            spec;
-    unsigned          i, n;
-    uint64_t          tie;
+    unsigned          n;
     MDB_val           k, v;
     MDB_txn          *txn;
     MDB_cursor       *cursor;
@@ -875,18 +901,7 @@ ranked_store(uint8_t *key, size_t *len, uint8_t blocks[][EXPORTS_RANK_LEN])
     exports_facet_t   list;
 
     env = sound_store();
-
-    for (n = 0, i = 0; n < NBLOCKS; i++) {
-        (void) snprintf(id, sizeof(id), "exp_block_%u", i);
-        must(exports_tie(id, strlen(id), &tie) == 0, "SHA-256");
-
-        if ((tie & 0x1f) == 0) {
-            item_spec(&spec, 0, 1);
-            spec.id = id;
-            spec.created = TEST_TIME + 100 + n++;
-            store_spec(env, &spec);
-        }
-    }
+    put_boundaries(env, 0, NBLOCKS);
 
     exports_facet_key(&list, stored_scope(env, scopes[0].kind,
                                           scopes[0].name).id,
@@ -1042,6 +1057,30 @@ as_many_blocks(void)
 
     mended(env, 2, 0, NSCOPES * NITEMS + NBLOCKS,
            "a block missing, and one too many");
+}
+
+
+/* where some are missing, those of a list that all fields fix, whose key is as
+   long as one can be, are of a list, too */
+
+static void
+longest_keys(void)
+{
+    size_t          len;
+    uint8_t         key[EXPORTS_RANK_KEY_MAX + 1];
+    uint8_t         b[NBLOCKS][EXPORTS_RANK_LEN];
+    MDB_txn        *txn;
+    exports_env_t  *env;
+
+    env = ranked_store(key, &len, b);
+    put_boundaries(env, 1, 1);
+
+    txn = raw_begin(env);
+    raw_del(txn, env->dbi[DB_RANKS], key, len, NULL, 0);
+    raw_commit(txn);
+
+    mended(env, 1, 0, NSCOPES * NITEMS + NBLOCKS + 1,
+           "blocks missing beside those of all lists of a user");
 }
 
 
@@ -1680,6 +1719,7 @@ main(void)
     counts();
     blocks();
     as_many_blocks();
+    longest_keys();
     lengths();
     keys();
     lost();
