@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 58 + 9;
+plan tests => @ctls * 59 + 9;
 
 # lists over HTTP, of the first command's stores, before and after
 
@@ -196,8 +196,11 @@ for my $ctl (@ctls) {
     is $exit, 1, 'delete: of another project';
     ($exit) = $t->ctl('delete', $store, '--user', 'ann', 'u-1');
     is $exit, 1, 'delete: of another user';
-    ($exit) = $t->ctl('delete', $store, '--project', 'nobody', 'exp_10');
+    ($exit, $out, $err) = $t->ctl('delete', $store, '--project', 'nobody',
+                                  'exp_10');
     is $exit, 1, 'delete: no such project';
+    is $err, "exportsctl: delete: project \"nobody\" is not in the store\n",
+       'delete: no such project: which';
     is_deeply [map { json($_)->{id} } lines_of('list', $store, @scope,
                '--json')], [grep { !/^exp_[789]\z/ } @want],
               'delete: no longer listed';

@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 91 + 5;
+plan tests => @ctls * 92 + 5;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -87,7 +87,7 @@ for my $ctl (@ctls) {
 
     SKIP: {
         my $group = $t->user && getgrgid((getpwnam $t->user)[3]);
-        skip 'groups are given by root', 7 if !$group;
+        skip 'groups are given by root', 8 if !$group;
         my $path = $t->path("group$n");
         my $gid = getgrnam($group);
         (undef, undef, $err) = $t->ctl('init', $path, '--group', $group);
@@ -106,6 +106,8 @@ for my $ctl (@ctls) {
         (undef, undef, $err) = $t->ctl('init', $t->path("roots$n/store"));
         like $err, qr/must be that of nginx's workers.*--group$/,
              'init: the group of root: said';
+        (undef, undef, $err) = $t->ctl('init', $t->path("roots$n/store"));
+        is $err, '', 'init: the group of root: said once';
     }
 
     # ---- stat
