@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 92 + 5;
+plan tests => @ctls * 93 + 5;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -228,6 +228,19 @@ for my $ctl (@ctls) {
         like json($t->ctl_ok(@$_, '--json'))->{path}, qr{/\Q$odd_json\E},
              "a path with control characters: $_->[0] --json";
     }
+
+    # the first and the last of each length, and what is no UTF-8
+
+    my @shown = ("\xc2\xa0", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+                 "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf");
+    my @escaped = ("\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                   "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
+                   "\xf5\x80\x80\x80", "\xc2", "\xe2\x82", "\xf0\x9f\x92");
+    my $bytes = join '.', 'utf', $n, @shown, @escaped;
+    $shown = join '.', 'utf', $n, @shown,
+                  map { s/(.)/sprintf '\\x%02x', ord $1/gers } @escaped;
+    like $t->ctl_ok('init', $t->path($bytes)), qr{/\Q$shown\E", of },
+         'a path with all kinds of characters';
 
     # ---- backup
 

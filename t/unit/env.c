@@ -1007,6 +1007,39 @@ free_lists(void)
 }
 
 
+/* what LMDB would believe of a file, also where a store may be made */
+
+static void
+impossible_root(void)
+{
+    int           fd, i;
+    off_t         at;
+    const char   *path;
+    meta_page_t   meta;
+
+    path = in_dir("impossible");
+    exports_env_close(new_store(path));
+
+    fd = open(in_dir("impossible/data.mdb"), O_RDWR);
+    must(fd != -1, "open");
+
+    for (at = 0, i = 0; i < 2; i++, at = meta.trees[0].pad) {
+        must(pread(fd, &meta, sizeof(meta), at) == (ssize_t) sizeof(meta),
+             "a meta page");
+        meta.trees[0].root = meta.last_page + 1;
+        must(pwrite(fd, &meta, sizeof(meta), at) == (ssize_t) sizeof(meta),
+             "another one");
+    }
+
+    (void) close(fd);
+
+    refused(path, 0, EXPORTS_FORMAT, "damaged meta page", path,
+            "a root that lies outside");
+    refused(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE, EXPORTS_FORMAT,
+            "damaged meta page", path, "creating where a root lies outside");
+}
+
+
 /* without locks, in the process itself */
 
 static void
@@ -1848,6 +1881,7 @@ main(void)
     long_paths();
     statistics();
     free_lists();
+    impossible_root();
     copying();
     together();
     codes();

@@ -805,6 +805,18 @@ indexes(void)
     raw_commit(txn);
     mended(env, 1, -1, NSCOPES * NITEMS,
            "an id that leads into another project");
+
+    /* a user's id that leads to a project's export of that id */
+
+    env = sound_store();
+    key_of(env, 0, 4, key);
+    len = exports_id_key(id_key, EXPORTS_USER, 0, "exp_a0_4", 8);
+    exports_id_encode(value, key, id_key, len);
+    txn = raw_begin(env);
+    raw_put(txn, env->dbi[DB_IDS], id_key, len, value, sizeof(value));
+    raw_commit(txn);
+    mended(env, 1, -1, NSCOPES * NITEMS,
+           "an id that leads to an export of another kind");
 }
 
 
