@@ -820,6 +820,41 @@ indexes(void)
 }
 
 
+/* an id as long as one can be, and beside it one that nobody has */
+
+static void
+longest_ids(void)
+{
+    char            name[EXPORTS_ID_MAX + 1];
+    size_t          len;
+    spec_t          spec;
+    uint8_t         key[EXPORTS_MANIFEST_KEY_LEN];
+    uint8_t         id_key[EXPORTS_ID_KEY_MAX], value[EXPORTS_ID_VALUE_LEN];
+    MDB_txn        *txn;
+    exports_env_t  *env;
+
+    (void) snprintf(name, sizeof(name), "exp_%0*d", EXPORTS_ID_MAX - 4, 0);
+
+    env = sound_store();
+    item_spec(&spec, 0, 1);
+    spec.id = name;
+    store_spec(env, &spec);
+
+    name[EXPORTS_ID_MAX - 1] = '1';
+
+    key_of(env, 0, 1, key);
+    len = exports_id_key(id_key, EXPORTS_PROJECT, exports_get64(key), name,
+                         EXPORTS_ID_MAX);
+    is_int(len, EXPORTS_ID_KEY_MAX, "the key of an id as long as one can be");
+    exports_id_encode(value, key, id_key, len);
+    txn = raw_begin(env);
+    raw_put(txn, env->dbi[DB_IDS], id_key, len, value, sizeof(value));
+    raw_commit(txn);
+
+    mended(env, 1, -1, NSCOPES * NITEMS + 1, "one of two such ids");
+}
+
+
 /* what a scope counts */
 
 static void
@@ -1072,8 +1107,27 @@ as_many_blocks(void)
 }
 
 
-/* where some are missing, those of a list that all fields fix, whose key is as
-   long as one can be, are of a list, too */
+/* of the list that all fields of a user's export fix, whose key is as long as
+   one can be; no greater key has blocks */
+
+static void
+longest_block(MDB_txn *txn, MDB_dbi dbi, uint8_t key[EXPORTS_RANK_KEY_MAX],
+    uint8_t block[EXPORTS_RANK_LEN])
+{
+    MDB_val      k, v;
+    MDB_cursor  *cursor;
+
+    must(mdb_cursor_open(txn, dbi, &cursor) == 0
+         && mdb_cursor_get(cursor, &k, &v, MDB_LAST) == 0
+         && k.mv_size == EXPORTS_RANK_KEY_MAX
+         && v.mv_size == EXPORTS_RANK_LEN, "the last block");
+
+    memcpy(key, k.mv_data, EXPORTS_RANK_KEY_MAX);
+    memcpy(block, v.mv_data, EXPORTS_RANK_LEN);
+
+    mdb_cursor_close(cursor);
+}
+
 
 static void
 longest_keys(void)
@@ -1081,18 +1135,30 @@ longest_keys(void)
     size_t          len;
     uint8_t         key[EXPORTS_RANK_KEY_MAX + 1];
     uint8_t         b[NBLOCKS][EXPORTS_RANK_LEN];
+    MDB_dbi         dbi;
     MDB_txn        *txn;
+    unsigned        total;
     exports_env_t  *env;
+
+    total = NSCOPES * NITEMS + NBLOCKS + 1;
 
     env = ranked_store(key, &len, b);
     put_boundaries(env, 1, 1);
-
     txn = raw_begin(env);
     raw_del(txn, env->dbi[DB_RANKS], key, len, NULL, 0);
     raw_commit(txn);
+    mended(env, 1, 0, total, "blocks missing beside those of a user");
 
-    mended(env, 1, 0, NSCOPES * NITEMS + NBLOCKS + 1,
-           "blocks missing beside those of all lists of a user");
+    env = ranked_store(key, &len, b);
+    put_boundaries(env, 1, 1);
+    dbi = env->dbi[DB_RANKS];
+    txn = raw_begin(env);
+    longest_block(txn, dbi, key, b[0]);
+    b[0][EXPORTS_ENTRY_LEN] ^= 1;
+    raw_overwrite(txn, dbi, key, EXPORTS_RANK_KEY_MAX, 0, b[0],
+                  EXPORTS_RANK_LEN);
+    raw_commit(txn);
+    mended(env, 1, 1, total, "a damaged block of all fields of a user");
 }
 
 
@@ -1728,6 +1794,7 @@ main(void)
     records();
     twins();
     indexes();
+    longest_ids();
     counts();
     blocks();
     as_many_blocks();
