@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 59 + 9;
+plan tests => @ctls * 63 + 9;
 
 # lists over HTTP, of the first command's stores, before and after
 
@@ -42,6 +42,8 @@ my @manifests = (
       status_reason => 'gone', missing_at => '2026-06-03T00:00:00Z' },
     { project => 'odd', id => 'exp_schema', kind => 'schema_export',
       table => undef, row_count => undef, table_count => 12 },
+    { project => 'x', id => 'exp_' . 'x' x 124 },
+    { project => 'x' x 128, id => 'exp_x' },
 );
 
 my @users = (
@@ -52,6 +54,8 @@ my @users = (
     { user => 'ann', uuid => 'u-3', type => "caf\x{e9}", subject =>
       { type => 'invoice', id => -9223372036854775807, label => undef },
       storage_backend => 's3', storage_key => 'a/b', content_type => 'text/csv' },
+    { user => 'x', uuid => 'x' x 64 },
+    { user => 'x' x 64, uuid => 'x' },
 );
 
 my @lines = ((map { project_line(%$_) } @manifests),
@@ -92,6 +96,16 @@ for my $ctl (@ctls) {
                             storage_backend => 'local', storage_key => 'u-1',
                             content_type => 'application/octet-stream' },
               'get: of a user, defaults';
+
+    for (['--project', 'x', 'exp_' . 'x' x 124],
+         ['--project', 'x' x 128, 'exp_x'],
+         ['--user', 'x', 'x' x 64], ['--user', 'x' x 64, 'x'])
+    {
+        my ($kind, $scope, $id) = @$_;
+        $out = json($t->ctl_ok('get', $store, $kind, $scope, $id));
+        is $out->{$kind eq '--user' ? 'uuid' : 'id'}, $id,
+           "get: $kind of @{[length $scope]}, @{[length $id]}";
+    }
 
     ($exit, $out, $err) = $t->ctl('get', $store, @scope, 'exp_no', 'exp_7');
     is $exit, 1, 'get: one is missing: exit';
@@ -141,7 +155,7 @@ for my $ctl (@ctls) {
     my $all = $t->ctl_ok('export', $store);
     my @export = split /\n/, $all;
     is @export, @lines, 'export: all of it';
-    is scalar(grep { json($_)->{project} // '' eq 'demo' } @export), 702,
+    is scalar(grep { json($_)->{project} // '' eq 'demo' } @export), 704,
        'export: projects';
 
     my $copy = $t->store("copy$n");
@@ -231,8 +245,8 @@ for my $ctl (@ctls) {
     is $entries->{manifests}, @lines, 'stat: manifests';
     is $entries->{ids}, @lines, 'stat: ids';
     is $entries->{tokens}, 3, 'stat: tokens';
-    is $entries->{scopes}, 4, 'stat: scopes';
-    is $entries->{facets}, 702 * 2 + 2 * 4 + 16, 'stat: entries of lists';
+    is $entries->{scopes}, 8, 'stat: scopes';
+    is $entries->{facets}, 704 * 2 + 4 * 4 + 16, 'stat: entries of lists';
 
     # replacing everything by itself changes nothing in them
 

@@ -55,7 +55,7 @@ my @bad = (
     ['a manifest', project_line(), qr/^sha256: /],
 );
 
-plan tests => @ctls * (3 * @bad + 72) + 1;
+plan tests => @ctls * (3 * @bad + 73) + 1;
 
 sub tokens { map { json($_) } split /\n/, $t->ctl_ok('token', 'list', @_,
                                                       '--json') }
@@ -174,6 +174,12 @@ for my $ctl (@ctls) {
                '--table', 'b', '--table', "\xc3\xa9");
     ($stored) = tokens($store, '--project', 'tables');
     is_deeply $stored->{tables}, ['b', "\x{e9}"], 'create: --table';
+
+    my @tables = ('x' x 1024, 1 .. 63);
+    $t->ctl_ok('token', 'create', $store, '--project', 'most',
+               map { ('--table', $_) } @tables);
+    ($stored) = tokens($store, '--project', 'most');
+    is_deeply $stored->{tables}, \@tables, 'create: as many as can be';
 
     for (['90s', 90], ['45m', 2700], ['2h', 7200], ['30d', 2592000],
          ['1w', 604800])
