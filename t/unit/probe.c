@@ -306,6 +306,34 @@ no_files(void)
 }
 
 
+/* two meta pages alone, of each size that pages can have */
+
+static void
+page_sizes(void)
+{
+    uint32_t        size;
+    meta_page_t     meta;
+    static uint8_t  data[2 * PAGE_SIZE_MAX];
+
+    for (size = PAGE_SIZE_MIN; size <= PAGE_SIZE_MAX; size *= 2) {
+        memcpy(&meta, whole, sizeof(meta));
+        meta.trees[0].pad = size;
+        meta.trees[0].root = NO_PAGE;
+        meta.trees[1].root = NO_PAGE;
+        meta.last_page = 1;
+
+        memset(data, 0, sizeof(data));
+        memcpy(data, &meta, sizeof(meta));
+        meta.pgno = 1;
+        memcpy(data + size, &meta, sizeof(meta));
+
+        check(probe(data, 2 * size) == EXPORTS_OK, "%u: %s", size, error.text);
+    }
+
+    checked("each size that pages can have");
+}
+
+
 /* what the probe lets through LMDB opens without dying */
 
 static void
@@ -746,6 +774,7 @@ main(void)
     prepare();
     truncated();
     meta_pages();
+    page_sizes();
     no_files();
     flips();
     free_list();
