@@ -187,8 +187,8 @@ sub count {
     return scalar(() = $out =~ /\n/g);
 }
 
-# What an import of lines that come slowly says on a terminal; undef: there is no
-# script(1), which makes one.
+# What an import of lines that come slowly says on a terminal; undef: there is
+# no script(1), which makes one.
 sub on_terminal {
     my ($ctl, $store, @options) = @_;
     my ($lines, $shown) = ("$store.lines", "$store.shown");
@@ -206,7 +206,10 @@ sub on_terminal {
              '/dev/null' or POSIX::_exit(127);
     }
 
+    local $SIG{ALRM} = sub { die "nobody reads $lines" };
+    alarm 60;
     open my $fh, '>', $lines or die "$lines: $!";
+    alarm 0;
     $fh->autoflush(1);
     wait_for { print $fh $line x 1024; $t->read_file($shown) =~ /\r/ };
     close $fh;
