@@ -234,6 +234,60 @@ forged(void)
 }
 
 
+/* one that goes on into the next one is longer than a string can be, whatever
+   its hash */
+
+static void
+too_long(void)
+{
+    char               text[EXPORTS_STRING_MAX];
+    size_t             len, at, n;
+    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN], buf[EXPORTS_RECORD_MAX];
+    exports_rc_t       rc;
+    exports_facet_t    list;
+    exports_facets_t   has;
+    exports_record_t   record;
+
+    random_bytes(key, sizeof(key));
+    memset(text, 'a', sizeof(text));
+    memset(&has, 0, sizeof(has));
+    memset(&record, 0, sizeof(record));
+
+    record.item.kind = EXPORTS_USER;
+    record.item.status = EXPORTS_STATUS_READY;
+    record.item.flags = EXPORTS_RECORD_SUBJECT;
+    record.item.json = "{}";
+    record.item.json_len = 2;
+    record.item.id.data = text;
+    record.item.id.len = 2;
+    record.storage_backend.data = text;
+    record.content_type.data = text;
+    record.group.data = text;
+    record.group.len = EXPORTS_STRING_MAX;
+    record.subject_type = record.group;
+
+    must(exports_record_encode(buf, sizeof(buf), &len, &record) == EXPORTS_OK,
+         "encoding");
+
+    at = len - 2 * (2 + EXPORTS_STRING_MAX);
+
+    for (n = EXPORTS_STRING_MAX; n <= len - 2 - at; n++) {
+        buf[at] = (uint8_t) (n >> 8);
+        buf[at + 1] = (uint8_t) n;
+        exports_record_seal(buf, len, key);
+
+        must(exports_hash(has.type, (char *) buf + at + 2, n) == 0, "SHA-256");
+        exports_facet_key(&list, 1, EXPORTS_FACET_TYPE, &has);
+
+        rc = check_exact(buf, len, key, &list);
+        check(rc == (n > EXPORTS_STRING_MAX ? EXPORTS_CORRUPT : EXPORTS_OK),
+              "%zu bytes: %s", n, rc_name(rc));
+    }
+
+    checked("strings that are too long belong in no list");
+}
+
+
 int
 main(void)
 {
@@ -241,6 +295,7 @@ main(void)
 
     property();
     forged();
+    too_long();
 
     return done_testing();
 }
