@@ -113,12 +113,18 @@ for my $ctl (@ctls) {
     for (['list', $none, '--project', 'demo'], ['stat', $none],
          ['verify', $none], ['export', $none], ['import', $none, '-'],
          ['get', $store, '--project', 'nobody', 'exp_1'],
-         ['import', $store, $none], ['import', $store, $t->dir],
-         ['put', $store, $t->dir])
+         ['import', $store, $none])
     {
         ($exit, $out, $err) = $t->ctl(@$_);
         is $exit, 1, "$_->[0] @$_[2 .. $#$_]: exit" or diag $out, $err;
         like $err, qr/^exportsctl: $_->[0]: [^\n]+\n/, "$_->[0]: message";
+    }
+
+    for ('import', 'put') {
+        ($exit, $out, $err) = $t->ctl($_, $store, $t->dir);
+        is $exit, 1, "$_: a directory: exit";
+        is $err, "exportsctl: $_: \"@{[$t->dir]}\": Is a directory\n",
+           "$_: a directory: message";
     }
 
     ok !-e $none, 'nothing but init makes a store';
