@@ -130,6 +130,12 @@ walks(void)
        "a visitor ends the walk with its code");
 
     memset(&w, 0, sizeof(w));
+    w.stop = 7;
+    rc = exports_walk_ids(reader, visit, &w);
+    ok(rc == EXPORTS_CONFLICT && w.n == 7,
+       "what it has not seen of all is not missing then");
+
+    memset(&w, 0, sizeof(w));
     rc = exports_walk_scopes(reader, visit, &w);
     ok(rc == EXPORTS_OK && w.n == 3 && w.unordered == 0, "scopes");
 
