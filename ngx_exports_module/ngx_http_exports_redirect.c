@@ -15,6 +15,7 @@ static ngx_http_exports_redirect_t *ngx_http_exports_redirect_find(
 static ngx_int_t ngx_http_exports_redirect_uri(ngx_pool_t *pool,
     ngx_str_t *prefix, ngx_str_t *key, ngx_str_t *uri);
 static ngx_int_t ngx_http_exports_drop_credentials(ngx_http_request_t *r);
+static ngx_int_t ngx_http_exports_drop_variables(ngx_http_request_t *r);
 static void ngx_http_exports_redirect_go(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exports_drop_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exports_stored_headers(ngx_http_request_t *r,
@@ -29,6 +30,15 @@ static ngx_str_t  ngx_http_exports_credentials[] = {
     ngx_string("Authorization"),
     ngx_string("Proxy-Authorization"),
     ngx_string("Cookie"),
+    ngx_null_string
+};
+
+/* of variables, which keep the value that they had at first */
+
+static ngx_str_t  ngx_http_exports_credential_variables[] = {
+    ngx_string("http_authorization"),
+    ngx_string("http_proxy_authorization"),
+    ngx_string("http_cookie"),
     ngx_null_string
 };
 
@@ -254,6 +264,53 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
 #else
     ngx_memzero(&r->headers_in.cookies, sizeof(ngx_array_t));
 #endif
+
+    return ngx_http_exports_drop_variables(r);
+}
+
+
+/*
+ * limit_req by token may have asked for one before.  In a copy, for the same
+ * reason
+ */
+
+static ngx_int_t
+ngx_http_exports_drop_variables(ngx_http_request_t *r)
+{
+    size_t                      size;
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_variable_value_t  *values;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    size = cmcf->variables.nelts * sizeof(ngx_http_variable_value_t);
+
+    values = ngx_palloc(r->pool, size);
+    if (values == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(values, r->variables, size);
+
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        if (ngx_http_exports_is_listed(&v[i].name,
+                                       ngx_http_exports_credential_variables)
+            || (v[i].name.len >= sizeof("cookie_") - 1
+                && ngx_strncmp(v[i].name.data, "cookie_",
+                               sizeof("cookie_") - 1)
+                   == 0))
+        {
+            values[i].valid = 0;
+            values[i].not_found = 0;
+        }
+    }
+
+    r->variables = values;
 
     return NGX_OK;
 }

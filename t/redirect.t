@@ -14,7 +14,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 229;
+plan tests => 233;
 
 my $t = Exports::Test->new;
 
@@ -48,6 +48,9 @@ http {
     exports_operation_zone runs:1m;
     log_format status '$request_method $uri $status $exports_error';
     proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
+    limit_req_zone $http_authorization$http_proxy_authorization
+                   zone=tokens:1m rate=100r/s;
+    limit_req_zone $http_cookie$cookie_session zone=sessions:1m rate=100r/s;
     proxy_buffer_size 8k;
     lingering_timeout 100ms;
     error_page 302 400 401 403 404 412 416 500 502 504 =200 /error.html;
@@ -59,6 +62,11 @@ http {
         location = /error.html { return 200 "error page\n"; }
         location /projects/ { exports_api project; }
         location /runs/ { exports_api project; exports_operations runs; }
+        location /limited/ {
+            exports_api project;
+            limit_req zone=tokens burst=100 nodelay;
+            limit_req zone=sessions burst=100 nodelay;
+        }
         location /some/ {
             exports_api project;
             exports_redirect other /s3/;
@@ -78,7 +86,8 @@ http {
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header Host storage.example;
-            proxy_set_header X-Client $http_authorization;
+            proxy_set_header X-Client
+                             $http_authorization$http_proxy_authorization;
             proxy_set_header X-Client-Cookies $http_cookie$cookie_session;
             proxy_intercept_errors on;
             proxy_buffering off;
@@ -135,6 +144,13 @@ http {
             root %%DIR%%/pages;
             try_files /ssi =500;
         }
+        location = /ssi-cookie {
+            ssi on;
+            ssi_types *;
+            root %%DIR%%/pages;
+            try_files /ssi-cookie =500;
+        }
+        location = /cookie { internal; return 200 "[$http_cookie]"; }
     }
 }
 EOC
@@ -278,6 +294,9 @@ $t->write_file('pages/page', "page\n");
 $t->write_file('pages/ssi', join '|', map {
     "<!--# include virtual=\"/projects/demo/export/download/exp_$_\" -->"
     } qw(empty plain s404 s403 slow refused));
+$t->write_file('pages/ssi-cookie',
+    '<!--# include virtual="/limited/demo/export/download/exp_whole"'
+    . ' wait="yes" --><!--# include virtual="/cookie" -->');
 
 my @common = (project => 'demo', download_name => 'Übung.csv');
 my $store = $t->store('store',
@@ -385,6 +404,9 @@ is fetch('whole', Cookie => 'session=secret')->status, 200,
 is +(split ' ', asked())[1], '/whole/w%20x', 'its URI';
 like asked(), qr/^Host: storage\.example\r$/m, 'its Host';
 unlike asked(), qr/X-Client/, '$http_authorization and cookies are empty';
+is $t->get(uri('whole') =~ s/projects/limited/r, @auth, @private)->status,
+   200, 'limit_req by credentials';
+unlike asked(), qr/X-Client/, 'limit_req by credentials: they are empty then';
 
 $r = $t->request('HEAD', uri('leaky'), @auth);
 is_object $r, '', 'HEAD';
@@ -570,6 +592,9 @@ like $t->error_log, qr/auth request unexpected status: 502/,
 $r = $t->get('/ssi', @auth, 'Cookie' => 'x=1');
 like $r->body, qr/^\|\Q$bytes\E\|\{[^|]*"not_found"[^|]*\}
                   (?:\|\{[^|]*"bad_gateway"[^|]*\}){3}\z/x, 'ssi';
+is $t->get('/ssi-cookie', @auth, @private)->body, $bytes . '[session=secret]',
+   'ssi: the others have the credentials still';
+unlike asked(), qr/X-Client/, 'ssi: the storage has none';
 
 
 # ---- the directive ---------------------------------------------------------
