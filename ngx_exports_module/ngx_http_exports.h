@@ -500,6 +500,8 @@ ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
 
 /* all headers but those of these names, and what nginx made */
 void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
+/* those that an internal redirection has brought along, and ours replace */
+void ngx_http_exports_drop_brought(ngx_http_request_t *r);
 /* those that tell of a body, which another one takes the place of */
 void ngx_http_exports_clear_headers(ngx_http_request_t *r);
 /* all of an answer that is not sent: another one of that status is */

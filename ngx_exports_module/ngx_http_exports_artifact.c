@@ -132,6 +132,7 @@ ngx_int_t
 ngx_http_exports_artifact_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact)
 {
+    ngx_http_exports_drop_brought(r);
     ngx_http_exports_content_type(r, &artifact->content_type);
 
     if (ngx_http_exports_disposition(r, artifact->name.len > 0

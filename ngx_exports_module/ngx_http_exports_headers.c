@@ -15,6 +15,15 @@ static ngx_str_t  ngx_http_exports_none_kept[] = {
     ngx_null_string
 };
 
+/* of those that nginx keeps of an answer with X-Accel-Redirect */
+
+static ngx_str_t  ngx_http_exports_brought[] = {
+    ngx_string("Cache-Control"),
+    ngx_string("Content-Disposition"),
+    ngx_string("Expires"),
+    ngx_null_string
+};
+
 
 ngx_table_elt_t *
 ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
@@ -82,6 +91,34 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
         && r->headers_out.content_encoding->hash == 0)
     {
         r->headers_out.content_encoding = NULL;
+    }
+}
+
+
+/* before ours are added: two that contradict each other are none */
+
+void
+ngx_http_exports_drop_brought(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    r->headers_out.expires = NULL;
+
+    ngx_memzero(&r->headers_out.cache_control,
+                sizeof(r->headers_out.cache_control));
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_exports_is_listed(&h[i].key,
+                                           ngx_http_exports_brought))
+            {
+                h[i].hash = 0;
+            }
+        }
     }
 }
 

@@ -129,6 +129,8 @@ ngx_int_t
 ngx_http_exports_error_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
+    ngx_http_exports_drop_brought(r);
+
     if (ngx_http_exports_request_id_header(r, ctx) != NGX_OK
         || ngx_http_exports_header(r, "Cache-Control", "no-store") == NULL)
     {
@@ -206,6 +208,8 @@ static ngx_int_t
 ngx_http_exports_list_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
+    ngx_http_exports_drop_brought(r);
+
     r->headers_out.etag = ngx_http_exports_add_header(r, "ETag", 4, ctx->etag,
                                                 NGX_HTTP_EXPORTS_ETAG_LEN);
 

@@ -13,7 +13,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 325;
+plan tests => 333;
 
 my $t = Exports::Test->new;
 
@@ -76,6 +76,7 @@ http {
             exports_fallback @app;
         }
         location @app { return 200 "application\n"; }
+        location /handing/ { proxy_pass http://127.0.0.1:%%PORT_bare%%; }
 
         location = /ssi {
             ssi on;
@@ -93,6 +94,15 @@ http {
     server {
         listen 127.0.0.1:%%PORT_bare%%;
         root %%DIR%%/files;
+
+        location ~ ^/handing(?<path>/.*) {
+            add_header X-Accel-Redirect $path;
+            add_header Content-Disposition "inline; filename=theirs";
+            add_header Set-Cookie theirs=1;
+            expires max;
+            add_header Cache-Control immutable;
+            return 200;
+        }
     }
 }
 EOC
@@ -611,6 +621,23 @@ like $r->body, qr/^another\n\|\|\{"ok":false.*"not_found".*\}\|deeper\n\z/s,
      'ssi';
 is $t->get('/auth', auth('admin'))->body, "page\n", 'auth_request';
 is $t->get('/auth')->status, 401, 'auth_request: refused';
+
+# an application hands over by X-Accel-Redirect: of one name there is ours only
+
+for (['/projects/demo/exports', 200, 'private, no-cache', undef],
+     [uri('table'), 200, 'private, no-cache',
+      'attachment; filename="contacts.csv"'],
+     [uri('missing'), 404, 'no-store', undef],
+     ['/projects/nothing', 404, 'no-store', undef])
+{
+    my ($uri, $status, $cache, $disposition) = @$_;
+    $r = $t->get("/handing$uri", auth('admin'));
+    is $r->status, $status, "X-Accel-Redirect: $uri";
+    is_deeply [map { [$r->headers($_)] } 'Cache-Control', 'Expires',
+                   'Content-Disposition', 'Set-Cookie'],
+        [[$cache], [], [$disposition // ()], ['theirs=1']],
+        "X-Accel-Redirect: $uri: headers";
+}
 
 # no descriptor is left for the file: 500 of ours, not the error_page's
 
