@@ -1,5 +1,5 @@
 # Other modules around ours: t/others is one, which does what those of nginx
-# do not.
+# do not; and by its clock what comes when a minute is over.
 
 use warnings;
 use strict;
@@ -31,7 +31,7 @@ my ($exit, undef, $err) = $t->_exec({}, (split ' ', $ENV{CC} || 'gcc'),
         http/modules http/v2)), "-I$built",
     $t->top . '/t/others/ngx_http_others_module.c');
 
-plan tests => 47;
+plan tests => 71;
 
 is $exit, 0, 'it compiles' or diag $err;
 
@@ -44,6 +44,8 @@ http {
     %%HTTP%%
     exports_store %%DIR%%/store;
     exports_rate_zone rate:1m;
+    exports_rate_zone minute:32k;
+    exports_operation_zone runs:32k idle=25s;
 
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -87,6 +89,31 @@ http {
             exports_rate_limit rate rate=100r/m;
             others_refuse 415;
         }
+
+
+        exports_link_key_file %%DIR%%/key;
+        exports_rate_limit rate rate=100r/m;
+        location /refused/404 { exports_api user; others_refuse 404; }
+        location /refused/405 { exports_api user; others_refuse 405; }
+        location /refused/503 { exports_api user; others_refuse 503; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_later%%;
+        exports_link_key_file %%DIR%%/key;
+        exports_rate_limit minute rate=2r/m;
+        location /now { exports_api user; }
+        location /half { exports_api user; others_later 30s; }
+        location /minute { exports_api user; others_later 60s; }
+        location /far { exports_api user; others_later 180s; }
+
+        exports_operations runs;
+        location /at0/ { exports_api project; }
+        location /at30/ { exports_api project; others_later 30s; }
+        location /at45/ { exports_api project; others_later 45s; }
+        location /at60/ { exports_api project; others_later 60s; }
+        location /at75/ { exports_api project; others_later 75s; }
+        location /at90/ { exports_api project; others_later 90s; }
     }
 }
 EOC
@@ -182,5 +209,132 @@ $r = $t->get('/user', @user);
 is $r->status . ' ' . ($r->json->{message} // ''),
    '415 The request cannot be processed.', 'the user API';
 is join(' ', $r->headers('X-RateLimit-Limit')), '100', 'and its count';
+is join(' ', map { $_->status, $_->headers('X-RateLimit-Limit') }
+             $t->get("/refused/$_", @user)), $_, "$_ does not tell it"
+    for 404, 405, 503;
+
+
+# the minute of the rate limit: what t/others adds to nginx's clock is gone with
+# the answer
+
+sub pipeline {
+    my (@requests) = @_;
+    my $c = $t->connect('later');
+
+    $c->send(map { Exports::Test::request_text('GET', @$_) } @requests);
+
+    my @answers = map { $c->response } @requests;
+    $c->close;
+
+    return @answers;
+}
+
+# status, what remains, when to come again, as one string
+sub counted {
+    return join ', ', map {
+        join ' ', $_->status, $_->header('X-RateLimit-Remaining') // '-',
+            ($_->header('Retry-After') // '-') =~ s/^(?:5\d|60)\z/minute/r;
+    } pipeline(@_);
+}
+
+is counted((['/now', @user]) x 2), '200 1 -, 200 0 -', 'a window';
+like counted(['/half', @user]), qr/^429 0 (?:[12]\d|30)\z/, 'half of it';
+is counted((['/minute', @user]) x 3), '200 1 -, 200 0 -, 429 0 minute',
+   'a minute later: another one';
+is counted(['/now', @user]), '429 0 minute', 'which lies a little ahead';
+is counted(['/far', @user]), '200 1 -', 'another one, far ahead';
+is counted((['/now', @user]) x 2), '200 1 -, 200 0 -',
+   'which is long ago: the clock has come round';
+
+# a full zone
+
+my @crowd = map { "crowd_$_" } 1 .. 400;
+my @late = (Authorization => 'Bearer ' . $t->token($store, user => 'late'));
+$t->ctl_ok('token', 'import', $store, '-', { stdin => join '', map {
+    token_line($_, user => $_) . "\n" } @crowd });
+
+sub all { map { [$_[0], Authorization => "Bearer $_"] } @crowd }
+
+is counted(all('/now')), join(', ', ('200 1 -') x 400), '400 users';
+is counted((['/now']) x 3), join(', ', ('401 1 -') x 3),
+   'an address: uncounted';
+is counted(['/half', @late]), '200 1 -', 'a user, when half of it is over';
+is counted((['/minute']) x 3), '401 1 -, 401 0 -, 429 0 minute',
+   'a minute later it has the place of a user';
+is counted(['/minute', Authorization => "Bearer $crowd[0]"], ['/minute']),
+   '200 1 -, 429 0 minute', 'and a user that of another user';
+is counted(all('/minute')), join(', ', '200 0 -', ('200 1 -') x 399),
+   '400 users again';
+is counted((['/minute']) x 2), join(', ', ('401 1 -') x 2),
+   'an address: uncounted';
+is join(', ', $t->error_log =~ /zone "minute" is full of users, (\d+) req/g),
+   '1, 3', 'that is said once a minute, and how often it was';
+
+
+# idle runs: one that was renewed, and has to give way, leaves nothing behind in
+# what takes its place
+
+sub run_at {
+    my ($at, $token, $run, @headers) = @_;
+    return ["/at$at/demo/exports", Authorization => "Bearer $token",
+            'X-Operation-Key' => 'key', 'X-Operation-Run-Id' => $run, @headers];
+}
+
+# as one string: how the run is grouped, and its name
+sub grouped {
+    return map { join ' ', @{ $_->json }{qw(operation_grouping_status
+                                            operation_run_id)} } @_;
+}
+
+my $token = $auth[1] =~ s/^Bearer //r;
+is join('', grouped(pipeline(run_at(0, $token, 'run')))),
+   'accepted_provided_run run', 'a run';
+
+# a token that has its share gives up the run that it has not used for longest
+
+my $many = $t->token($store, project => 'demo');
+
+pipeline(map { run_at(0, $many, "run_$_") } 1 .. 8, 1, 9);
+is join(' ', map { s/ .*//r } grouped(map { pipeline(run_at(30, $many, $_)) }
+                                      qw(run_1 run_9 run_2))),
+   'renewed_after_idle renewed_after_idle accepted_provided_run',
+   'more runs than a token may have';
+
+($r) = pipeline(run_at(30, $token, 'run', 'If-None-Match' => '*'));
+is $r->status, 200, 'renewed when idle: never a 304';
+
+my $renewed = $r->json->{operation_run_id};
+is join('', grouped($r)), "renewed_after_idle $renewed",
+   'renewed when idle: another run';
+
+# it stays active, while the runs of others come and become idle
+
+pipeline(map { run_at($_, $token, $renewed) } 45, 60);
+
+my @runs = map { ["t$_", "run_$_"] } 1 .. 150;
+$t->ctl_ok('token', 'import', $store, '-', { stdin => join '', map {
+    token_line($_->[0], project => 'demo') . "\n" } @runs });
+
+my (%status, @strange);
+
+for (@runs) {
+    my ($other, $run) = @$_;
+
+    pipeline(run_at(30, $other, $run), run_at(75, $token, $renewed));
+
+    for my $at (60, 90) {
+        my ($status, $id) = split ' ', (grouped(pipeline(
+            run_at($at, $other, $run))))[0];
+
+        $status{$status}++;
+        push @strange, $id if $id eq $renewed;
+        $run = $id;
+    }
+}
+
+is_deeply \%status, { renewed_after_idle => 300 }, '150 runs: renewed, twice';
+is "@strange", '', 'none by a run of another token';
+is join('', grouped(pipeline(run_at(90, $token, $renewed)))),
+   "accepted_provided_run $renewed", 'which is active still';
 
 $t->done;

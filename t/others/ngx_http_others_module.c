@@ -1,7 +1,8 @@
 
 /*
  * what other modules do around ours, for others.t: an answer whose length is a
- * header of its own, and a filter behind ours that takes no answer
+ * header of its own, and a filter behind ours that takes no answer; and what
+ * none does, time that has passed
  */
 
 #include <ngx_config.h>
@@ -12,6 +13,7 @@
 typedef struct {
     ngx_uint_t    refuse;       /* an answer, with this status */
     ngx_flag_t    finalize;     /* in its place, or by returning it */
+    ngx_msec_t    later;        /* than it is */
 } ngx_http_others_loc_conf_t;
 
 
@@ -42,6 +44,13 @@ static ngx_command_t  ngx_http_others_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_others_loc_conf_t, finalize),
+      NULL },
+
+    { ngx_string("others_later"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_others_loc_conf_t, later),
       NULL },
 
       ngx_null_command
@@ -84,6 +93,10 @@ ngx_http_others_header_filter(ngx_http_request_t *r)
 
     olcf = ngx_http_get_module_loc_conf(r, ngx_http_others_module);
 
+    if (olcf->later != NGX_CONF_UNSET_MSEC) {
+        ngx_current_msec -= olcf->later;
+    }
+
     /* not what nginx says for it */
 
     if (olcf->refuse == NGX_CONF_UNSET_UINT || r->err_status != 0) {
@@ -96,6 +109,23 @@ ngx_http_others_header_filter(ngx_http_request_t *r)
 
     return ngx_http_filter_finalize_request(r, &ngx_http_others_module,
                                             olcf->refuse);
+}
+
+
+/* for a request: until its answer */
+
+static ngx_int_t
+ngx_http_others_preaccess_handler(ngx_http_request_t *r)
+{
+    ngx_http_others_loc_conf_t  *olcf;
+
+    olcf = ngx_http_get_module_loc_conf(r, ngx_http_others_module);
+
+    if (olcf->later != NGX_CONF_UNSET_MSEC) {
+        ngx_current_msec += olcf->later;
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -164,6 +194,7 @@ ngx_http_others_create_loc_conf(ngx_conf_t *cf)
     if (olcf != NULL) {
         olcf->refuse = NGX_CONF_UNSET_UINT;
         olcf->finalize = NGX_CONF_UNSET;
+        olcf->later = NGX_CONF_UNSET_MSEC;
     }
 
     return olcf;
@@ -173,6 +204,18 @@ ngx_http_others_create_loc_conf(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_others_init(ngx_conf_t *cf)
 {
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_others_preaccess_handler;
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_others_header_filter;
 
