@@ -5,6 +5,7 @@ use strict;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use IO::Socket::UNIX ();
 use Test::More;
 
 use Exports::Test;
@@ -57,6 +58,25 @@ http {
     server {
         listen 127.0.0.1:%%PORT_wildcard%%;
         server_name *.example.com;
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_domain%%;
+        server_name .example.com;
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_placeholder%%;
+        listen unix:%%DIR%%/socket;
+        server_name _;
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_name%%;
+        server_name Name-_0.example;
         location /api/v3/exports { exports_api user; }
     }
 
@@ -463,9 +483,9 @@ base_is $t->get('/header', @auth, port => 'base', 'X-Base' => "a\tb c"),
         'a%09b%20c/header', 'X-Base: white space';
 
 sub http10 {
-    my ($host, $port) = @_;
+    my ($host, $port, $uri) = @_;
     my $c = $t->connect($port);
-    $c->send("GET /api/v3/exports HTTP/1.0\r\n$host"
+    $c->send('GET ' . ($uri // '/api/v3/exports') . " HTTP/1.0\r\n$host"
              . "Authorization: $auth[1]\r\n\r\n");
     return $c->response;
 }
@@ -474,7 +494,11 @@ base_is http10(''), 'http://exports.example.com/api/v3/exports',
         'HTTP/1.0 without a host: the server\'s name';
 base_is http10('', $_), 'http://127.0.0.1:' . $t->port($_) . '/api/v3/exports',
         "HTTP/1.0 without a host, $_: the server's address"
-    for qw(unnamed wildcard regex);
+    for qw(unnamed wildcard regex placeholder);
+base_is http10('', 'domain'), 'http://example.com/api/v3/exports',
+        'HTTP/1.0 without a host: the name that all of a domain have in common';
+base_is http10('', 'name'), 'http://name-_0.example/api/v3/exports',
+        'HTTP/1.0 without a host: a name of all that there may be';
 base_is http10("Host: a&b\r\n"), 'http://a%26b/api/v3/exports',
         'HTTP/1.0 with a host';
 
@@ -483,6 +507,16 @@ $absolute->send("GET http://uri.example/api/v3/exports HTTP/1.1\r\n"
                 . "Host: header.example\r\nAuthorization: $auth[1]\r\n\r\n");
 base_is $absolute->response, 'http://header.example/api/v3/exports',
         'an absolute URI';
+base_is http10('', '', 'http://uri.example/api/v3/exports'),
+        'http://uri.example/api/v3/exports',
+        'HTTP/1.0: an absolute URI without a host';
+
+my $unix = IO::Socket::UNIX->new(Peer => $t->path('socket'))
+    or die "socket: $!";
+print $unix "GET /api/v3/exports HTTP/1.0\r\nAuthorization: $auth[1]\r\n\r\n";
+$r = Exports::Test::Response->of((do { local $/; <$unix> })
+                                 =~ /^(.*?\r\n\r\n)(.*)\z/s);
+base_is $r, 'http://localhost/api/v3/exports', 'a Unix socket without a host';
 
 my $raw = $t->http("GET /api/v3/exports\r\n");
 is $raw, '{"message":"Unauthenticated."}', 'HTTP/0.9';
