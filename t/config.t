@@ -66,9 +66,14 @@ my @bad = (
     (map { ["map_size=$_", h => "exports_store %%DIR%%/store map_size=$_;",
             qr/map_size=\Q$_\E|map_size/] }
         '', 'x', '0', '-1', '1x', '64gg', '1.5g', '99999999999999999999',
-        '9999999999g', '65537g', '200t'),
+        '9999999999g', '65537g', '200t', '1048575'),
     ['what map_size may be', h => 'exports_store %%DIR%%/store map_size=8388608g;',
      qr/"8388608g", it must be a size from 1m to 65536g/],
+
+    ['an empty root', h => 'exports_root "";',
+     qr/"exports_root" directive is empty/],
+    ['two roots', h => 'exports_root %%DIR%%/a; exports_root %%DIR%%/b;',
+     qr/duplicate/],
 
     # the URL of links
     (map { ["exports_base_url $_", h => "exports_base_url $_;",
@@ -78,6 +83,10 @@ my @bad = (
     (map { ["check=$_", h => "exports_store %%DIR%%/store check=$_;",
             qr/check=\Q$_\E|check/] }
         '', 'x', '0', '-1', '250mss', '99999999999999999999s'),
+    (map { ["a store with other parameters$_", h => 'exports_store'
+            . " %%DIR%%/store; server { exports_store %%DIR%%/store$_; }",
+            qr{the store ".*/store" is given elsewhere with other parameters}] }
+        ' map_size=1g', ' check=1s', ' immutable'),
     ['immutable with a value', h =>
      'exports_store %%DIR%%/store immutable=on;', qr/"immutable=on"/],
 
@@ -101,10 +110,17 @@ my @bad = (
     ['no fallback', h => 'exports_fallback;', qr/number of arguments/],
     ['two fallbacks', h => 'exports_fallback @a; exports_fallback @b;',
      qr/duplicate/],
+    ['a fallback and none', h => 'exports_fallback @a; exports_fallback off;',
+     qr/duplicate/],
+    ['none and a fallback', h => 'exports_fallback off; exports_fallback @a;',
+     qr/duplicate/],
     ['a fallback that is nowhere', h => "$STORE exports_fallback \@app;"
      . ' server { listen 127.0.0.1:%%PORT%%; server_name x;'
      . ' location /a/ { exports_api project; } }',
      qr/server "x" has no location "\@app"/],
+    ['a fallback that is elsewhere', s => "$STORE exports_fallback \@app;"
+     . ' location /a/ { exports_api project; } location @ap { return 200; }'
+     . ' location @apple { return 200; }', qr/has no location "\@app"/],
 );
 
 # name, where, text
@@ -134,6 +150,9 @@ my @good = (
         qw(100ms 250ms 1s 1m)),
     ['all parameters', h =>
      'exports_store %%DIR%%/store immutable check=1s map_size=1g;'],
+    ['a store twice, with the same parameters', h =>
+     'exports_store %%DIR%%/store check=1s map_size=1g; server {'
+     . ' exports_store %%DIR%%/store map_size=1024m check=1000ms; }'],
     ['a relative path', h => 'exports_store store;'],
     (map { ["a page cache of $_", h => "exports_page_cache $_;"] }
         qw(off 64k 65536 8m)),

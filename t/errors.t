@@ -35,7 +35,7 @@ my @unknown = (
 
 my @methods = qw(POST PUT DELETE PATCH OPTIONS PROPFIND MKCOL COPY PURGE get);
 
-plan tests => 2 * @unknown + 5 * @methods + 76;
+plan tests => 2 * @unknown + 5 * @methods + 77;
 
 my $t = Exports::Test->new;
 
@@ -113,6 +113,7 @@ http {
         location /down/ { exports_api project; exports_store %%DIR%%/none; }
         location /files/ { root %%DIR%%; }
         location /missing/ { exports_api project; exports_fallback @gone; }
+        location /off/ { exports_api project; exports_fallback off; }
         location @app {
             add_header X-App "$request_method $request_uri";
             return 200 "application\n";
@@ -357,6 +358,8 @@ is $t->get('/down/demo/exports', @f)->body, "application\n",
 $r = $t->get('/missing/demo/x', @f);
 is $r->status, 404, 'what the fallback says';
 like $r->body, qr/<center>nginx/, 'is not ours';
+is_error $t->get('/off/demo/tables', @f), 404, 'not_found',
+         'off: that of the server does not count';
 
 $t->allow_log(qr{/none});
 $t->done;
