@@ -10,7 +10,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 42;
+plan tests => 43;
 
 my $t = Exports::Test->new;
 
@@ -36,6 +36,11 @@ http {
         location /if/ {
             exports_api project;
             if ($http_x_deny) { return 403; }
+            if ($http_x_header) { add_header X-Seen $http_x_header; }
+        }
+
+        location /files/ {
+            root %%DIR%%;
             if ($http_x_header) { add_header X-Seen $http_x_header; }
         }
 
@@ -129,6 +134,9 @@ is_page $r, \@ids, { total => 2 }, 'if: another directive';
 is $r->header('X-Seen'), 'yes', 'if: which takes effect';
 is_error $t->get('/if/nothing', @auth, 'X-Header' => 'yes'), 404, 'not_found',
          'if: no route';
+$r = $t->get('/files/file', 'X-Header' => 'yes');
+is $r->status . ' ' . $r->body . $r->header('X-Seen'), "200 file\nyes",
+   'if, in a location that is not ours';
 
 
 # ---- redirections to ours --------------------------------------------------
