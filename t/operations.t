@@ -71,7 +71,7 @@ my @malformed = (
     "a\x7f", 'a=b', 'a+b', '@', 'x' x 129, 'x' x 4000,
 );
 
-plan tests => 2 * @bad + @good + 4 * @malformed + 114;
+plan tests => 2 * @bad + @good + 4 * @malformed + 116;
 
 my $ID = qr/^oprun_\d{8}T\d{6}_\d{6}Z_[0-9a-f]{12}\z/;
 my $KEYS = 'ok data error request_id operation_key operation_run_id '
@@ -375,7 +375,11 @@ for (['an empty key', [$k => '', $i => 'run'],
      ['another and an empty one', [$k => 'k1', $i => 'r1', $i => ''],
       'accepted_provided_run k1 r1'],
      ['an empty key, a bad run', [$k => '', $i => 'a b'],
-      'rejected_invalid null null'])
+      'rejected_invalid null null'],
+     ['longer names', [$k => 'k1', "$k-X" => 'k2', $i => 'r1', "${i}s" => 's'],
+      'accepted_provided_run k1 r1'],
+     ['behind fifty others', [(map { ("X-Filler-$_" => $_) } 1 .. 50),
+      $k => 'k1', $i => 'r1'], 'accepted_provided_run k1 r1'])
 {
     my ($name, $headers, $values) = @$_;
     is said($t->get('/projects/demo/exports', @auth, @$headers)), $values,

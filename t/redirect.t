@@ -14,7 +14,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 233;
+plan tests => 242;
 
 my $t = Exports::Test->new;
 
@@ -39,6 +39,7 @@ http {
     exports_redirect files /files/;
     exports_redirect cached /cached/;
     exports_redirect mirrored /mirrored/;
+    exports_redirect zipped /zipped/;
     exports_redirect denied /denied/;
     exports_redirect returned /returned/;
     exports_redirect nowhere /nowhere/;
@@ -118,6 +119,14 @@ http {
             mirror /projects/demo/exports;
             proxy_pass http://127.0.0.1:%%PORT_origin%%/;
         }
+        location ^~ /zipped/ {
+            internal;
+            proxy_pass http://127.0.0.1:%%PORT_origin%%/;
+            gzip on;
+            gzip_types text/csv;
+            gzip_min_length 1;
+            expires 1h;
+        }
         location ^~ /denied/ { internal; deny all; }
         location ^~ /returned/ { internal; return 204; }
         location ^~ /again/ {
@@ -192,6 +201,15 @@ sub answer {
             'Content-Length: ', length $parts,
             "\r\nConnection: close\r\n\r\n$parts";
     }
+    if ($path =~ m{/encoded}) {
+        return print $socket "HTTP/1.1 200 OK\r\n${headers}Connection: close",
+            "\r\nContent-Encoding: br\r\nContent-Length: $n\r\n\r\n", $bytes;
+    }
+    if ($path =~ m{/mislabelled}) {
+        return print $socket "HTTP/1.1 200 OK\r\nConnection: close\r\n",
+            "Content-Type: multipart/byteranges; boundary=part\r\n",
+            "Content-Length: $n\r\n\r\n", $bytes;
+    }
     if ($path =~ m{/range}) {
         return print $socket "HTTP/1.1 206 Partial\r\n$headers",
             "Content-Range: bytes 10-19/$n\r\nContent-Length: 10\r\n",
@@ -261,7 +279,7 @@ my %key = (
     plain => 'dir/plain.csv', odd => 'a b/ü%20?#.csv',
     marks => q{!$&'()*+,;=:@~"<>[]\^`{|}%2e%2E.csv}, dots => './a//b/.../c',
     leaky => 'leaky.csv', empty => 'empty', range => 'range-leaky',
-    several => 'several',
+    several => 'several', mislabelled => 'mislabelled',
     chunked => 'chunked', php => 'x.php/status-200', hang => 'hang',
     close => 'close', garbage => 'garbage', short => 'short',
     huge => 'huge-header', endless500 => 'endless-500',
@@ -280,6 +298,7 @@ my @more = (
     ['nullfile', files => 'null'], ['dirfile', files => 'dir'],
     ['cached', cached => 'leaky.csv'],
     ['cached404', cached => 'leaky/status-404'],
+    ['zipped', zipped => 'leaky.csv'], ['encoded', zipped => 'leaky/encoded'],
     ['mirrored', mirrored => 'leaky.csv'], ['denied', denied => 'x'],
     ['returned', returned => 'x'], ['nowhere', nowhere => 'x'],
     ['loop', loop => 'exp_loop'], ['again', again => 'leaky.csv'],
@@ -386,6 +405,18 @@ unlike $asked, qr/secret|authorization|cookie|Bearer|pat_/i,
        'without credentials and arguments';
 like $asked, qr/^X-Other: stays\r$/mi, 'other headers go through';
 
+# more than nginx keeps in one place
+
+my @filler = map { ("X-Filler-$_" => $_) } 1 .. 50;
+
+is_object $t->get(uri('plain'), @filler, @auth, @private, 'X-Other' => 'stays'),
+          $bytes, 'an object, asked for with fifty headers more';
+$asked = asked();
+is scalar(() = $asked =~ /^X-Filler-(\d+): \1\r$/mgi), 50, 'they go through';
+unlike $asked, qr/secret|authorization|cookie|Bearer|pat_/i,
+       'but no credentials behind them';
+like $asked, qr/^X-Other: stays\r$/mi, 'and what is behind those';
+
 for (['odd', '/a%20b/%C3%BC%2520%3F%23.csv'],
      ['dots', '/./a//b/.../c'], ['php', '/x.php/status-200'])
 {
@@ -468,6 +499,14 @@ $r = fetch('several', Range => 'bytes=0-1,5-6');
 is $r->header('Content-Type'), 'Multipart/ByteRanges; boundary=part',
    'several ranges: where one ends';
 like $r->body, qr/^--part\r\n.*--part--\z/s, 'several ranges: their bytes';
+is_object fetch('mislabelled'), $bytes, 'one that is said to be several';
+$r = fetch('encoded', 'Accept-Encoding' => 'gzip, br');
+is $r->body, $bytes, 'one that is compressed';
+is join(' ', $r->headers('Content-Encoding')), 'br', 'its encoding';
+is fetch('zipped', 'Accept-Encoding' => 'gzip')->header('Content-Encoding'),
+   'gzip', 'one that nginx compresses';
+is join(' ', map { / GMT\z/ ? $_ ne 'Thu, 31 Dec 2037 23:55:55 GMT' : $_ }
+             $r->headers('Expires')), 1, '"expires" there: one of its own';
 is_object fetch('l304', 'If-None-Match' => '"e1"'), '', 'not modified', 304;
 is_object fetch('wholebig'), $bytes, 'unbuffered, HTTP/1.1';
 is_object fetch('mirrored'), $bytes, 'with a subrequest of ours beside it';
@@ -623,7 +662,8 @@ http {
     }
 }
 EOC
-    like $said, $pattern, "refused: $arguments" =~ s/\n/./r;
+    like "exit $exit: $said", qr/^exit 1: .*$pattern/s,
+         "refused: $arguments" =~ s/\n/./r;
     like $said, qr/check\.conf:7/, 'with its line' if $arguments !~ /\n/;
 }
 
