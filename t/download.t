@@ -13,7 +13,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 333;
+plan tests => 354;
 
 my $t = Exports::Test->new;
 
@@ -29,6 +29,7 @@ http {
     exports_root %%DIR%%/files/;
     exports_operation_zone runs:1m;
     charset_map koi8-r utf-8 { C1 D0B0; }
+    charset_map koi8-r iso-8859-5 { C1 D0; }
     lingering_timeout 100ms;
     error_page 403 404 412 416 500 /error.html;
 
@@ -61,6 +62,13 @@ http {
             charset koi8-r;
             source_charset utf-8;
             charset_types text/csv text/plain application/json;
+        }
+        location /override/ {
+            exports_api project;
+            charset koi8-r;
+            source_charset iso-8859-5;
+            override_charset on;
+            charset_types text/csv;
         }
         location /runs/ { exports_api project; exports_operations runs; }
 
@@ -117,11 +125,26 @@ my $big = join '', map { pack 'N4', map { $_ * 2654435761 % 2**32 } $_, $_ + 1,
 my %files = (
     'contacts.csv' => $text, 'orders.csv' => "orders\n", 'all.zip' => "all\n",
     'schema.sql' => "schema\n", 'deep/er.csv' => "deeper\n", empty => '',
-    big => $big, exp_by_id => "by its id\n", 'a b+ü%20?#.csv' => "odd\n",
+    big => $big, letter => "\xd0\xb0", exp_by_id => "by its id\n",
+    'a b+ü%20?#.csv' => "odd\n",
 );
 
 $t->write_file('files/' . encode('UTF-8', $_), $files{$_}) for keys %files;
 utime 1_700_000_000, 1_700_000_000, $t->path('files/contacts.csv');
+
+# a letter in UTF-8, and in koi8-r: what leaves with "charset", and with
+# "override_charset" too
+
+my @charsets = (
+    [none => 'text/csv', "\xc1", "\xc1?"],
+    [other => 'text/csv; header=present', "\xc1", "\xc1?"],
+    [named => 'text/csv; charset=utf-8', "\xd0\xb0", "\xc1"],
+    [first => 'text/csv; charset=utf-8; header=present', "\xd0\xb0", "\xc1"],
+    [quoted => 'text/csv; charset="utf-8"; header=present', "\xd0\xb0",
+     "\xc1"],
+    [last => 'text/csv; header=present;CharSet=utf-8', "\xd0\xb0", "\xc1"],
+    [blank => 'text/csv ;charset=utf-8 ;header=present', "\xd0\xb0", "\xc1"],
+);
 
 my %manifests = (
     table => { storage_key => 'contacts.csv' },
@@ -151,6 +174,8 @@ my %manifests = (
     empty => { storage_key => 'empty' },
     big => { storage_key => 'big' },
     by_id => {},
+    (map { ("charset_$_->[0]" => { storage_key => 'letter',
+                                   content_type => $_->[1] }) } @charsets),
 );
 
 $manifests{db_expired}{expires_at} = '2020-01-02T00:00:00Z';
@@ -534,6 +559,22 @@ $r = $t->get(uri('table', 'charset'), auth('admin'));
 is $r->header('Content-Type'), 'text/csv; charset=utf-8',
    'charset: as the manifest says';
 is_bytes $r, $text, 'charset: the bytes';
+
+# one that is named, wherever in the type, goes before source_charset; without
+# override_charset it keeps the bytes as they are, and the type
+
+for (@charsets) {
+    my ($id, $type, $charset, $override) = @$_;
+
+    $r = $t->get(uri("charset_$id", 'charset'), auth('admin'));
+    is $r->header('Content-Type'), $type =~ /charset/i ? $type
+                                   : 'text/csv; charset=koi8-r',
+       "charset: $id: the type";
+    is_bytes $r, $charset, "charset: $id";
+    is_bytes $t->get(uri("charset_$id", 'override'), auth('admin')), $override,
+             "override_charset: $id";
+}
+
 
 # ---- many on one connection ------------------------------------------------
 
