@@ -14,7 +14,7 @@ use Exports::Test;
 my $MISSING = 'Missing Bearer token.';
 my $INVALID = 'The token is invalid for this route.';
 
-plan tests => 72;
+plan tests => 74;
 
 my $t = Exports::Test->new;
 
@@ -40,6 +40,7 @@ EOC
 my $store = $t->store('store',
     project_line(project => 'demo', id => 'exp_1'),
     project_line(project => 'other', id => 'exp_2'),
+    project_line(project => 'dome', id => 'exp_3'),
     user_line(user => 'demo'));
 
 my $good = $t->token($store, project => 'demo');
@@ -91,6 +92,7 @@ my %bad = (
     revoked => { project => 'demo', revoked_at => '2020-01-01T00:00:00Z' },
     inactive => { project => 'demo', active => 0 },
     'of another project' => { project => 'other' },
+    'of a project of another name as long' => { project => 'dome' },
     'of a project without manifests' => { project => 'dem' },
     'admin of another project' => { project => 'other', admin => 1 },
     'of the user of that name' => { user => 'demo' },

@@ -43,7 +43,7 @@ EOC
 
 my ($exit, $said) = $t->check_conf($t->{template});
 plan skip_all => 'nginx without HTTP/2' if $said =~ /http_v2_module/;
-plan tests => 52;
+plan tests => 54;
 
 my $store = $t->store('store', map { project_line(
     project => 'demo', id => "exp_$_",
@@ -183,6 +183,8 @@ is $r->{body}, '', 'not modified: no body';
 for (['/projects/demo/exports', [], 401, 'missing_authorization'],
      ['/projects/demo/exports', [authorization => 'Bearer x'], 401,
       'invalid_token'],
+     ['/projects/demo/exports', [authorization => 'Bearer  '], 401,
+      'missing_authorization'],
      ['/projects/demo/exports?limit=0', \@auth, 400, 'validation_failed'],
      ['/projects/demo', \@auth, 404, 'not_found'],
      ['/deny/demo/exports', \@auth, 403, 'forbidden'])
@@ -192,6 +194,11 @@ for (['/projects/demo/exports', [], 401, 'missing_authorization'],
     is "$r->{status} " . json($r->{body})->{error}{code}, "$status $code",
        "$path: $status";
 }
+
+# what HTTP/1 takes away from the end of a header is there
+
+is ask(GET => '/projects/demo/exports', authorization => "$bearer  ")->{status},
+   200, 'blanks behind the token';
 
 $r = ask(POST => '/projects/demo/exports', @auth);
 is "$r->{status} " . json($r->{body})->{error}{code}, '405 method_not_allowed',
