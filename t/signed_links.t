@@ -321,7 +321,16 @@ for my $uri ("/other/one/download?$good", "/e/two/download?$good",
 
 is_forged $c->get($path . '?expires=' . '9' x $_ . '&signature='
                   . signature($path, '9' x $_)),
-          "$_ digits of time" for 20, 100, 1000;
+          "$_ digits of time" for 19, 20, 100, 1000;
+is_forged $c->get(link_to('one', '9223372036854775808')),
+          'a time of more than 63 bits';
+is_file $c->get(link_to('one', '9223372036854775807')), $files{one},
+        'the last time';
+ok wait_for {
+    my $now = time;
+    my $r = $c->get(link_to('one', $now));
+    $r->status == 200 && $now == time;
+}, 'it is good for the second in which it expires';
 is $c->get("/projects/p/export/download/exp_1?$good")->status, 401,
    'it is not for the other API';
 
@@ -467,6 +476,7 @@ my %contents = (
     'an empty line between' => ["$secret\n\n$secret\n", qr/line 2 .*keys/],
     'an empty line at the end' => ["$secret\n\n", qr/line 2 .*keys/],
     '64 KB and more' => ["$secret\n" x 2000, qr/keys" is larger/],
+    '64 KB and a byte' => ['x' x 65537, qr/keys" is larger/],
 );
 
 for (sort keys %contents) {
@@ -479,6 +489,8 @@ chmod 0600, $t->write_file('keys', 'x' x 32);
 accepted(conf_of($with), '32 bytes without a newline');
 chmod 0600, $t->write_file('keys', join "\n", ($secret) x 1000, '');
 accepted(conf_of($with), 'a thousand keys');
+chmod 0600, $t->write_file('keys', 'x' x 65536);
+accepted(conf_of($with), 'a key of 64 KB');
 
 unlink $t->path('keys');
 refused(conf_of($with), qr/keys" failed.*No such file/,
