@@ -9,7 +9,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 81;
+plan tests => 84;
 
 my $t = Exports::Test->new;
 
@@ -122,6 +122,7 @@ my %match = (
     'with white space' => "  $etag  ",
     'among commas' => ",, $etag ,,",
     'behind a tag with a comma' => "\"a, b\", $etag",
+    'behind a tab' => "\"x\",\t$etag",
 );
 is list('', 'If-None-Match' => $match{$_})->status, 304, $_
     for sort keys %match;
@@ -134,6 +135,8 @@ my %differ = (
     longer => substr($etag, 0, -1) . '0"',
     'lower case w' => "w/$strong",
     empty => '',
+    'any, in a list' => '*, "x"',
+    'neither weak nor strong' => "Wx$strong",
     'inside of another tag' => "\"x, $strong y\"",
 );
 is_page list('', 'If-None-Match' => $differ{$_}),
