@@ -211,7 +211,7 @@ sub port {
 # before nginx binds to it.
 sub _socket {
     my ($self, @listen) = @_;
-    my %taken = map { $_ => 1 } values %{ $self->{ports} };
+    my %taken = map { $_ => 1 } grep { defined } values %{ $self->{ports} };
 
     for (1 .. 100) {
         my $port = 10_000 + int rand 22_000;
