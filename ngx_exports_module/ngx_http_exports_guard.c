@@ -13,7 +13,9 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <sys/time.h>
+#include <time.h>
 
 
 /*
@@ -29,6 +31,7 @@
 static void ngx_http_exports_guard_timer(ngx_log_t *log);
 static void ngx_http_exports_guard_signal(int signo);
 static void ngx_http_exports_guard_tick(int signo);
+static uint64_t ngx_http_exports_guard_used(void);
 static ngx_uint_t ngx_http_exports_guarded(void);
 
 
@@ -40,25 +43,27 @@ static int  ngx_http_exports_signals[] = { SIGBUS, SIGSEGV, SIGFPE };
 
 static struct sigaction        ngx_http_exports_old[NGX_HTTP_EXPORTS_SIGNALS];
 static sigjmp_buf              ngx_http_exports_return;
+static ngx_uint_t              ngx_http_exports_installed;
 static pthread_t               ngx_http_exports_thread;
+static volatile sig_atomic_t   ngx_http_exports_running;
 static volatile sig_atomic_t   ngx_http_exports_armed;
 static volatile ngx_uint_t     ngx_http_exports_runs;
-static ngx_uint_t              ngx_http_exports_ticked;
+static ngx_uint_t              ngx_http_exports_ticked;     /* which run, */
+static uint64_t                ngx_http_exports_ticked_at;  /* and when */
 static const char             *ngx_http_exports_reason;
 
 
 void
 ngx_http_exports_guard_init(ngx_log_t *log)
 {
-    ngx_uint_t         i;
-    struct sigaction   sa;
-    static ngx_uint_t  installed;
+    ngx_uint_t        i;
+    struct sigaction  sa;
 
-    if (installed) {
+    if (ngx_http_exports_installed) {
         return;
     }
 
-    installed = 1;
+    ngx_http_exports_installed = 1;
     ngx_http_exports_thread = pthread_self();
 
     ngx_memzero(&sa, sizeof(struct sigaction));
@@ -111,18 +116,30 @@ ngx_http_exports_guard_timer(ngx_log_t *log)
 
 /*
  * at the end of a process: the module is unloaded before the process is gone,
- * and a tick would find no handler where it was
+ * and a tick or a fault would find no handler where it was
  */
 
 void
 ngx_http_exports_guard_done(void)
 {
+    ngx_uint_t        i;
     struct itimerval  itv;
+
+    if (!ngx_http_exports_installed) {
+        return;
+    }
 
     ngx_memzero(&itv, sizeof(struct itimerval));
 
     (void) setitimer(ITIMER_VIRTUAL, &itv, NULL);
     (void) signal(SIGVTALRM, SIG_IGN);
+
+    for (i = 0; i < NGX_HTTP_EXPORTS_SIGNALS; i++) {
+        (void) sigaction(ngx_http_exports_signals[i], &ngx_http_exports_old[i],
+                         NULL);
+    }
+
+    ngx_http_exports_installed = 0;
 }
 
 
@@ -133,15 +150,18 @@ ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
 {
     if (sigsetjmp(ngx_http_exports_return, 0) != 0) {
         ngx_http_exports_armed = 0;
+        ngx_http_exports_running = 0;
         return NGX_ERROR;
     }
 
     ngx_http_exports_runs++;
-    ngx_http_exports_armed = 1;
+    ngx_http_exports_running = 1;
+    ngx_http_exports_guard_hold(0);
 
     run(data);
 
-    ngx_http_exports_armed = 0;
+    ngx_http_exports_guard_hold(1);
+    ngx_http_exports_running = 0;
 
     return NGX_OK;
 }
@@ -149,13 +169,18 @@ ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
 
 /*
  * around what must not be left half done inside of a guarded run and reads no
- * map, such as an allocation
+ * map, such as an allocation; outside of a run it does nothing.  The fences are
+ * for the compiler: nothing is moved from one side to the other.
  */
 
 void
 ngx_http_exports_guard_hold(ngx_uint_t hold)
 {
-    ngx_http_exports_armed = !hold;
+    atomic_signal_fence(memory_order_seq_cst);
+
+    ngx_http_exports_armed = ngx_http_exports_running && !hold;
+
+    atomic_signal_fence(memory_order_seq_cst);
 }
 
 
@@ -203,23 +228,50 @@ ngx_http_exports_guard_signal(int signo)
 
 
 /*
- * a read that was under way at the tick before is in a loop.  It is safe to
- * leave it: nothing that takes a lock lasts that long
+ * A read that was under way at the tick before, and has computed since then, is
+ * in a loop: the timer counts the time of all threads, and this one may have
+ * waited for the disk.  It is safe to leave it: nothing that takes a lock lasts
+ * that long.
  */
 
 static void
 ngx_http_exports_guard_tick(int signo)
 {
+    uint64_t  used;
+
     if (!ngx_http_exports_guarded()) {
         return;
     }
 
-    if (ngx_http_exports_ticked == ngx_http_exports_runs) {
+    used = ngx_http_exports_guard_used();
+
+    if (ngx_http_exports_ticked != ngx_http_exports_runs) {
+        ngx_http_exports_ticked = ngx_http_exports_runs;
+        ngx_http_exports_ticked_at = used;
+        return;
+    }
+
+    /* ticks do not come to the millisecond */
+
+    if (used - ngx_http_exports_ticked_at >= NGX_HTTP_EXPORTS_GUARD_TICK / 2) {
         ngx_http_exports_reason = "an endless loop";
         siglongjmp(ngx_http_exports_return, 1);
     }
+}
 
-    ngx_http_exports_ticked = ngx_http_exports_runs;
+
+/* ms of processor time of this thread; as safe in a handler as it looks */
+
+static uint64_t
+ngx_http_exports_guard_used(void)
+{
+    struct timespec  ts;
+
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == -1) {
+        return 0;
+    }
+
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
 }
 
 

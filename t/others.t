@@ -29,9 +29,9 @@ my ($exit, undef, $err) = $t->_exec({}, (split ' ', $ENV{CC} || 'gcc'),
     qw(-shared -fPIC -O -Wall -Werror), '-o', $module,
     (map { "-I$source/src/$_" } qw(core event event/modules os/unix http
         http/modules http/v2)), "-I$built",
-    $t->top . '/t/others/ngx_http_others_module.c');
+    map { $t->top . "/t/others/ngx_http_others_$_.c" } qw(module guard));
 
-plan tests => 71;
+plan tests => 75;
 
 is $exit, 0, 'it compiles' or diag $err;
 
@@ -54,6 +54,7 @@ http {
             exports_redirect other /other/;
         }
         location /other/ { internal; others_answer; }
+        location /guard { others_guard; }
 
         location /finalize/ {
             exports_api project;
@@ -212,6 +213,15 @@ is join(' ', $r->headers('X-RateLimit-Limit')), '100', 'and its count';
 is join(' ', map { $_->status, $_->headers('X-RateLimit-Limit') }
              $t->get("/refused/$_", @user)), $_, "$_ does not tell it"
     for 404, 405, 503;
+
+
+# a read that waits for the disk is none that has no end, whatever the threads
+# of others compute meanwhile
+
+for (1, 2) {
+    is $t->get('/guard')->status, 204, 'a read waits, a thread computes';
+    is $t->get('/guard?loop')->status, 409, 'a read that computes for ever';
+}
 
 
 # the minute of the rate limit: what t/others adds to nginx's clock is gone with

@@ -21,6 +21,11 @@ static ngx_int_t ngx_http_others_init(ngx_conf_t *cf);
 static void *ngx_http_others_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_others_answer(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_others_guard(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_others_guard.c */
+ngx_int_t ngx_http_others_guard_handler(ngx_http_request_t *r);
 
 
 static ngx_command_t  ngx_http_others_commands[] = {
@@ -28,6 +33,13 @@ static ngx_command_t  ngx_http_others_commands[] = {
     { ngx_string("others_answer"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_others_answer,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("others_guard"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_others_guard,
       0,
       0,
       NULL },
@@ -179,6 +191,18 @@ ngx_http_others_answer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_others_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_others_guard(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_others_guard_handler;
 
     return NGX_CONF_OK;
 }
