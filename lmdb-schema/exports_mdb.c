@@ -94,6 +94,37 @@ exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
 }
 
 
+exports_rc_t
+exports_mdb_last_scope(MDB_txn *txn, const exports_env_t *env, uint64_t *id)
+{
+    int          rc;
+    MDB_val      k, v;
+    MDB_cursor  *cursor;
+
+    *id = 0;
+
+    rc = mdb_cursor_open(txn, env->dbi[DB_MANIFESTS], &cursor);
+    if (rc != 0) {
+        return exports_rc_of_mdb(rc);
+    }
+
+    rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+    mdb_cursor_close(cursor);
+
+    if (rc != 0) {
+        return rc == MDB_NOTFOUND ? EXPORTS_OK : exports_rc_of_mdb(rc);
+    }
+
+    if (k.mv_size != EXPORTS_MANIFEST_KEY_LEN) {
+        return EXPORTS_CORRUPT;
+    }
+
+    *id = exports_get64(k.mv_data);
+
+    return EXPORTS_OK;
+}
+
+
 int
 exports_mdb_before(const MDB_val *key, const void *from, size_t from_len)
 {

@@ -360,6 +360,13 @@ int exports_mdb_remap(exports_env_t *env);
 exports_rc_t exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key,
     size_t key_len, MDB_val *value);
 
+/*
+ * The greatest ID of a scope that has manifests, 0 if there are none.
+ * EXPORTS_CORRUPT: the last key is not a manifest's.
+ */
+exports_rc_t exports_mdb_last_scope(MDB_txn *txn, const exports_env_t *env,
+    uint64_t *id);
+
 /* Whether a key comes before another: one that LMDB finds from a key on does
    so where pages are damaged, and a search that went on there might not end. */
 int exports_mdb_before(const MDB_val *key, const void *from, size_t from_len);

@@ -13,6 +13,7 @@
 
 
 static exports_rc_t check_next_scope(exports_check_t *c);
+static exports_rc_t check_given(exports_check_t *c);
 static exports_rc_t check_all_there(exports_check_t *c);
 static exports_rc_t check_scope(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
@@ -33,6 +34,10 @@ exports_verify_scopes(exports_check_t *c)
     rc = check_next_scope(c);
 
     if (rc == EXPORTS_OK) {
+        rc = check_given(c);
+    }
+
+    if (rc == EXPORTS_OK) {
         rc = exports_verify_walk(c, DB_SCOPES, check_scope);
     }
 
@@ -41,6 +46,33 @@ exports_verify_scopes(exports_check_t *c)
     }
 
     return rc == EXPORTS_OK ? check_unique(c) : rc;
+}
+
+
+/* where the next scope ID is one of long ago, so may be the scopes */
+
+static exports_rc_t
+check_given(exports_check_t *c)
+{
+    uint64_t      last;
+    exports_rc_t  rc;
+
+    rc = exports_mdb_last_scope(c->reader->txn, c->reader->env, &last);
+
+    if (rc != EXPORTS_OK || last < c->next_scope) {
+
+        /* a key that is none is told when the manifests are looked at */
+
+        return rc == EXPORTS_CORRUPT ? EXPORTS_OK : rc;
+    }
+
+    c->scopes_lost = 1;
+
+    return exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
+                                 "meta: the next scope gets ID %llu, but there "
+                                 "are manifests of scope %llu",
+                                 (unsigned long long) c->next_scope,
+                                 (unsigned long long) last);
 }
 
 

@@ -19,6 +19,8 @@ static int compare_scopes(const void *a, const void *b);
 static exports_rc_t keep_scope(exports_writer_t *w,
     const exports_met_scope_t *found, exports_met_scope_t **met,
     exports_error_t *error);
+static exports_rc_t check_unused(exports_writer_t *w, uint64_t id,
+    exports_error_t *error);
 
 
 exports_rc_t
@@ -341,12 +343,41 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
     made.scope.id = exports_get64(value);
     made.stored = 0;
 
+    rc = check_unused(w, made.scope.id, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
     exports_put64(next, made.scope.id + 1);
 
     rc = exports_meta_put(w->txn, w->env, EXPORTS_META_NEXT_SCOPE, next, 8,
                           error);
 
     return rc == EXPORTS_OK ? keep_scope(w, &made, met, error) : rc;
+}
+
+
+/* whoever is new must not come by the manifests of a scope that was lost */
+
+static exports_rc_t
+check_unused(exports_writer_t *w, uint64_t id, exports_error_t *error)
+{
+    uint64_t      last;
+    exports_rc_t  rc;
+
+    rc = exports_mdb_last_scope(w->txn, w->env, &last);
+
+    if (rc == EXPORTS_OK && last < id) {
+        return EXPORTS_OK;
+    }
+
+    return rc != EXPORTS_OK && rc != EXPORTS_CORRUPT
+               ? exports_error(error, rc, "reading \"%s\": %s", w->env->path,
+                               exports_strerror(rc))
+               : exports_error(error, EXPORTS_CORRUPT,
+                               "\"%s\" is damaged: there are manifests of "
+                               "scopes whose IDs were never given out",
+                               w->env->path);
 }
 
 

@@ -1374,14 +1374,16 @@ keys(void)
 static void
 lost(void)
 {
-    char             digest[EXPORTS_SHA256_LEN];
-    size_t           len;
-    uint8_t          key[EXPORTS_SCOPE_KEY_MAX], next[16];
-    uint8_t          value[EXPORTS_SCOPE_VALUE_LEN];
-    uint64_t         sum;
-    MDB_txn         *txn;
-    exports_env_t   *env;
-    exports_scope_t  scope;
+    char               digest[EXPORTS_SHA256_LEN];
+    size_t             len;
+    uint8_t            key[EXPORTS_SCOPE_KEY_MAX], next[16];
+    uint8_t            value[EXPORTS_SCOPE_VALUE_LEN];
+    spec_t             spec;
+    uint64_t           sum;
+    MDB_txn           *txn;
+    exports_env_t     *env;
+    exports_scope_t    scope;
+    exports_writer_t  *w;
 
     /* a scope is damaged: its manifests may be all right */
 
@@ -1448,6 +1450,30 @@ lost(void)
     is_int(reported("manifests: a record is of a scope that does not exist",
                     NULL), NITEMS, "a scope whose ID is another's");
     ok(store_sum(env) == sum, "a repair drops none of its manifests");
+    close_store(env);
+
+    /* the next scope ID and the scopes are those of before there were any */
+
+    env = sound_store();
+    txn = raw_begin(env);
+    must(mdb_drop(txn, env->dbi[DB_SCOPES], 0) == 0, "mdb_drop");
+    exports_put64(next, 1);
+    must(exports_meta_put(txn, env, EXPORTS_META_NEXT_SCOPE, next, 8, &error)
+         == EXPORTS_OK, "next_scope");
+    raw_commit(txn);
+    sum = store_sum(env);
+    (void) repair(env);
+    is_int(reported("meta: the next scope gets ID 1, but there are manifests "
+                    "of scope 4", NULL), 1, "scopes that are all forgotten");
+    is_int(result.repaired, 0, "the repair mends nothing");
+    ok(store_sum(env) == sum, "and drops nothing");
+
+    item_spec(&spec, 0, 1);
+    spec.scope = "another";
+    w = begin_writer(env);
+    is_int(put_spec(w, &spec, NULL, &error), EXPORTS_CORRUPT, "none that is new gets manifests of theirs");
+    has_str(error.text, "whose IDs were never given out", "the text says so");
+    exports_writer_abort(w);
     close_store(env);
 
     /* of another kind than its manifests: as good as gone */
