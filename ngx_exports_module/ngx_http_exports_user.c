@@ -144,7 +144,7 @@ ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
 
     ngx_http_exports_user_hashes(ua, hashes);
 
-    if (ua->statuses == NGX_HTTP_EXPORTS_STATUSES) {
+    if (ua->statuses == NGX_HTTP_EXPORTS_ALL_STATUSES) {
         facet &= ~EXPORTS_FACET_STATUS;
     }
 

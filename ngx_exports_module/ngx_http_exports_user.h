@@ -11,8 +11,8 @@
 /* lists that a request may ask for at once: statuses times types */
 #define NGX_HTTP_EXPORTS_VALUES_MAX  EXPORTS_LISTS_MAX
 
-/* all there are: the same as the filter left out, and one list */
-#define NGX_HTTP_EXPORTS_STATUSES                                             \
+/* bits of all there are: the same as the filter left out, and one list */
+#define NGX_HTTP_EXPORTS_ALL_STATUSES                                         \
     ((1U << EXPORTS_STATUS_READY)                                             \
      | (1U << EXPORTS_STATUS_PENDING)                                         \
      | (1U << EXPORTS_STATUS_PROCESSING)                                      \

@@ -469,7 +469,7 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
     ngx_http_exports_user_args_t  *ua;
 
     ua = up->ua;
-    nstatuses = ua->statuses == NGX_HTTP_EXPORTS_STATUSES
+    nstatuses = ua->statuses == NGX_HTTP_EXPORTS_ALL_STATUSES
                     ? 1 : __builtin_popcount(ua->statuses);
 
     if (up->overflow || ua->ntypes * nstatuses > EXPORTS_LISTS_MAX) {
