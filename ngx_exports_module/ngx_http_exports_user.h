@@ -24,7 +24,7 @@ typedef struct {
     /* filters; what is not given is not looked at */
     ngx_uint_t                  given;          /* EXPORTS_FACET_* bits */
     uint32_t                    statuses;       /* bits */
-    ngx_uint_t                  ntypes;
+    ngx_uint_t                  ntypes;         /* different ones */
     ngx_str_t                   types[NGX_HTTP_EXPORTS_VALUES_MAX];
     ngx_str_t                   subject_type;
     int64_t                     subject_id;

@@ -21,8 +21,8 @@ typedef enum {
 
 typedef struct {
     ngx_http_exports_user_args_t   *ua;
-    ngx_uint_t                      nstatuses;  /* values seen */
-    ngx_uint_t                      ntypes;
+    ngx_uint_t                      statuses_seen;  /* values, also bad and */
+    ngx_uint_t                      types_seen;     /* repeated ones */
     ngx_uint_t                      overflow;   /* types without a place */
     u_char                         *repeated;   /* name of a list of values, */
     ngx_uint_t                      filter;     /* which is theirs */
@@ -333,7 +333,7 @@ ngx_http_exports_user_filter_status(ngx_http_exports_user_parse_t *up,
     unsigned    status;
     ngx_uint_t  place;
 
-    place = up->nstatuses++;
+    place = up->statuses_seen++;
 
     /* no value is the shortest, of which a query can have the most */
 
@@ -360,7 +360,7 @@ ngx_http_exports_user_filter_type(ngx_http_exports_user_parse_t *up,
     ngx_http_exports_user_args_t  *ua;
 
     ua = up->ua;
-    place = up->ntypes++;
+    place = up->types_seen++;
 
     if (!ngx_http_exports_user_filter_text(value, bad)) {
         ngx_http_exports_user_fault(&up->faults,
