@@ -79,7 +79,7 @@ typedef enum {
     NGX_HTTP_EXPORTS_BAD_METHOD,
     NGX_HTTP_EXPORTS_UNREADABLE,
     NGX_HTTP_EXPORTS_UNAVAILABLE,
-    NGX_HTTP_EXPORTS_PERMITTED              /* no error */
+    NGX_HTTP_EXPORTS_NO_ERROR               /* the last: not in the table */
 } ngx_http_exports_reason_e;
 
 struct ngx_http_exports_error_s {
@@ -130,7 +130,7 @@ struct ngx_http_exports_api_s {
     void                      (*lists)(ngx_http_exports_ctx_t *ctx,
                                        exports_page_query_t *query);
 
-    /* whether a token may download; NGX_HTTP_EXPORTS_PERMITTED */
+    /* whether a token may download; NGX_HTTP_EXPORTS_NO_ERROR */
     ngx_http_exports_reason_e (*permit)(const exports_token_t *token,
                                         const exports_record_t *record);
 

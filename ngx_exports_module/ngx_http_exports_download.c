@@ -18,7 +18,7 @@ static exports_rc_t ngx_http_exports_download_read(exports_reader_t *reader,
 static exports_rc_t ngx_http_exports_download_record(
     ngx_http_exports_download_t *download, exports_reader_t *reader,
     const exports_token_t *token);
-static ngx_http_exports_reason_e ngx_http_exports_download_gone(
+static ngx_http_exports_reason_e ngx_http_exports_download_state(
     ngx_http_exports_ctx_t *ctx, const exports_record_t *record);
 static exports_rc_t ngx_http_exports_download_copy(ngx_pool_t *pool,
     ngx_http_exports_artifact_t *artifact, const exports_record_t *record);
@@ -180,17 +180,17 @@ ngx_http_exports_download_record(ngx_http_exports_download_t *download,
 
     /* who may not have it does not learn whether it is still there */
 
-    reason = NGX_HTTP_EXPORTS_PERMITTED;
+    reason = NGX_HTTP_EXPORTS_NO_ERROR;
 
     if (token != NULL) {
         reason = api->permit(token, &record);
     }
 
-    if (reason == NGX_HTTP_EXPORTS_PERMITTED) {
-        reason = ngx_http_exports_download_gone(ctx, &record);
+    if (reason == NGX_HTTP_EXPORTS_NO_ERROR) {
+        reason = ngx_http_exports_download_state(ctx, &record);
     }
 
-    if (reason != NGX_HTTP_EXPORTS_PERMITTED) {
+    if (reason != NGX_HTTP_EXPORTS_NO_ERROR) {
         ctx->error = ngx_http_exports_error(reason);
         return EXPORTS_OK;
     }
@@ -200,8 +200,10 @@ ngx_http_exports_download_record(ngx_http_exports_download_t *download,
 }
 
 
+/* of a record: whether there is something to download, now */
+
 static ngx_http_exports_reason_e
-ngx_http_exports_download_gone(ngx_http_exports_ctx_t *ctx,
+ngx_http_exports_download_state(ngx_http_exports_ctx_t *ctx,
     const exports_record_t *record)
 {
     if ((record->item.flags & EXPORTS_RECORD_EXPIRES)
@@ -214,7 +216,7 @@ ngx_http_exports_download_gone(ngx_http_exports_ctx_t *ctx,
         return NGX_HTTP_EXPORTS_NO_ARTIFACT;
     }
 
-    return NGX_HTTP_EXPORTS_PERMITTED;
+    return NGX_HTTP_EXPORTS_NO_ERROR;
 }
 
 

@@ -7,7 +7,7 @@
 /* the second message: a user's */
 
 static const ngx_http_exports_error_t
-    ngx_http_exports_errors[NGX_HTTP_EXPORTS_PERMITTED] = {
+    ngx_http_exports_errors[NGX_HTTP_EXPORTS_NO_ERROR] = {
 
     [NGX_HTTP_EXPORTS_MISSING_AUTHORIZATION] =
     { NGX_HTTP_UNAUTHORIZED,

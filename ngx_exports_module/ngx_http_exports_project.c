@@ -186,7 +186,7 @@ ngx_http_exports_project_permit(const exports_token_t *token,
     unsigned  i;
 
     if (token->flags & EXPORTS_TOKEN_ADMIN) {
-        return NGX_HTTP_EXPORTS_PERMITTED;
+        return NGX_HTTP_EXPORTS_NO_ERROR;
     }
 
     if (record->item.export_kind != EXPORTS_TABLE_EXPORT) {
@@ -194,7 +194,7 @@ ngx_http_exports_project_permit(const exports_token_t *token,
     }
 
     if ((token->flags & EXPORTS_TOKEN_TABLES) == 0) {
-        return NGX_HTTP_EXPORTS_PERMITTED;
+        return NGX_HTTP_EXPORTS_NO_ERROR;
     }
 
     for (i = 0; i < token->ntables; i++) {
@@ -203,7 +203,7 @@ ngx_http_exports_project_permit(const exports_token_t *token,
                           record->group.len)
                == 0)
         {
-            return NGX_HTTP_EXPORTS_PERMITTED;
+            return NGX_HTTP_EXPORTS_NO_ERROR;
         }
     }
 
