@@ -453,8 +453,8 @@ char *ngx_http_exports_redirect_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact);
-/* of the answer from there: its headers */
-ngx_int_t ngx_http_exports_stored(ngx_http_request_t *r,
+/* from the header filter, for what is answered there */
+ngx_int_t ngx_http_exports_storage_answer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
 /* shm.c: zones of records under one lock, with a tree and queues by age */

@@ -41,7 +41,7 @@ ngx_http_exports_header_filter(ngx_http_request_t *r)
     ctx = ngx_http_exports_get_ctx(r);
 
     if (ctx != NULL && ctx->redirected) {
-        rc = ngx_http_exports_stored(r, ctx);
+        rc = ngx_http_exports_storage_answer(r, ctx);
 
         return rc == NGX_OK ? ngx_http_next_header_filter(r) : rc;
     }

@@ -1,7 +1,7 @@
 
 /*
- * artifacts of other backends: to a location that fetches them, and what leaves
- * of its answer, the bytes and what describes them
+ * Artifacts of other backends: an internal redirect fetches them; of its answer
+ * only the bytes, and the headers that describe them, reach the client.
  */
 
 #include "ngx_http_exports.h"
@@ -18,9 +18,9 @@ static ngx_int_t ngx_http_exports_drop_credentials(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exports_drop_variables(ngx_http_request_t *r);
 static void ngx_http_exports_redirect_go(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exports_drop_body(ngx_http_request_t *r);
-static ngx_int_t ngx_http_exports_stored_headers(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exports_storage_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-static ngx_int_t ngx_http_exports_stored_error(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exports_storage_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
 
@@ -44,7 +44,7 @@ static ngx_str_t  ngx_http_exports_credential_variables[] = {
 
 /* what describes the bytes that storage sends */
 
-static ngx_str_t  ngx_http_exports_stored_kept[] = {
+static ngx_str_t  ngx_http_exports_storage_kept[] = {
     ngx_string("Accept-Ranges"),
     ngx_string("Content-Encoding"),
     ngx_string("Content-Range"),
@@ -363,10 +363,11 @@ ngx_http_exports_drop_body(ngx_http_request_t *r)
 }
 
 
-/* an answer from behind a redirection of ours */
+/* what the location that we redirected to has answered */
 
 ngx_int_t
-ngx_http_exports_stored(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+ngx_http_exports_storage_answer(ngx_http_request_t *r,
+    ngx_http_exports_ctx_t *ctx)
 {
     /* what is no HTTP would be passed on as HTTP/0.9, without headers */
 
@@ -377,22 +378,22 @@ ngx_http_exports_stored(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
             || r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
             || r->headers_out.status == NGX_HTTP_NOT_MODIFIED))
     {
-        return ngx_http_exports_stored_headers(r, ctx);
+        return ngx_http_exports_storage_headers(r, ctx);
     }
 
-    return ngx_http_exports_stored_error(r, ctx);
+    return ngx_http_exports_storage_error(r, ctx);
 }
 
 
 static ngx_int_t
-ngx_http_exports_stored_headers(ngx_http_request_t *r,
+ngx_http_exports_storage_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
     ngx_str_t  type;
 
     type = r->headers_out.content_type;
 
-    ngx_http_exports_drop_headers(r, ngx_http_exports_stored_kept);
+    ngx_http_exports_drop_headers(r, ngx_http_exports_storage_kept);
 
     if (ngx_http_exports_artifact_headers(r, ctx, ctx->artifact) != NGX_OK) {
         return NGX_ERROR;
@@ -428,7 +429,7 @@ ngx_http_exports_stored_headers(ngx_http_request_t *r,
  */
 
 static ngx_int_t
-ngx_http_exports_stored_error(ngx_http_request_t *r,
+ngx_http_exports_storage_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
     ngx_uint_t                       first, level;
