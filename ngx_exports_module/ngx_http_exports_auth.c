@@ -4,8 +4,10 @@
 #include "exports_digest.h"
 
 
-static ngx_uint_t ngx_http_exports_opens(ngx_http_exports_ctx_t *ctx,
+static void ngx_http_exports_take_user(ngx_http_exports_ctx_t *ctx,
     const exports_token_t *token);
+static ngx_uint_t ngx_http_exports_fits_route(
+    const ngx_http_exports_ctx_t *ctx, const exports_token_t *token);
 
 
 /*
@@ -74,7 +76,9 @@ ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
     rc = exports_read_token(reader, ctx->digest, token);
 
     if (rc == EXPORTS_OK) {
-        rc = ngx_http_exports_opens(ctx, token)
+        ngx_http_exports_take_user(ctx, token);
+
+        rc = ngx_http_exports_fits_route(ctx, token)
                  ? exports_read_scope(reader, token->kind,
                                       token->scope_name.data,
                                       token->scope_name.len, &ctx->found)
@@ -93,31 +97,43 @@ ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
 }
 
 
-static ngx_uint_t
-ngx_http_exports_opens(ngx_http_exports_ctx_t *ctx,
+/*
+ * the route of users names nobody: the scope is the token's.  Copied, for what
+ * is read in the snapshot ends with it
+ */
+
+static void
+ngx_http_exports_take_user(ngx_http_exports_ctx_t *ctx,
     const exports_token_t *token)
 {
     const exports_str_t  *name;
 
     name = &token->scope_name;
 
-    if (token->kind != ctx->conf->api->kind) {
-        return 0;
+    if (token->kind != EXPORTS_USER || ctx->conf->api->kind != EXPORTS_USER
+        || name->len == 0 || name->len > EXPORTS_USER_MAX)
+    {
+        return;
     }
 
-    if (token->kind == EXPORTS_USER) {
+    ngx_memcpy(ctx->user, name->data, name->len);
 
-        if (name->len == 0 || name->len > EXPORTS_USER_MAX) {
-            return 0;
-        }
+    ctx->scope.data = ctx->user;
+    ctx->scope.len = name->len;
+}
 
-        ngx_memcpy(ctx->user, name->data, name->len);
 
-        ctx->scope.data = ctx->user;
-        ctx->scope.len = name->len;
-    }
+static ngx_uint_t
+ngx_http_exports_fits_route(const ngx_http_exports_ctx_t *ctx,
+    const exports_token_t *token)
+{
+    const exports_str_t  *name;
 
-    return name->len == ctx->scope.len
+    name = &token->scope_name;
+
+    return token->kind == ctx->conf->api->kind
+           && name->len > 0
+           && name->len == ctx->scope.len
            && ngx_memcmp(name->data, ctx->scope.data, name->len) == 0
            && exports_token_valid(token, ctx->now);
 }
