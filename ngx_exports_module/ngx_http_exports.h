@@ -120,9 +120,8 @@ struct ngx_http_exports_api_s {
                                          ngx_http_exports_ctx_t *ctx,
                                          const uint8_t *lineage);
 
-    /* what makes one page another one besides status, limit and offset: the
-       number of parts; and when its links expire, to ctx->version.  NULL:
-       nothing */
+    /* what makes one page another one besides status, limit and offset, to
+       parts; returns how many.  NULL: nothing */
     ngx_uint_t                (*parts)(ngx_http_exports_ctx_t *ctx,
                                        ngx_str_t *parts);
 

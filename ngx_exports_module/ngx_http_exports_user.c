@@ -91,7 +91,7 @@ ngx_http_exports_user_account(ngx_http_request_t *r,
 }
 
 
-/* the number too: beyond 63 bits the offsets are all the same */
+/* the page's number too: offsets beyond 63 bits are all the same */
 
 static ngx_uint_t
 ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
@@ -99,8 +99,6 @@ ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
     ngx_http_exports_user_args_t   *ua;
 
     ua = ctx->args;
-
-    ctx->version.expires = (uint64_t) ua->expires;
 
     parts[0] = ua->url;
     parts[1] = ua->query;

@@ -37,8 +37,8 @@ typedef struct {
     ngx_str_t                   url;    /* base and prefix, fit for JSON */
     ngx_str_t                   query;  /* filters and per_page, encoded; with
                                            an ampersand at its end */
-    time_t                      expires;        /* of links */
-    ngx_str_t                   expiry; /* from "/download" to its digits */
+    ngx_str_t                   expiry; /* of links: from "/download" to its
+                                           digits */
 
     /* why it was refused: of a 400 the message, of a 422 the arguments, and
        how long its body is at most */
@@ -76,7 +76,8 @@ typedef struct {
 void ngx_http_exports_user_fault(ngx_http_exports_user_faults_t *faults,
     ngx_http_exports_rule_e broken, ngx_int_t place);
 
-/* user_url.c: url, query and expires of the arguments */
+/* user_url.c: url, query and expiry of the arguments, and when links expire to
+   ctx->version */
 ngx_int_t ngx_http_exports_user_urls(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 

@@ -229,15 +229,17 @@ ngx_http_exports_user_expiry(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
     u_char                         *p;
-    time_t                          ttl, quarter;
+    time_t                          ttl, quarter, expires;
     ngx_http_exports_user_args_t   *ua;
 
     ua = ctx->args;
     ttl = ctx->conf->link_ttl;
 
     quarter = ttl / 4;
-    ua->expires = (time_t) (ctx->now / 1000000) + ttl;
-    ua->expires = (ua->expires + quarter - 1) / quarter * quarter;
+    expires = (time_t) (ctx->now / 1000000) + ttl;
+    expires = (expires + quarter - 1) / quarter * quarter;
+
+    ctx->version.expires = (uint64_t) expires;
 
     p = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_EXPORTS_EXPIRY) - 1
                              + EXPORTS_DECIMAL_MAX);
@@ -248,7 +250,7 @@ ngx_http_exports_user_expiry(ngx_http_request_t *r,
     ua->expiry.data = p;
 
     p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_EXPIRY);
-    p += exports_decimal((char *) p, (uint64_t) ua->expires);
+    p += exports_decimal((char *) p, ctx->version.expires);
 
     ua->expiry.len = p - ua->expiry.data;
 
