@@ -4,8 +4,8 @@
  * (route, method) -> list.c (token, rate, operation, arguments, ETag, page of
  * cache.c or render.c, gzip.c) -> send.c, or -> download.c -> artifact.c or
  * redirect.c; what goes wrong on it, or around it in nginx: error.c, filter.c.
- * store.c hands out the store; project.c and user.c say what is special to an
- * API.
+ * store.c hands out the store, and store.h says how it is read; project.c and
+ * user.c say what is special to an API.
  */
 
 #ifndef _NGX_HTTP_EXPORTS_H_INCLUDED_
@@ -22,6 +22,8 @@
 #include "exports_read.h"
 #include "exports_time.h"
 
+#include "ngx_http_exports_store.h"
+
 
 #if !(NGX_PCRE)
 #error "the exports module needs nginx with PCRE"
@@ -30,7 +32,6 @@
 
 typedef struct ngx_http_exports_ctx_s    ngx_http_exports_ctx_t;
 typedef struct ngx_http_exports_api_s    ngx_http_exports_api_t;
-typedef struct ngx_http_exports_store_s  ngx_http_exports_store_t;
 typedef struct ngx_http_exports_error_s  ngx_http_exports_error_t;
 typedef struct ngx_http_exports_zone_s   ngx_http_exports_zone_t;
 typedef struct ngx_http_exports_artifact_s  ngx_http_exports_artifact_t;
@@ -456,15 +457,9 @@ ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
 ngx_int_t ngx_http_exports_storage_answer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
-/* shm.c: zones of records under one lock, with a tree and queues by age */
-/* (its interface stands in ngx_http_exports_shm.h) */
-
 /* list.c */
 ngx_int_t ngx_http_exports_list(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-
-/* page.c, render.c, cache.c, gzip.c: rendered pages */
-/* (their interface stands in ngx_http_exports_page.h) */
 
 /* etag.c: key, version and ETag of the page that is asked for */
 ngx_int_t ngx_http_exports_etag(ngx_http_request_t *r,
@@ -523,29 +518,6 @@ ngx_int_t ngx_http_exports_replace(ngx_http_request_t *r,
 
 /* variables.c */
 ngx_int_t ngx_http_exports_add_variables(ngx_conf_t *cf);
-
-/* store.c: see there */
-typedef exports_rc_t (*ngx_http_exports_read_pt)(exports_reader_t *reader,
-    void *data);
-
-ngx_http_exports_store_t *ngx_http_exports_store_create(ngx_conf_t *cf,
-    ngx_str_t *path, size_t map_size, ngx_msec_t check, ngx_uint_t immutable);
-void ngx_http_exports_store_start(ngx_http_exports_store_t *store,
-    ngx_log_t *log);
-ngx_int_t ngx_http_exports_store_read(ngx_http_exports_store_t *store,
-    ngx_log_t *log, ngx_http_exports_read_pt read, void *data,
-    exports_rc_t *rc);
-uint64_t ngx_http_exports_store_serial(const ngx_http_exports_store_t *store);
-
-/* guard.c */
-typedef void (*ngx_http_exports_guarded_pt)(void *data);
-
-void ngx_http_exports_guard_init(ngx_log_t *log);
-ngx_int_t ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data);
-void ngx_http_exports_guard_hold(ngx_uint_t hold);
-void ngx_http_exports_guard_done(void);
-void ngx_http_exports_guard_assert(const char *message);
-const char *ngx_http_exports_guard_reason(void);
 
 
 #endif /* _NGX_HTTP_EXPORTS_H_INCLUDED_ */

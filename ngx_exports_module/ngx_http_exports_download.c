@@ -120,7 +120,7 @@ ngx_http_exports_download_refused(ngx_http_request_t *r,
 }
 
 
-/* in one snapshot and under the guard: see ngx_http_exports_list_read() */
+/* in one snapshot and under the guard: see store.h */
 
 static exports_rc_t
 ngx_http_exports_download_read(exports_reader_t *reader, void *data)

@@ -102,10 +102,7 @@ ngx_http_exports_list_anonymous(ngx_http_request_t *r,
 }
 
 
-/*
- * runs in one snapshot, and under the guard: a damaged map may end it at any
- * instruction, so nothing is done here that would have to be undone
- */
+/* in one snapshot, under the guard, which may end it anywhere: see store.h */
 
 static exports_rc_t
 ngx_http_exports_list_read(exports_reader_t *reader, void *data)

@@ -1,7 +1,7 @@
 
 /*
- * Artifacts of other backends: an internal redirect fetches them; of its answer
- * only the bytes, and the headers that describe them, reach the client.
+ * Artifacts of other backends: an internal redirect fetches them; of its
+ * answer only the bytes, and the headers that describe them, reach the client.
  */
 
 #include "ngx_http_exports.h"

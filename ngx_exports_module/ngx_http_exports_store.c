@@ -107,8 +107,6 @@ static ngx_queue_t  ngx_http_exports_envs;
 static uint64_t     ngx_http_exports_serial;
 
 
-/* one for each path, whatever the number of directives */
-
 ngx_http_exports_store_t *
 ngx_http_exports_store_create(ngx_conf_t *cf, ngx_str_t *path, size_t map_size,
     ngx_msec_t check, ngx_uint_t immutable)
@@ -169,11 +167,6 @@ ngx_http_exports_store_create(ngx_conf_t *cf, ngx_str_t *path, size_t map_size,
 }
 
 
-/*
- * in a worker.  With "master_process off" a new configuration comes without
- * this call; then the first request does it
- */
-
 void
 ngx_http_exports_store_start(ngx_http_exports_store_t *store, ngx_log_t *log)
 {
@@ -198,11 +191,6 @@ ngx_http_exports_store_start(ngx_http_exports_store_t *store, ngx_log_t *log)
     ngx_http_exports_store_look(store, log);
 }
 
-
-/*
- * runs "read" in a snapshot.  NGX_OK: it has run, *rc is what it returned;
- * NGX_DECLINED: the store cannot be read at the moment, which has been logged
- */
 
 ngx_int_t
 ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
@@ -255,8 +243,6 @@ ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
     return NGX_DECLINED;
 }
 
-
-/* of the environment that is being read: another one has another, always */
 
 uint64_t
 ngx_http_exports_store_serial(const ngx_http_exports_store_t *store)
