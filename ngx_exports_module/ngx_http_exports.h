@@ -111,47 +111,62 @@ struct ngx_http_exports_api_s {
     ngx_uint_t                  scope_capture;      /* 0: none */
     ngx_uint_t                  id_capture;
 
-    /* what the arguments ask for; a bad one is kept in ctx->bad_args */
+    /* before the store is read: what the arguments ask for; a bad one is kept
+       in ctx->bad_args */
     ngx_int_t                 (*args)(ngx_http_request_t *r,
                                       ngx_http_exports_ctx_t *ctx);
 
-    /* what is counted or grouped, once the token was looked up; not valid:
-       ctx->error is set */
+    /* what is counted or grouped, once the token was looked up, with the guard
+       held.  ctx->error: the token is not valid, or to be set when it is too
+       much.  Also without a token, and then without lineage */
     ngx_int_t                 (*account)(ngx_http_request_t *r,
                                          ngx_http_exports_ctx_t *ctx,
                                          const uint8_t *lineage);
+
+    /* from here to tail_length they run under the guard: see store.h */
 
     /* what makes one page another one besides status, limit and offset, to
        parts; returns how many.  NULL: nothing */
     ngx_uint_t                (*parts)(ngx_http_exports_ctx_t *ctx,
                                        ngx_str_t *parts);
 
-    /* the lists that they stand for */
+    /* the lists that the arguments stand for, to query->lists */
     void                      (*lists)(ngx_http_exports_ctx_t *ctx,
                                        exports_page_query_t *query);
 
-    /* whether a token may download; NGX_HTTP_EXPORTS_NO_ERROR */
+    /* why a token may not download, or NGX_HTTP_EXPORTS_NO_ERROR.  NULL: of
+       downloads there are no tokens */
     ngx_http_exports_reason_e (*permit)(const exports_token_t *token,
                                         const exports_record_t *record);
 
     /* items that are read beyond a page, to know whether there are more */
     ngx_uint_t                  beyond;
 
-    /* what is the same for all requests of a page: head, items with a comma
-       between, foot; length: of head and foot, link_length: of what is written
-       into an item, at most */
+    /* what a page begins with.  It is the same for all requests up to the end
+       of its foot, and has a comma between two items */
     ngx_str_t                   head;
+
+    /* bytes of head and foot, at most */
     size_t                    (*length)(ngx_http_exports_ctx_t *ctx);
+
+    /* bytes that are written into an item besides its own, at most */
     size_t                    (*link_length)(ngx_http_exports_ctx_t *ctx);
+
+    /* writes an item; returns where it ends, as all that write do */
     u_char                   *(*item)(ngx_http_exports_ctx_t *ctx,
                                       const exports_item_t *item, u_char *p);
+
+    /* writes what stands behind the last item */
     u_char                   *(*foot)(ngx_http_exports_ctx_t *ctx,
                                       const exports_page_t *page, u_char *p);
 
-    /* what follows and differs; NULL: nothing */
+    /* bytes of the tail, at most.  NULL, as tail is then: there is none */
     size_t                    (*tail_length)(ngx_http_exports_ctx_t *ctx);
+
+    /* writes what stands behind the page and differs by request */
     u_char                   *(*tail)(ngx_http_exports_ctx_t *ctx, u_char *p);
 
+    /* the body of an error; NULL: no memory */
     ngx_buf_t                *(*error)(ngx_http_request_t *r,
                                        ngx_http_exports_ctx_t *ctx,
                                        const ngx_http_exports_error_t *err);
