@@ -351,12 +351,6 @@ char *ngx_http_exports_conf_api(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_check_fallbacks(ngx_conf_t *cf);
-
-char *ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_exports_conf_gzip(ngx_conf_t *cf, void *post, void *data);
 void ngx_http_exports_conf_error_pages(ngx_http_core_loc_conf_t *clcf,
     ngx_http_exports_loc_conf_t *prev, ngx_http_exports_loc_conf_t *conf);
 
@@ -459,6 +453,7 @@ struct ngx_http_exports_artifact_s {
 
 ngx_int_t ngx_http_exports_download(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+char *ngx_http_exports_check_root(ngx_conf_t *cf, void *post, void *data);
 ngx_uint_t ngx_http_exports_is_local(ngx_str_t *backend);
 ngx_int_t ngx_http_exports_artifact_send(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact);

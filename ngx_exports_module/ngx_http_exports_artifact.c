@@ -28,6 +28,27 @@ static u_char *ngx_http_exports_extended(u_char *p, ngx_str_t *name);
 static size_t ngx_http_exports_control(u_char *p, u_char *last);
 
 
+char *
+ngx_http_exports_check_root(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t *root = data;
+
+    if (root->len == 0) {
+        return "is empty";
+    }
+
+    if (ngx_conf_full_name(cf->cycle, root, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    while (root->len > 1 && root->data[root->len - 1] == '/') {
+        root->data[--root->len] = '\0';
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 ngx_uint_t
 ngx_http_exports_is_local(ngx_str_t *backend)
 {

@@ -2,6 +2,9 @@
 #include "ngx_http_exports_page.h"
 
 
+/* of "exports_page_cache" */
+#define NGX_HTTP_EXPORTS_CACHE_MIN     (64 * 1024)
+
 /* of the size of the cache a page may have one part of so many */
 #define NGX_HTTP_EXPORTS_CACHE_SHARE   4
 
@@ -50,6 +53,40 @@ static void ngx_http_exports_cache_remove(ngx_http_exports_page_t *page);
 ngx_http_exports_cache_stat_t    ngx_http_exports_cache_stat;
 
 static ngx_http_exports_cache_t  ngx_http_exports_cache;
+
+
+char *
+ngx_http_exports_page_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exports_main_conf_t *emcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (emcf->page_cache != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        emcf->page_cache = 0;
+        return NGX_CONF_OK;
+    }
+
+    size = ngx_parse_size(&value[1]);
+
+    if (size == NGX_ERROR || size < NGX_HTTP_EXPORTS_CACHE_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of the page cache, it must be "
+                           "\"off\" or at least 64k", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    emcf->page_cache = size;
+
+    return NGX_CONF_OK;
+}
 
 
 ngx_uint_t

@@ -1,15 +1,16 @@
 
-/* setters of directives */
+/*
+ * setters of what belongs to no feature's file: the store, the API and its
+ * place, what answers instead of it
+ */
 
 #include "ngx_http_exports.h"
 
 
-#define NGX_HTTP_EXPORTS_CHECK           250
+#define NGX_HTTP_EXPORTS_CHECK    250
 
 /* half of the addresses that a process has: it needs some for the rest */
-#define NGX_HTTP_EXPORTS_MAP_MAX         ((off_t) 1 << 46)
-
-#define NGX_HTTP_EXPORTS_PAGE_CACHE_MIN  (64 * 1024)
+#define NGX_HTTP_EXPORTS_MAP_MAX  ((off_t) 1 << 46)
 
 
 static const ngx_http_exports_api_t *ngx_http_exports_conf_find_api(
@@ -22,7 +23,6 @@ static void ngx_http_exports_conf_location(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_exports_conf_matches(
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
-static ngx_uint_t ngx_http_exports_conf_is_url(const ngx_str_t *url);
 static char *ngx_http_exports_conf_routes(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf);
 
@@ -199,50 +199,6 @@ ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-char *
-ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_exports_loc_conf_t *elcf = conf;
-
-    ngx_str_t                          *value;
-    ngx_http_compile_complex_value_t    ccv;
-
-    if (elcf->base_url != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (value[1].len == 0) {
-        return "is empty";
-    }
-
-    /* what a variable begins is known later */
-
-    if (value[1].data[0] != '$' && !ngx_http_exports_conf_is_url(&value[1])) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid URL \"%V\", it must begin with "
-                           "\"http://\" or \"https://\" and a host, or a "
-                           "variable", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    elcf->base_url = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (elcf->base_url == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = &value[1];
-    ccv.complex_value = elcf->base_url;
-
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
-                                                          : NGX_CONF_ERROR;
-}
-
-
 /* named locations are known when all of the configuration is */
 
 ngx_int_t
@@ -280,20 +236,6 @@ ngx_http_exports_check_fallbacks(ngx_conf_t *cf)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_exports_conf_is_url(const ngx_str_t *url)
-{
-    size_t  len;
-
-    len = ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0 ? 7
-          : ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0 ? 8
-          : 0;
-
-    return len > 0 && url->len > len
-           && ngx_strchr("/?#:@ ", url->data[len]) == NULL;
 }
 
 
@@ -508,59 +450,4 @@ ngx_http_exports_conf_error_pages(ngx_http_core_loc_conf_t *clcf,
     }
 
     conf->error_pages = clcf->error_pages;
-}
-
-
-char *
-ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_exports_main_conf_t *emcf = conf;
-
-    ssize_t     size;
-    ngx_str_t  *value;
-
-    if (emcf->page_cache != NGX_CONF_UNSET_SIZE) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") == 0) {
-        emcf->page_cache = 0;
-        return NGX_CONF_OK;
-    }
-
-    size = ngx_parse_size(&value[1]);
-
-    if (size == NGX_ERROR || size < NGX_HTTP_EXPORTS_PAGE_CACHE_MIN) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid size \"%V\" of the page cache, it must be "
-                           "\"off\" or at least 64k", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    emcf->page_cache = size;
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_exports_conf_gzip(ngx_conf_t *cf, void *post, void *data)
-{
-#if !(NGX_HTTP_GZIP)
-
-    ngx_flag_t *gzip = data;
-
-    if (*gzip) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"exports_gzip\" needs an nginx with its gzip "
-                           "module");
-        return NGX_CONF_ERROR;
-    }
-
-#endif
-
-    return NGX_CONF_OK;
 }

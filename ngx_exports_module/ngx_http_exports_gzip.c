@@ -39,6 +39,26 @@ static u_char  ngx_http_exports_gzip_header[NGX_HTTP_EXPORTS_GZIP_HEADER] = {
 };
 
 
+char *
+ngx_http_exports_check_gzip(ngx_conf_t *cf, void *post, void *data)
+{
+#if !(NGX_HTTP_GZIP)
+
+    ngx_flag_t *gzip = data;
+
+    if (*gzip) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"exports_gzip\" needs an nginx with its gzip "
+                           "module");
+        return NGX_CONF_ERROR;
+    }
+
+#endif
+
+    return NGX_CONF_OK;
+}
+
+
 ngx_uint_t
 ngx_http_exports_gzip_ok(ngx_http_request_t *r,
     ngx_http_exports_loc_conf_t *elcf)

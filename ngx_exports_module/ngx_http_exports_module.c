@@ -1,6 +1,7 @@
 
 #include "ngx_http_exports_page.h"
 #include "ngx_http_exports_shm.h"
+#include "ngx_http_exports_user.h"
 
 #include <xxhash.h>
 
@@ -19,8 +20,6 @@ static char *ngx_http_exports_merge_keys(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *conf);
 static char *ngx_http_exports_add_fallback(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *conf);
-static char *ngx_http_exports_check_root(ngx_conf_t *cf, void *post,
-    void *data);
 
 
 static ngx_conf_post_t  ngx_http_exports_root_post = {
@@ -28,7 +27,7 @@ static ngx_conf_post_t  ngx_http_exports_root_post = {
 };
 
 static ngx_conf_post_t  ngx_http_exports_gzip_post = {
-    ngx_http_exports_conf_gzip
+    ngx_http_exports_check_gzip
 };
 
 static ngx_conf_num_bounds_t  ngx_http_exports_link_ttl_bounds = {
@@ -89,7 +88,7 @@ static ngx_command_t  ngx_http_exports_commands[] = {
 
     { ngx_string("exports_base_url"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_exports_conf_base_url,
+      ngx_http_exports_base_url,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -124,7 +123,7 @@ static ngx_command_t  ngx_http_exports_commands[] = {
 
     { ngx_string("exports_page_cache"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_exports_conf_page_cache,
+      ngx_http_exports_page_cache,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -443,27 +442,6 @@ ngx_http_exports_add_fallback(ngx_conf_t *cf,
     *fallback = conf->fallback;
     fallback->cscf = ngx_http_conf_get_module_srv_conf(cf,
                                                        ngx_http_core_module);
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_exports_check_root(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_str_t *root = data;
-
-    if (root->len == 0) {
-        return "is empty";
-    }
-
-    if (ngx_conf_full_name(cf->cycle, root, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    while (root->len > 1 && root->data[root->len - 1] == '/') {
-        root->data[--root->len] = '\0';
-    }
 
     return NGX_CONF_OK;
 }

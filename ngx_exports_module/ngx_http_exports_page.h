@@ -76,6 +76,9 @@ typedef struct {
 extern ngx_http_exports_cache_stat_t  ngx_http_exports_cache_stat;
 
 
+char *ngx_http_exports_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* whether pages of the context may be kept at all */
 
 ngx_uint_t ngx_http_exports_cache_keeps(ngx_http_exports_ctx_t *ctx);
@@ -146,6 +149,8 @@ exports_rc_t ngx_http_exports_render_end(ngx_http_exports_render_t *render,
 /* what the end of a compressed body has before it, and around it */
 #define NGX_HTTP_EXPORTS_GZIP_BEFORE  5
 #define NGX_HTTP_EXPORTS_GZIP_TAIL    (NGX_HTTP_EXPORTS_GZIP_BEFORE + 8)
+
+char *ngx_http_exports_check_gzip(ngx_conf_t *cf, void *post, void *data);
 
 ngx_uint_t ngx_http_exports_gzip_ok(ngx_http_request_t *r,
     ngx_http_exports_loc_conf_t *elcf);

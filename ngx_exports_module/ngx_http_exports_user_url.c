@@ -4,6 +4,7 @@
 #include "ngx_http_exports_user.h"
 
 
+static ngx_uint_t ngx_http_exports_user_is_url(const ngx_str_t *url);
 static ngx_int_t ngx_http_exports_user_base(ngx_http_request_t *r,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *base);
 static ngx_int_t ngx_http_exports_user_server(ngx_http_request_t *r,
@@ -25,6 +26,64 @@ static u_char *ngx_http_exports_user_component(u_char *p,
 #define NGX_HTTP_EXPORTS_Q_SUBJECT_TYPE  "filter%5Bsubject_type%5D="
 #define NGX_HTTP_EXPORTS_Q_SUBJECT_ID    "filter%5Bsubject_id%5D="
 #define NGX_HTTP_EXPORTS_Q_PER_PAGE      "per_page="
+
+
+char *
+ngx_http_exports_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exports_loc_conf_t *elcf = conf;
+
+    ngx_str_t                          *value;
+    ngx_http_compile_complex_value_t    ccv;
+
+    if (elcf->base_url != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "is empty";
+    }
+
+    /* what a variable begins is known later */
+
+    if (value[1].data[0] != '$' && !ngx_http_exports_user_is_url(&value[1])) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL \"%V\", it must begin with "
+                           "\"http://\" or \"https://\" and a host, or a "
+                           "variable", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    elcf->base_url = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (elcf->base_url == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = &value[1];
+    ccv.complex_value = elcf->base_url;
+
+    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
+                                                          : NGX_CONF_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_exports_user_is_url(const ngx_str_t *url)
+{
+    size_t  len;
+
+    len = ngx_strncasecmp(url->data, (u_char *) "http://", 7) == 0 ? 7
+          : ngx_strncasecmp(url->data, (u_char *) "https://", 8) == 0 ? 8
+          : 0;
+
+    return len > 0 && url->len > len
+           && ngx_strchr("/?#:@ ", url->data[len]) == NULL;
+}
 
 
 ngx_int_t
