@@ -328,10 +328,9 @@ struct ngx_http_exports_ctx_s {
     unsigned                        gzip:1;     /* the client takes it */
     unsigned                        redirected:1;   /* to object storage */
 
-    /* of the filters */
-    unsigned                        answering:1;    /* our headers are being
-                                                       sent */
-    unsigned                        answered:1; /* they have been */
+    /* how far the answer is: see filter.c */
+    unsigned                        answering:1;
+    unsigned                        answered:1;
     unsigned                        replace:1;
     unsigned                        replaced:1;
 };

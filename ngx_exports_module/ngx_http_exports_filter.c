@@ -1,7 +1,17 @@
 
 /*
- * replaces the body of every error that nginx or another module raises in a
- * location of ours.  The status stays, and so do the headers that go with it
+ * Replaces the body of every error that nginx or another module raises in a
+ * location of ours.  The status stays, and so do the headers that go with it.
+ *
+ * Bits of the context say how far its answer is:
+ *
+ * answering  headers of ours pass the filters now: their status, be it an
+ *            error, is left alone
+ * answered   headers of ours have been made: an error that comes later takes
+ *            them back, as it does with those of an artifact
+ * replace    an error has been replaced: the body that comes is not ours, and
+ *            dropped
+ * replaced   ctx->body has been sent instead; not yet, after another error
  */
 
 #include "ngx_http_exports.h"
@@ -95,7 +105,7 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    /* those of a file, or of another answer of ours, that was to be sent */
+    /* of a file, or of another answer of ours, that was to be sent */
 
     if (ctx->artifact != NULL || ctx->answered) {
         ngx_http_exports_retract(r, err->status);
