@@ -303,8 +303,9 @@ ngx_http_exports_cache_get(const ngx_str_t *key, uint64_t hash,
 
 
 /*
- * where to look for what is asked for: < 0, left of the page.  Whoever makes
- * keys of one hash makes the tree not deeper by it
+ * Where to look for what is asked for: < 0, left of the page.  Keys that were
+ * chosen to have one hash cannot degrade the tree: it is ordered by the whole
+ * key.
  */
 
 static ngx_int_t

@@ -5,7 +5,7 @@
 #define NGX_HTTP_EXPORTS_LOG_PLACES  64
 
 
-/* whose messages were left out */
+/* one subject of messages, and when it was last written about */
 
 typedef struct {
     uint32_t    hash;
