@@ -5,22 +5,22 @@
 /* of "exports_page_cache" */
 #define NGX_HTTP_EXPORTS_CACHE_MIN     (64 * 1024)
 
-/* of the size of the cache a page may have one part of so many */
+/* a page may take one part in so many of the size of the cache */
 #define NGX_HTTP_EXPORTS_CACHE_SHARE   4
 
-/* a longer key is some client's: with it no page is kept */
+/* only a strange query makes a longer key: its page is not kept */
 #define NGX_HTTP_EXPORTS_CACHE_KEY     2048
 
-/* pages in use that are passed by in search of room */
+/* in search of room so many pages that are being sent are passed over */
 #define NGX_HTTP_EXPORTS_CACHE_PASSED  64
 
 /* what malloc() puts around a block */
 #define NGX_HTTP_EXPORTS_CACHE_BLOCK   16
 
-/* idle: not asked for among so many requests for each page that is kept */
+/* idle: not asked for in as many requests as there are pages, times this */
 #define NGX_HTTP_EXPORTS_CACHE_IDLE    3
 
-/* one new page of 16 is admitted although none is idle */
+/* of new pages one in 16 (4 bits) is admitted although none is idle */
 #define NGX_HTTP_EXPORTS_CACHE_CHANCE  4
 
 
@@ -356,8 +356,9 @@ ngx_http_exports_cache_insert(ngx_rbtree_node_t *temp,
 
 
 /*
- * a page that comes into use while all others are, too, needs some way in.  By
- * the golden ratio no period of requests hits or misses it again and again
+ * A page that comes into use while all others are in use needs some way in.
+ * The clock is spread by the golden ratio, so that no regular sequence of
+ * requests is admitted each time, or never.
  */
 
 static ngx_uint_t
@@ -372,9 +373,9 @@ ngx_http_exports_cache_chance(void)
 
 
 /*
- * whether only pages would go that are no longer asked for.  Whoever walks
- * through more pages than fit would otherwise drive out each one before he
- * comes back to it
+ * Whether there would be room if idle pages were evicted.  A client that walks
+ * through more pages than fit would otherwise drive out each one before it
+ * comes back to it.
  */
 
 static ngx_uint_t
@@ -394,7 +395,7 @@ ngx_http_exports_cache_idle(size_t room, size_t size)
 
         page = ngx_http_exports_cache_victim(&q, &passed);
 
-        /* there is no room at all: that is found, and counted, later */
+        /* no room at all: cache_keep() will find that, too, and count it */
 
         if (page == NULL) {
             return 1;
@@ -437,7 +438,7 @@ ngx_http_exports_cache_room(size_t room, size_t size)
 }
 
 
-/* what is being sent would not be free by being evicted */
+/* the memory of a page that is being sent is not freed by evicting it */
 
 static ngx_http_exports_page_t *
 ngx_http_exports_cache_victim(ngx_queue_t **q, ngx_uint_t *passed)

@@ -24,7 +24,7 @@ static ngx_int_t ngx_http_exports_storage_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
 
-/* of the client for us, and for nobody else */
+/* what the client has sent to us, and storage must not get */
 
 static ngx_str_t  ngx_http_exports_credentials[] = {
     ngx_string("Authorization"),
@@ -33,7 +33,7 @@ static ngx_str_t  ngx_http_exports_credentials[] = {
     ngx_null_string
 };
 
-/* of variables, which keep the value that they had at first */
+/* the same, as variables, which keep the value that they had at first */
 
 static ngx_str_t  ngx_http_exports_credential_variables[] = {
     ngx_string("http_authorization"),
@@ -215,8 +215,8 @@ ngx_http_exports_redirect_uri(ngx_pool_t *pool, ngx_str_t *prefix,
 
 
 /*
- * a list anew: that of a subrequest has its elements in common with the main
- * request's, which keeps them
+ * In a new list: a subrequest has the elements of its list in common with the
+ * main request, which keeps them.
  */
 
 static ngx_int_t
@@ -255,7 +255,7 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
         }
     }
 
-    /* variables have them from here */
+    /* where variables get them from */
 
     r->headers_in.authorization = NULL;
 
@@ -270,8 +270,8 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
 
 
 /*
- * limit_req by token may have asked for one before.  In a copy, for the same
- * reason
+ * A limit_req by token, for one, has made nginx remember them.  In a copy, for
+ * the main request keeps its variables, too.
  */
 
 static ngx_int_t
@@ -316,7 +316,7 @@ ngx_http_exports_drop_variables(ngx_http_request_t *r)
 }
 
 
-/* the body is read */
+/* when all of the client's body has been read */
 
 static void
 ngx_http_exports_redirect_go(ngx_http_request_t *r)
@@ -335,7 +335,7 @@ ngx_http_exports_redirect_go(ngx_http_request_t *r)
 
     ctx->redirected = 1;
 
-    /* what goes wrong is told by the filter: an error page would hide it */
+    /* our filter answers when it fails: an error page would hide that */
 
     r->error_page = 1;
 
@@ -345,7 +345,7 @@ ngx_http_exports_redirect_go(ngx_http_request_t *r)
 }
 
 
-/* an empty one in its place: the main request's is a subrequest's too */
+/* puts an empty one in its place: a subrequest shares the main request's */
 
 static ngx_int_t
 ngx_http_exports_drop_body(ngx_http_request_t *r)
@@ -369,7 +369,7 @@ ngx_int_t
 ngx_http_exports_storage_answer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
-    /* what is no HTTP would be passed on as HTTP/0.9, without headers */
+    /* nginx takes what is not HTTP for HTTP/0.9, and would send no headers */
 
     r->http_version = ctx->artifact->http_version;
 
@@ -399,7 +399,7 @@ ngx_http_exports_storage_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* of several ranges it says where one ends; each has a type of its own */
+    /* it says what separates several ranges, each of which has its own type */
 
     if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
         && type.len >= sizeof(NGX_HTTP_EXPORTS_RANGES) - 1
@@ -422,10 +422,10 @@ ngx_http_exports_storage_headers(ngx_http_request_t *r,
 
 
 /*
- * a handler that gets a status back from here gives up what it was about to
- * send, and its connection to the storage with it; then nginx comes here again
- * with that status as an error of its own.  What a cache may keep is read to
- * its end instead
+ * At first the status is returned: the handler then gives up what it was about
+ * to send, and its connection to the storage with it, and nginx comes here
+ * again with that status as an error of its own.  But what nginx may cache is
+ * read to its end, and replaced at once.
  */
 
 static ngx_int_t
@@ -446,7 +446,7 @@ ngx_http_exports_storage_error(ngx_http_request_t *r,
     case NGX_HTTP_PRECONDITION_FAILED:
     case NGX_HTTP_RANGE_NOT_SATISFIABLE:
 
-        /* the client has asked for it */
+        /* a condition or a range of the client's */
 
         level = NGX_LOG_INFO;
         err = ngx_http_exports_error_of_status(r, r->headers_out.status);

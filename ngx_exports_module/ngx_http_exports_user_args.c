@@ -17,15 +17,16 @@ typedef enum {
 } ngx_http_exports_user_filter_e;
 
 
-/* while the arguments are gone through */
+/* what is known of the arguments so far, while they are gone through */
 
 typedef struct {
     ngx_http_exports_user_args_t   *ua;
     ngx_uint_t                      statuses_seen;  /* values, also bad and */
     ngx_uint_t                      types_seen;     /* repeated ones */
-    ngx_uint_t                      overflow;   /* types without a place */
-    u_char                         *repeated;   /* name of a list of values, */
-    ngx_uint_t                      filter;     /* which is theirs */
+    ngx_uint_t                      overflow;   /* of ua->types */
+    u_char                         *repeated;   /* name of the last argument
+                                                   with values of a list, */
+    ngx_uint_t                      filter;     /* and which filter it is */
 
     const ngx_http_exports_arg_t   *subject_type;
     const ngx_http_exports_arg_t   *subject_id;
@@ -128,8 +129,9 @@ ngx_http_exports_user_args(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
 
 /*
- * the arguments are gone through again: a fault of theirs is put into words
- * for who is told of it only, which most of those that send many are not
+ * The arguments are gone through again: only now it is known that the client
+ * is told what is wrong, which takes a valid token.  Until then faults are
+ * counted, and not put into words.
  */
 
 ngx_buf_t *
@@ -250,9 +252,9 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
 
 
 /*
- * filter[name], filter[name][], filter[name][0].  With more behind it that is
- * the name of no filter: who asks for some must not be given all.
- * NGX_DECLINED: it is not one at all.
+ * filter[name], filter[name][], filter[name][0].  With anything else behind it
+ * the name is one that does not exist, and an error: who asks for some exports
+ * must not be given all.  NGX_DECLINED: it is no filter.
  */
 
 static ngx_int_t
@@ -288,7 +290,7 @@ ngx_http_exports_user_filter_name(const ngx_str_t *name, ngx_str_t *filter)
 }
 
 
-/* a value may be several, separated by commas */
+/* a value may be several values, separated by commas */
 
 static void
 ngx_http_exports_user_filter_values(ngx_http_exports_user_parse_t *up,
@@ -335,7 +337,7 @@ ngx_http_exports_user_filter_status(ngx_http_exports_user_parse_t *up,
 
     place = up->statuses_seen++;
 
-    /* no value is the shortest, of which a query can have the most */
+    /* a query can have thousands of empty values: they are not looked up */
 
     status = bad || value->len == 0
                  ? 0
@@ -372,7 +374,7 @@ ngx_http_exports_user_filter_type(ngx_http_exports_user_parse_t *up,
 
     for (i = 0; i < ua->ntypes; i++) {
 
-        /* names that begin alike are what there are many of */
+        /* many types begin alike, so that the last byte tells more */
 
         if (ua->types[i].len == value->len
             && ua->types[i].data[value->len - 1]
@@ -480,8 +482,8 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
 
 
 /*
- * strict, and without zeros: ngx_utf8_decode() is not for ASCII, and takes
- * surrogates and lead bytes that do not exist
+ * Strict UTF-8, and without zeros: ngx_utf8_decode() is not for ASCII, and
+ * takes surrogates and lead bytes that do not exist.
  */
 
 static ngx_uint_t
@@ -554,7 +556,7 @@ ngx_http_exports_user_filter_integer(const ngx_http_exports_arg_t *arg,
 }
 
 
-/* of 64 bits with a sign: it has no positive one, which 63 bits would hold */
+/* the lowest number of 64 bits: its digits alone do not fit into 63 */
 
 static ngx_uint_t
 ngx_http_exports_user_filter_lowest(const ngx_http_exports_arg_t *digits)
