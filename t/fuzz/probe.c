@@ -9,7 +9,9 @@
 
 
 static void check_probe(size_t length);
+static int read_meta(meta_page_t *meta, uint32_t at);
 static int model_page(const meta_page_t *meta, unsigned n, uint32_t page_size);
+static int model_roots(const meta_page_t *meta);
 static void check_short(uint64_t txnid, size_t length);
 
 
@@ -56,33 +58,27 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void
 check_probe(size_t length)
 {
-    exports_rc_t      rc, want;
-    meta_page_t       meta[2];
-    uint32_t          page_size;
-    exports_error_t   error;
+    exports_rc_t        rc, want;
+    meta_page_t         meta[2];
+    uint32_t            page_size;
+    exports_error_t     error;
+    const meta_page_t  *newest;
 
     rc = exports_probe(file, &error);
 
     want = length == 0 ? EXPORTS_MISSING : EXPORTS_FORMAT;
 
-    if (pread(base_fd(), &meta[0], sizeof(meta_page_t), 0)
-        == (ssize_t) sizeof(meta_page_t))
-    {
+    if (read_meta(&meta[0], 0)) {
         page_size = meta[0].trees[0].pad;
 
-        if (model_page(&meta[0], 0, page_size)) {
+        if (model_page(&meta[0], 0, page_size)
+            && read_meta(&meta[1], page_size)
+            && model_page(&meta[1], 1, page_size))
+        {
+            newest = meta[1].txnid > meta[0].txnid ? &meta[1] : &meta[0];
 
-            /* what is cut off is told from what is wrong, page by page */
-
-            if (length / page_size <= meta[0].last_page) {
-                want = EXPORTS_CORRUPT;
-
-            } else if (pread(base_fd(), &meta[1], sizeof(meta_page_t),
-                             (off_t) page_size)
-                       == (ssize_t) sizeof(meta_page_t)
-                       && model_page(&meta[1], 1, page_size))
-            {
-                want = length / page_size <= meta[1].last_page
+            if (model_roots(newest)) {
+                want = length / page_size <= newest->last_page
                            ? EXPORTS_CORRUPT : EXPORTS_OK;
             }
         }
@@ -96,7 +92,26 @@ check_probe(size_t length)
 
 
 static int
+read_meta(meta_page_t *meta, uint32_t at)
+{
+    return pread(base_fd(), meta, sizeof(meta_page_t), (off_t) at)
+           == (ssize_t) sizeof(meta_page_t);
+}
+
+
+static int
 model_page(const meta_page_t *meta, unsigned n, uint32_t page_size)
+{
+    return meta->pgno == n && (meta->flags & 0x08) != 0
+           && meta->magic == 0xbeefc0de && meta->version == 1
+           && meta->trees[0].pad == page_size
+           && page_size >= 512 && page_size <= 65536
+           && __builtin_popcount(page_size) == 1 && meta->last_page >= 1;
+}
+
+
+static int
+model_roots(const meta_page_t *meta)
 {
     unsigned  i;
 
@@ -109,11 +124,7 @@ model_page(const meta_page_t *meta, unsigned n, uint32_t page_size)
         }
     }
 
-    return meta->pgno == n && (meta->flags & 0x08) != 0
-           && meta->magic == 0xbeefc0de && meta->version == 1
-           && meta->trees[0].pad == page_size
-           && page_size >= 512 && page_size <= 65536
-           && __builtin_popcount(page_size) == 1 && meta->last_page >= 1;
+    return 1;
 }
 
 
