@@ -327,16 +327,16 @@ first_block(part_t *part, unsigned level, exports_run_t *run)
 static exports_rc_t
 go_to_end(part_t *part)
 {
-    uint64_t         last;
-    exports_rc_t     rc;
-    exports_runs_t   in;
-    exports_list_t  *list;
+    uint64_t          last;
+    exports_rc_t      rc;
+    exports_source_t  source;
+    exports_list_t   *list;
 
     list = part->list;
-    in = list->run.in;
+    source = list->run.source;
 
-    rc = exports_run_from(&list->run, &in, list->key->bytes, list->key->len,
-                          part->after, EXPORTS_ENTRY_LEN);
+    rc = exports_run_from(&list->run, &source, list->key->bytes,
+                          list->key->len, part->after, EXPORTS_ENTRY_LEN);
     if (rc != EXPORTS_OK) {
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
     }

@@ -18,7 +18,7 @@
 
 
 static exports_rc_t open_list(exports_list_t *list, exports_reader_t *reader,
-    const exports_runs_t *in, const exports_facet_t *key);
+    const exports_source_t *source, const exports_facet_t *key);
 static exports_rc_t older_leaf(exports_list_t *list);
 static exports_rc_t check_end(exports_list_t *list);
 
@@ -27,12 +27,13 @@ exports_rc_t
 exports_list_open(exports_list_t *list, exports_reader_t *reader,
     unsigned slot, const exports_facet_t *key)
 {
-    exports_rc_t    rc;
-    exports_runs_t  in;
+    exports_rc_t      rc;
+    exports_source_t  source;
 
-    rc = exports_reader_runs(reader, DB_FACETS, &reader->facets[slot], &in);
+    rc = exports_reader_source(reader, DB_FACETS, &reader->facets[slot],
+                               &source);
 
-    return rc == EXPORTS_OK ? open_list(list, reader, &in, key) : rc;
+    return rc == EXPORTS_OK ? open_list(list, reader, &source, key) : rc;
 }
 
 
@@ -40,21 +41,21 @@ exports_rc_t
 exports_lists_open(exports_list_t *lists, exports_reader_t *reader,
     const exports_facet_t *keys, unsigned n)
 {
-    unsigned        i;
-    exports_rc_t    rc;
-    exports_runs_t  in;
+    unsigned          i;
+    exports_rc_t      rc;
+    exports_source_t  source;
 
-    in.tree = NULL;
+    source.tree = NULL;
 
     for (rc = EXPORTS_OK, i = 0; rc == EXPORTS_OK && i < n; i++) {
 
-        if (in.tree == NULL) {
-            rc = exports_reader_runs(reader, DB_FACETS, &reader->facets[i],
-                                     &in);
+        if (source.tree == NULL) {
+            rc = exports_reader_source(reader, DB_FACETS, &reader->facets[i],
+                                       &source);
         }
 
         if (rc == EXPORTS_OK) {
-            rc = open_list(&lists[i], reader, &in, &keys[i]);
+            rc = open_list(&lists[i], reader, &source, &keys[i]);
         }
     }
 
@@ -64,7 +65,7 @@ exports_lists_open(exports_list_t *lists, exports_reader_t *reader,
 
 static exports_rc_t
 open_list(exports_list_t *list, exports_reader_t *reader,
-    const exports_runs_t *in, const exports_facet_t *key)
+    const exports_source_t *source, const exports_facet_t *key)
 {
     exports_rc_t  rc;
 
@@ -75,7 +76,7 @@ open_list(exports_list_t *list, exports_reader_t *reader,
     list->checked = 0;
     memset(list->ends, 0, sizeof(list->ends));
 
-    rc = exports_run_find(&list->run, in, key->bytes, key->len,
+    rc = exports_run_find(&list->run, source, key->bytes, key->len,
                           EXPORTS_ENTRY_LEN, &list->count);
 
     return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;

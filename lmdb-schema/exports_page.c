@@ -716,8 +716,8 @@ heap_skip(walk_t *w, uint64_t n)
     unsigned      i, left;
     exports_rc_t  rc;
 
-    rc = exports_reader_runs(w->reader, DB_RANKS, &w->reader->ranks.cursor,
-                             &w->reader->ranks);
+    rc = exports_reader_source(w->reader, DB_RANKS, &w->reader->ranks.cursor,
+                               &w->reader->ranks);
     if (rc != EXPORTS_OK) {
         return rc;
     }

@@ -86,18 +86,18 @@ exports_key_order(const void *a, size_t a_len, const void *b, size_t b_len)
 }
 
 
-/* where the keys of facets or ranks are found */
+/* where the keys of facets or ranks are looked up */
 typedef struct {
     exports_tree_t      *tree;          /* NULL: by the cursor */
     MDB_cursor          *cursor;
-} exports_runs_t;
+} exports_source_t;
 
 
 struct exports_reader_s {
     exports_env_t       *env;
     MDB_txn             *txn;
     MDB_cursor          *manifests;
-    exports_runs_t       ranks;
+    exports_source_t     ranks;
     MDB_cursor          *facets[EXPORTS_LISTS_MAX];
     exports_tree_t       trees[EXPORTS_DB_COUNT];
     exports_hashes_t     hashes;
@@ -139,7 +139,7 @@ exports_walked_whole(const exports_walked_t *walked)
  * tree at a time: exports_run.c, and exports_run_tree.c, without LMDB
  */
 typedef struct {
-    exports_runs_t       in;
+    exports_source_t     source;
     size_t               size;          /* of a value */
     const uint8_t       *values;        /* of the leaf */
     size_t               n;
@@ -153,13 +153,15 @@ typedef struct {
 
 /* To a key, and no further, and the number of its values: before LMDB looks for
    one of them.  EXPORTS_NOT_FOUND: there is none. */
-exports_rc_t exports_run_find(exports_run_t *run, const exports_runs_t *in,
-    const uint8_t *key, size_t key_len, size_t size, uint64_t *count);
+exports_rc_t exports_run_find(exports_run_t *run,
+    const exports_source_t *source, const uint8_t *key, size_t key_len,
+    size_t size, uint64_t *count);
 
 /* from: the value to begin at or behind, NULL: the first.  EXPORTS_NOT_FOUND:
    there is none. */
-exports_rc_t exports_run_from(exports_run_t *run, const exports_runs_t *in,
-    const uint8_t *key, size_t key_len, const uint8_t *from, size_t size);
+exports_rc_t exports_run_from(exports_run_t *run,
+    const exports_source_t *source, const uint8_t *key, size_t key_len,
+    const uint8_t *from, size_t size);
 
 /* of a run that has been found: the last leaf, at its last value */
 exports_rc_t exports_run_last(exports_run_t *run);
@@ -260,7 +262,7 @@ exports_rc_t exports_list_skip(exports_list_t *list, uint64_t n);
 
 /*
  * To the entry that "newer" ones precede, less than the list has.  These two
- * want the list positioned, and the reader's runs of ranks.
+ * want the list positioned, and the reader's source of ranks.
  */
 exports_rc_t exports_list_seek(exports_list_t *list, uint64_t newer);
 
@@ -407,8 +409,8 @@ exports_rc_t exports_reader_tree(exports_reader_t *reader, exports_db_t db,
 
 /* The tree, or the cursor where LMDB has to read it: before each series of
    keys. */
-exports_rc_t exports_reader_runs(exports_reader_t *reader, exports_db_t db,
-    MDB_cursor **cursor, exports_runs_t *runs);
+exports_rc_t exports_reader_source(exports_reader_t *reader, exports_db_t db,
+    MDB_cursor **cursor, exports_source_t *source);
 
 /* In a write transaction no cursor can be renewed, and each one open is moved
    about by every change: there they are closed after each use. */

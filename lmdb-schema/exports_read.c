@@ -164,16 +164,16 @@ exports_reader_tree(exports_reader_t *reader, exports_db_t db,
 
 
 exports_rc_t
-exports_reader_runs(exports_reader_t *reader, exports_db_t db,
-    MDB_cursor **cursor, exports_runs_t *runs)
+exports_reader_source(exports_reader_t *reader, exports_db_t db,
+    MDB_cursor **cursor, exports_source_t *source)
 {
     exports_rc_t  rc;
 
-    rc = exports_reader_tree(reader, db, &runs->tree);
+    rc = exports_reader_tree(reader, db, &source->tree);
 
-    if (rc == EXPORTS_OK && runs->tree == NULL) {
+    if (rc == EXPORTS_OK && source->tree == NULL) {
         rc = exports_reader_cursor(reader, db, cursor);
-        runs->cursor = *cursor;
+        source->cursor = *cursor;
     }
 
     return rc;

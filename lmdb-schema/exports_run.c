@@ -21,17 +21,18 @@ static uint64_t tree_count(const uint8_t *record, size_t size);
 
 
 exports_rc_t
-exports_run_find(exports_run_t *run, const exports_runs_t *in,
+exports_run_find(exports_run_t *run, const exports_source_t *source,
     const uint8_t *key, size_t key_len, size_t size, uint64_t *count)
 {
-    run->in = *in;
+    run->source = *source;
     run->size = size;
     run->values = NULL;
     run->n = 0;
     run->at = 0;
 
-    return in->tree != NULL ? exports_run_tree_find(run, key, key_len, count)
-                            : find(run, key, key_len, count);
+    return source->tree != NULL
+               ? exports_run_tree_find(run, key, key_len, count)
+               : find(run, key, key_len, count);
 }
 
 
@@ -46,7 +47,7 @@ find(exports_run_t *run, const uint8_t *key, size_t key_len, uint64_t *count)
     k.mv_data = (void *) key;
     k.mv_size = key_len;
 
-    rc = mdb_cursor_get(run->in.cursor, &k, NULL, MDB_SET_KEY);
+    rc = mdb_cursor_get(run->source.cursor, &k, NULL, MDB_SET_KEY);
 
     if (rc != 0) {
         return exports_rc_of_mdb(rc);
@@ -59,7 +60,7 @@ find(exports_run_t *run, const uint8_t *key, size_t key_len, uint64_t *count)
 
 
 exports_rc_t
-exports_run_from(exports_run_t *run, const exports_runs_t *in,
+exports_run_from(exports_run_t *run, const exports_source_t *source,
     const uint8_t *key, size_t key_len, const uint8_t *from, size_t size)
 {
     int           rc;
@@ -67,13 +68,13 @@ exports_run_from(exports_run_t *run, const exports_runs_t *in,
     uint64_t      count;
     exports_rc_t  erc;
 
-    erc = exports_run_find(run, in, key, key_len, size, &count);
+    erc = exports_run_find(run, source, key, key_len, size, &count);
 
     if (erc != EXPORTS_OK) {
         return erc;
     }
 
-    if (in->tree != NULL) {
+    if (source->tree != NULL) {
         return exports_run_tree_from(run, from);
     }
 
@@ -82,7 +83,7 @@ exports_run_from(exports_run_t *run, const exports_runs_t *in,
     v.mv_data = (void *) from;
     v.mv_size = size;
 
-    rc = mdb_cursor_get(in->cursor, &k, &v,
+    rc = mdb_cursor_get(source->cursor, &k, &v,
                         from != NULL ? MDB_GET_BOTH_RANGE : MDB_SET);
 
     return rc == 0 ? leaf(run, MDB_GET_MULTIPLE, &v) : exports_rc_of_mdb(rc);
@@ -96,11 +97,11 @@ exports_run_last(exports_run_t *run)
     MDB_val      k, v;
     MDB_cursor  *cursor;
 
-    if (run->in.tree != NULL) {
+    if (run->source.tree != NULL) {
         return exports_run_tree_last(run);
     }
 
-    cursor = run->in.cursor;
+    cursor = run->source.cursor;
 
     rc = mdb_cursor_get(cursor, &k, NULL, MDB_GET_CURRENT);
 
@@ -135,7 +136,7 @@ exports_run_next(exports_run_t *run)
 {
     exports_rc_t  rc;
 
-    if (run->in.tree != NULL) {
+    if (run->source.tree != NULL) {
         return exports_run_tree_next(run);
     }
 
@@ -149,8 +150,8 @@ exports_run_next(exports_run_t *run)
 exports_rc_t
 exports_run_back(exports_run_t *run)
 {
-    return run->in.tree != NULL ? exports_run_tree_back(run)
-                                : leaf(run, MDB_PREV_MULTIPLE, NULL);
+    return run->source.tree != NULL ? exports_run_tree_back(run)
+                                    : leaf(run, MDB_PREV_MULTIPLE, NULL);
 }
 
 
@@ -199,10 +200,10 @@ leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
     v.mv_data = NULL;
     v.mv_size = 0;
 
-    rc = mdb_cursor_get(run->in.cursor, &k, &v, op);
+    rc = mdb_cursor_get(run->source.cursor, &k, &v, op);
 
     if (rc == 0 && v.mv_size == 0 && op == MDB_GET_MULTIPLE) {
-        rc = mdb_cursor_get(run->in.cursor, &k, &v, MDB_GET_CURRENT);
+        rc = mdb_cursor_get(run->source.cursor, &k, &v, MDB_GET_CURRENT);
 
         if (rc == 0 && v.mv_size != run->size) {
             return EXPORTS_CORRUPT;
@@ -279,7 +280,7 @@ in_its_node(const exports_run_t *run, const uint8_t *page)
 {
     MDB_val  k;
 
-    return mdb_cursor_get(run->in.cursor, &k, NULL, MDB_GET_CURRENT) == 0
+    return mdb_cursor_get(run->source.cursor, &k, NULL, MDB_GET_CURRENT) == 0
            && (const uint8_t *) k.mv_data + k.mv_size == page
            && exports_run_count(&k, run->size) > 0;
 }
@@ -359,26 +360,26 @@ exports_rc_t
 exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
     exports_block_pt visit, void *data)
 {
-    size_t          n;
-    uint8_t         rank[EXPORTS_RANK_KEY_MAX], block[EXPORTS_RANK_LEN];
-    uint64_t        count, stored, before[EXPORTS_RANK_LEVELS];
-    unsigned        level, height;
-    exports_rc_t    rc;
-    exports_run_t   run;
-    exports_runs_t  in = { NULL, facets };
-    const uint8_t  *entry;
+    size_t            n;
+    uint8_t           rank[EXPORTS_RANK_KEY_MAX], block[EXPORTS_RANK_LEN];
+    uint64_t          count, stored, before[EXPORTS_RANK_LEVELS];
+    unsigned          level, height;
+    exports_rc_t      rc;
+    exports_run_t     run;
+    exports_source_t  source = { NULL, facets };
+    const uint8_t    *entry;
 
     memset(before, 0, sizeof(before));
     stored = 0;
     count = 0;
 
-    rc = exports_run_find(&run, &in, key, len, EXPORTS_ENTRY_LEN, &stored);
+    rc = exports_run_find(&run, &source, key, len, EXPORTS_ENTRY_LEN, &stored);
 
     if (rc != EXPORTS_OK) {
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
     }
 
-    rc = exports_run_from(&run, &in, key, len, NULL, EXPORTS_ENTRY_LEN);
+    rc = exports_run_from(&run, &source, key, len, NULL, EXPORTS_ENTRY_LEN);
 
     while (rc == EXPORTS_OK && run.at < run.n) {
         entry = run.values + run.at * EXPORTS_ENTRY_LEN;

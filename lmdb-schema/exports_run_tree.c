@@ -31,7 +31,7 @@ exports_run_tree_find(exports_run_t *run, const uint8_t *key, size_t key_len,
     node_header_t   node;
     const uint8_t  *data;
 
-    rc = exports_tree_node(run->in.tree, key, key_len, &found);
+    rc = exports_tree_node(run->source.tree, key, key_len, &found);
     if (rc != EXPORTS_OK) {
         return rc;
     }
@@ -194,9 +194,9 @@ enter(exports_run_t *run, unsigned level)
     is_leaf = level == run->height - 1;
 
     pgno = level == 0 ? run->root
-                      : exports_tree_child(run->in.tree, l - 1, l[-1].at);
+                      : exports_tree_child(run->source.tree, l - 1, l[-1].at);
 
-    rc = exports_tree_enter(run->in.tree, l, pgno,
+    rc = exports_tree_enter(run->source.tree, l, pgno,
                             is_leaf ? LEAF_FLAG|LEAF2_FLAG : BRANCH_FLAG);
 
     return rc == EXPORTS_OK && is_leaf ? set_leaf(run, l->page) : rc;
@@ -218,7 +218,7 @@ set_leaf(exports_run_t *run, const uint8_t *page)
     return header.pad == run->size
            && header.lower == PAGE_HEADER + run->n * sizeof(uint16_t)
            && header.upper + run->n * (run->size - sizeof(uint16_t))
-              == run->in.tree->page_size
+              == run->source.tree->page_size
                ? EXPORTS_OK : EXPORTS_CORRUPT;
 }
 
@@ -238,7 +238,7 @@ search(const exports_run_t *run, exports_level_t *branch, const uint8_t *value)
     while (low < high) {
         middle = (low + high) / 2;
 
-        key = exports_tree_key(run->in.tree, branch, middle, run->size);
+        key = exports_tree_key(run->source.tree, branch, middle, run->size);
         if (key == NULL) {
             return EXPORTS_CORRUPT;
         }

@@ -214,17 +214,17 @@ rank_level(ranking_t *r)
 static exports_rc_t
 change_boundary(ranking_t *r, const exports_change_t *change)
 {
-    int             found;
-    uint8_t         block[EXPORTS_RANK_LEN];
-    exports_rc_t    rc;
-    exports_run_t   run;
-    exports_runs_t  in = { NULL, *r->ranks };
-    const uint8_t  *p;
+    int               found;
+    uint8_t           block[EXPORTS_RANK_LEN];
+    exports_rc_t      rc;
+    exports_run_t     run;
+    exports_source_t  source = { NULL, *r->ranks };
+    const uint8_t    *p;
 
     memset(block, 0, sizeof(block));
     memcpy(block, change->entry, EXPORTS_ENTRY_LEN);
 
-    rc = exports_run_from(&run, &in, r->key, r->len, block,
+    rc = exports_run_from(&run, &source, r->key, r->len, block,
                           EXPORTS_RANK_LEN);
     if (rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND) {
         return rc;
@@ -344,25 +344,26 @@ static exports_rc_t
 count_block(ranking_t *r, const uint8_t *after, const uint8_t *end,
     uint64_t *count)
 {
-    size_t          len, until;
-    uint8_t         key[EXPORTS_RANK_KEY_MAX];
-    exports_rc_t    rc;
-    exports_run_t   run;
-    exports_runs_t  in;
+    size_t            len, until;
+    uint8_t           key[EXPORTS_RANK_KEY_MAX];
+    exports_rc_t      rc;
+    exports_run_t     run;
+    exports_source_t  source;
 
     *count = 0;
-    in.tree = NULL;
+    source.tree = NULL;
 
     if (r->level == 1) {
-        in.cursor = r->facets;
-        rc = exports_run_from(&run, &in, r->list->bytes, r->list->len, after,
-                              EXPORTS_ENTRY_LEN);
+        source.cursor = r->facets;
+        rc = exports_run_from(&run, &source, r->list->bytes, r->list->len,
+                              after, EXPORTS_ENTRY_LEN);
 
     } else {
-        in.cursor = *r->ranks;
+        source.cursor = *r->ranks;
         len = exports_rank_key(key, r->list->bytes, r->list->len,
                                r->level - 1);
-        rc = exports_run_from(&run, &in, key, len, after, EXPORTS_RANK_LEN);
+        rc = exports_run_from(&run, &source, key, len, after,
+                              EXPORTS_RANK_LEN);
     }
 
     if (rc == EXPORTS_OK && after != NULL

@@ -201,13 +201,13 @@ load(store_t *store)
 /* from one of its values on; EXPORTS_FAILED: it is another one */
 
 static exports_rc_t
-read_run(const exports_runs_t *in, const values_t *of, unsigned first)
+read_run(const exports_source_t *source, const values_t *of, unsigned first)
 {
     size_t          i, n;
     exports_rc_t    rc;
     exports_run_t   run;
 
-    rc = exports_run_from(&run, in, of->key, of->len,
+    rc = exports_run_from(&run, source, of->key, of->len,
                           first != 0 ? of->values[first] : NULL, of->size);
     n = first;
 
@@ -241,29 +241,29 @@ read_run(const exports_runs_t *in, const values_t *of, unsigned first)
 static exports_rc_t
 read_runs(exports_reader_t *reader, const values_t *of)
 {
-    unsigned         i, first;
-    exports_rc_t     rc;
-    exports_runs_t   in[2];
+    unsigned          i, first;
+    exports_rc_t      rc;
+    exports_source_t  source[2];
 
-    memset(in, 0, sizeof(in));
+    memset(source, 0, sizeof(source));
 
-    must(exports_reader_cursor(reader, of->db, &in[0].cursor) == EXPORTS_OK
-         && exports_reader_tree(reader, of->db, &in[1].tree) == EXPORTS_OK
-         && (in[1].tree == NULL) == (reader->borrowed != NULL),
+    must(exports_reader_cursor(reader, of->db, &source[0].cursor) == EXPORTS_OK
+         && exports_reader_tree(reader, of->db, &source[1].tree) == EXPORTS_OK
+         && (source[1].tree == NULL) == (reader->borrowed != NULL),
          "a cursor, and a tree");
 
-    rc = read_run(&in[0], of, 0);
+    rc = read_run(&source[0], of, 0);
     first = below(of->n);
 
-    for (i = 0; i < (in[1].tree != NULL ? 2 : 1); i++) {
-        check(read_run(&in[i], of, 0) == rc
-              && read_run(&in[i], of, first) == rc
-              && read_run(&in[i], of, of->n - 1) == rc,
+    for (i = 0; i < (source[1].tree != NULL ? 2 : 1); i++) {
+        check(read_run(&source[i], of, 0) == rc
+              && read_run(&source[i], of, first) == rc
+              && read_run(&source[i], of, of->n - 1) == rc,
               "from a value on, %s: not %s", i == 0 ? "by LMDB" : "in the map",
               rc_name(rc));
     }
 
-    mdb_cursor_close(in[0].cursor);
+    mdb_cursor_close(source[0].cursor);
 
     return rc;
 }
@@ -656,13 +656,13 @@ damage(int in_writer)
 static void
 claim(void)
 {
-    MDB_val            k, v;
-    store_t            store;
-    uint16_t           flags;
-    unsigned           i;
-    uint8_t           *at;
-    MDB_cursor        *cursor;
-    exports_runs_t     in;
+    MDB_val           k, v;
+    store_t           store;
+    uint16_t          flags;
+    unsigned          i;
+    uint8_t          *at;
+    MDB_cursor       *cursor;
+    exports_source_t  source;
 
     store.env = new_store(in_dir("claim"));
     make_store(store.env);
@@ -697,13 +697,13 @@ claim(void)
         flags |= SUBPAGE_FLAG;
         memcpy(at, &flags, sizeof(flags));
 
-        memset(&in, 0, sizeof(in));
-        must(exports_reader_cursor(store.reader, DB_FACETS, &in.cursor)
+        memset(&source, 0, sizeof(source));
+        must(exports_reader_cursor(store.reader, DB_FACETS, &source.cursor)
              == EXPORTS_OK, "a cursor");
 
-        check(read_run(&in, &keys[i], 0) == EXPORTS_CORRUPT, "%u values",
+        check(read_run(&source, &keys[i], 0) == EXPORTS_CORRUPT, "%u values",
               keys[i].n);
-        mdb_cursor_close(in.cursor);
+        mdb_cursor_close(source.cursor);
     }
 
     checked("leaves that claim to be in a node");

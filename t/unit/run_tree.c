@@ -335,17 +335,17 @@ check_back(walk_t *w)
 
 
 static exports_rc_t
-find(walk_t *w, const exports_runs_t *in, uint64_t *count)
+find(walk_t *w, const exports_source_t *source, uint64_t *count)
 {
-    return exports_run_find(&w->run, in, w->of->key.bytes, w->of->key.len,
+    return exports_run_find(&w->run, source, w->of->key.bytes, w->of->key.len,
                             w->model->size, count);
 }
 
 
 static exports_rc_t
-from(walk_t *w, const exports_runs_t *in, const uint8_t *value)
+from(walk_t *w, const exports_source_t *source, const uint8_t *value)
 {
-    return exports_run_from(&w->run, in, w->of->key.bytes, w->of->key.len,
+    return exports_run_from(&w->run, source, w->of->key.bytes, w->of->key.len,
                             value, w->model->size);
 }
 
@@ -370,7 +370,7 @@ random_value(uint8_t *value, const model_t *m)
 /* and from there some leaves to and fro */
 
 static void
-check_from(walk_t *w, const exports_runs_t *in)
+check_from(walk_t *w, const exports_source_t *source)
 {
     uint8_t       value[EXPORTS_RANK_LEN];
     unsigned      i, steps;
@@ -378,7 +378,7 @@ check_from(walk_t *w, const exports_runs_t *in)
 
     random_value(value, w->model);
     i = place_of(w->model, w->of, value);
-    rc = from(w, in, value);
+    rc = from(w, source, value);
 
     if (i == w->of->n) {
         check(rc == EXPORTS_NOT_FOUND, "from behind all: %s", rc_name(rc));
@@ -404,7 +404,7 @@ check_from(walk_t *w, const exports_runs_t *in)
 /* all of a key: its number, to and fro, and from some values on */
 
 static void
-check_key(const exports_runs_t *in, const model_t *m, const values_t *of)
+check_key(const exports_source_t *source, const model_t *m, const values_t *of)
 {
     walk_t        w;
     uint64_t      count;
@@ -414,12 +414,12 @@ check_key(const exports_runs_t *in, const model_t *m, const values_t *of)
     w.model = m;
     w.of = of;
     count = 0;
-    rc = find(&w, in, &count);
+    rc = find(&w, source, &count);
 
     if (of->n == 0) {
         check(rc == EXPORTS_NOT_FOUND, "a key without values: %s",
               rc_name(rc));
-        rc = from(&w, in, NULL);
+        rc = from(&w, source, NULL);
         check(rc == EXPORTS_NOT_FOUND, "from: %s", rc_name(rc));
         return;
     }
@@ -439,11 +439,11 @@ check_key(const exports_runs_t *in, const model_t *m, const values_t *of)
         }
     }
 
-    if (in->tree != NULL && w.run.height > greatest_run) {
+    if (source->tree != NULL && w.run.height > greatest_run) {
         greatest_run = w.run.height;
     }
 
-    rc = from(&w, in, NULL);
+    rc = from(&w, source, NULL);
 
     if (check(rc == EXPORTS_OK && w.run.at == 0, "from the first: %s",
               rc_name(rc)))
@@ -456,7 +456,7 @@ check_key(const exports_runs_t *in, const model_t *m, const values_t *of)
     }
 
     for (i = 0; i < 4; i++) {
-        check_from(&w, in);
+        check_from(&w, source);
     }
 }
 
@@ -571,8 +571,8 @@ open_tree(exports_reader_t *reader, exports_db_t db)
 static void
 check_whole(exports_reader_t *reader, const model_t *m)
 {
-    unsigned        i;
-    exports_runs_t  map, lmdb;
+    unsigned          i;
+    exports_source_t  map, lmdb;
 
     memset(&map, 0, sizeof(map));
     memset(&lmdb, 0, sizeof(lmdb));
@@ -656,10 +656,10 @@ static exports_rc_t
 find_run(exports_run_t *run, exports_tree_t *tree, const values_t *of,
     uint64_t *count)
 {
-    exports_runs_t  in = { tree, NULL };
+    exports_source_t  source = { tree, NULL };
 
-    return exports_run_find(run, &in, of->key.bytes, of->key.len, model.size,
-                            count);
+    return exports_run_find(run, &source, of->key.bytes, of->key.len,
+                            model.size, count);
 }
 
 
@@ -667,9 +667,9 @@ static exports_rc_t
 run_from(exports_run_t *run, exports_tree_t *tree, const values_t *of,
     const uint8_t *value)
 {
-    exports_runs_t  in = { tree, NULL };
+    exports_source_t  source = { tree, NULL };
 
-    return exports_run_from(run, &in, of->key.bytes, of->key.len, value,
+    return exports_run_from(run, &source, of->key.bytes, of->key.len, value,
                             model.size);
 }
 
@@ -721,7 +721,7 @@ count_walked(exports_run_t *run, exports_rc_t rc,
 
     for (n = 0, leaves = 0; expect_ok(rc) == EXPORTS_OK; leaves++) {
         if (!check(leaves < arena_next, "more leaves than pages")
-            || !check_bounds(run->in.tree, run))
+            || !check_bounds(run->source.tree, run))
         {
             return 0;
         }
@@ -1607,13 +1607,13 @@ damage_way(exports_tree_t *tree, unsigned i)
 static void
 check_copy(exports_tree_t *tree)
 {
-    unsigned        i;
-    exports_runs_t  in = { tree, NULL };
+    unsigned          i;
+    exports_source_t  source = { tree, NULL };
 
     tree->searched = 0;
 
     for (i = 0; i < NKEYS; i++) {
-        check_key(&in, &model, &model.keys[i]);
+        check_key(&source, &model, &model.keys[i]);
     }
 }
 
