@@ -6,6 +6,16 @@
  * through the records between ("scan"), which must not be any that the lists
  * should hold.  And their length is held against the counts of the scope: a
  * damaged tree that lacks some records, or lists, would look like a sound one.
+ *
+ *   lists    one for each value that is asked for, each with its newest first
+ *     |      heap_build(), heap_skip() to the offset
+ *   heap     on top the list with the newest entry
+ *     |      find_items(): the record of that entry, not yet read
+ *   found    two sets of 8: one is filled while memory brings the other
+ *     |      add_items(): checks, decodes
+ *   items    of the page
+ *     |
+ *   visit    the caller's, for each set
  */
 
 #include <string.h>
@@ -39,7 +49,7 @@ typedef struct {
     unsigned                     nheap;
     exports_list_t              *heap[EXPORTS_LISTS_MAX];
     exports_list_t               lists[EXPORTS_LISTS_MAX];
-} walk_t;
+} page_walk_t;
 
 
 /* a record, not yet read */
@@ -52,42 +62,44 @@ typedef struct {
 } found_t;
 
 
-static exports_rc_t read_page(walk_t *w);
-static exports_rc_t open_manifests(walk_t *w);
-static exports_rc_t count_lists(walk_t *w);
-static exports_rc_t check_total(walk_t *w);
+static exports_rc_t read_page(page_walk_t *w);
+static exports_rc_t open_manifests(page_walk_t *w);
+static exports_rc_t count_lists(page_walk_t *w);
+static exports_rc_t check_total(page_walk_t *w);
 static uint64_t count_of(const uint64_t *counts, unsigned statuses);
 static unsigned scan_statuses(const exports_page_query_t *query);
 static unsigned list_statuses(const exports_facet_t *list);
-static exports_rc_t read_items(walk_t *w, unsigned want);
-static exports_rc_t find_items(walk_t *w, found_t *found, unsigned n);
-static exports_rc_t add_items(walk_t *w, const found_t *found, unsigned n);
-static exports_rc_t scan_list(walk_t *w, found_t **found,
+static exports_rc_t read_items(page_walk_t *w, unsigned want);
+static exports_rc_t find_items(page_walk_t *w, found_t *found, unsigned n);
+static exports_rc_t add_items(page_walk_t *w, const found_t *found,
+    unsigned n);
+static exports_rc_t scan_list(page_walk_t *w, found_t **found,
     const found_t *end);
-static exports_rc_t find_next(walk_t *w, found_t *found);
-static exports_rc_t not_found(walk_t *w, exports_rc_t rc,
+static exports_rc_t find_next(page_walk_t *w, found_t *found);
+static exports_rc_t not_found(page_walk_t *w, exports_rc_t rc,
     const uint8_t *entry);
 static inline void fetch_record(const uint8_t *record);
-static exports_rc_t find_record(walk_t *w, const uint8_t *entry,
+static exports_rc_t find_record(page_walk_t *w, const uint8_t *entry,
     found_t *found);
-static inline exports_rc_t scan(walk_t *w, const uint8_t *entry,
+static inline exports_rc_t scan(page_walk_t *w, const uint8_t *entry,
     found_t *found);
-static exports_rc_t scan_on(walk_t *w, const uint8_t *entry, found_t *found);
-static inline int is_key(const walk_t *w, const uint8_t *key,
+static exports_rc_t scan_on(page_walk_t *w, const uint8_t *entry,
+    found_t *found);
+static inline int is_key(const page_walk_t *w, const uint8_t *key,
     const uint8_t *entry);
-static void make_key(const walk_t *w, uint8_t *key, const uint8_t *entry);
-static exports_rc_t bad_entry(walk_t *w, const uint8_t *entry);
-static exports_rc_t bad_record(walk_t *w, const uint8_t *key);
-static inline exports_rc_t add_item(walk_t *w, const found_t *found,
+static void make_key(const page_walk_t *w, uint8_t *key, const uint8_t *entry);
+static exports_rc_t bad_entry(page_walk_t *w, const uint8_t *entry);
+static exports_rc_t bad_record(page_walk_t *w, const uint8_t *key);
+static inline exports_rc_t add_item(page_walk_t *w, const found_t *found,
     exports_item_t *item);
-static exports_rc_t check_members(walk_t *w, const found_t *found,
+static exports_rc_t check_members(page_walk_t *w, const found_t *found,
     const exports_item_t *items, unsigned n);
 
-static exports_rc_t heap_build(walk_t *w);
-static void heapify(walk_t *w);
-static exports_rc_t heap_skip(walk_t *w, uint64_t n);
-static exports_rc_t heap_pop(walk_t *w);
-static void heap_down(walk_t *w, unsigned i);
+static exports_rc_t heap_build(page_walk_t *w);
+static void heapify(page_walk_t *w);
+static exports_rc_t heap_skip(page_walk_t *w, uint64_t n);
+static exports_rc_t heap_pop(page_walk_t *w);
+static void heap_down(page_walk_t *w, unsigned i);
 static int newer(const exports_list_t *a, const exports_list_t *b);
 
 
@@ -103,7 +115,7 @@ exports_rc_t
 exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
     exports_page_t *page, exports_items_pt visit, void *data)
 {
-    walk_t        w;
+    page_walk_t   w;
     exports_rc_t  rc;
 
     page->nitems = 0;
@@ -135,7 +147,7 @@ exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
 
 
 static exports_rc_t
-read_page(walk_t *w)
+read_page(page_walk_t *w)
 {
     unsigned                     want;
     exports_rc_t                 rc;
@@ -173,7 +185,7 @@ read_page(walk_t *w)
 
 
 static exports_rc_t
-open_manifests(walk_t *w)
+open_manifests(page_walk_t *w)
 {
     exports_rc_t  rc;
 
@@ -195,7 +207,7 @@ open_manifests(walk_t *w)
 
 
 static exports_rc_t
-count_lists(walk_t *w)
+count_lists(page_walk_t *w)
 {
     unsigned         i;
     exports_rc_t     rc;
@@ -226,7 +238,7 @@ count_lists(walk_t *w)
  */
 
 static exports_rc_t
-check_total(walk_t *w)
+check_total(page_walk_t *w)
 {
     uint64_t                     most, total;
     unsigned                     i, statuses;
@@ -316,7 +328,7 @@ scan_statuses(const exports_page_query_t *query)
  */
 
 static exports_rc_t
-read_items(walk_t *w, unsigned want)
+read_items(page_walk_t *w, unsigned want)
 {
     found_t       found[2][FOUND_AHEAD];
     unsigned      n, next, turn;
@@ -341,7 +353,7 @@ read_items(walk_t *w, unsigned want)
 
 
 static exports_rc_t
-find_items(walk_t *w, found_t *found, unsigned n)
+find_items(page_walk_t *w, found_t *found, unsigned n)
 {
     found_t       *end;
     exports_rc_t   rc;
@@ -374,7 +386,7 @@ find_items(walk_t *w, found_t *found, unsigned n)
  */
 
 static exports_rc_t
-scan_list(walk_t *w, found_t **found, const found_t *end)
+scan_list(page_walk_t *w, found_t **found, const found_t *end)
 {
     found_t         *f;
     unsigned         statuses;
@@ -412,7 +424,7 @@ scan_list(walk_t *w, found_t **found, const found_t *end)
 
 
 static exports_rc_t
-add_items(walk_t *w, const found_t *found, unsigned n)
+add_items(page_walk_t *w, const found_t *found, unsigned n)
 {
     unsigned         i;
     exports_rc_t     rc;
@@ -447,7 +459,7 @@ add_items(walk_t *w, const found_t *found, unsigned n)
 /* of what is newest in all lists, the record by its key */
 
 static exports_rc_t
-find_next(walk_t *w, found_t *found)
+find_next(page_walk_t *w, found_t *found)
 {
     exports_rc_t     rc;
     exports_list_t  *list;
@@ -478,7 +490,7 @@ find_next(walk_t *w, found_t *found)
 
 
 static exports_rc_t
-not_found(walk_t *w, exports_rc_t rc, const uint8_t *entry)
+not_found(page_walk_t *w, exports_rc_t rc, const uint8_t *entry)
 {
     return rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT
                ? bad_entry(w, entry) : rc;
@@ -498,7 +510,7 @@ fetch_record(const uint8_t *record)
 
 
 static exports_rc_t
-find_record(walk_t *w, const uint8_t *entry, found_t *found)
+find_record(page_walk_t *w, const uint8_t *entry, found_t *found)
 {
     int      rc;
     MDB_val  k;
@@ -521,7 +533,7 @@ find_record(walk_t *w, const uint8_t *entry, found_t *found)
 
 
 static inline exports_rc_t
-scan(walk_t *w, const uint8_t *entry, found_t *found)
+scan(page_walk_t *w, const uint8_t *entry, found_t *found)
 {
     exports_rc_t  rc;
 
@@ -538,7 +550,7 @@ scan(walk_t *w, const uint8_t *entry, found_t *found)
  */
 
 static exports_rc_t
-scan_on(walk_t *w, const uint8_t *entry, found_t *found)
+scan_on(page_walk_t *w, const uint8_t *entry, found_t *found)
 {
     uint8_t       key[EXPORTS_MANIFEST_KEY_LEN];
     exports_rc_t  rc;
@@ -574,7 +586,7 @@ scan_on(walk_t *w, const uint8_t *entry, found_t *found)
 
 
 static inline int
-is_key(const walk_t *w, const uint8_t *key, const uint8_t *entry)
+is_key(const page_walk_t *w, const uint8_t *key, const uint8_t *entry)
 {
     return memcmp(key + 8, entry, EXPORTS_ENTRY_LEN) == 0
            && memcmp(key, w->scope, 8) == 0;
@@ -582,7 +594,7 @@ is_key(const walk_t *w, const uint8_t *key, const uint8_t *entry)
 
 
 static void
-make_key(const walk_t *w, uint8_t *key, const uint8_t *entry)
+make_key(const page_walk_t *w, uint8_t *key, const uint8_t *entry)
 {
     memcpy(key, w->scope, 8);
     memcpy(key + 8, entry, EXPORTS_ENTRY_LEN);
@@ -590,7 +602,7 @@ make_key(const walk_t *w, uint8_t *key, const uint8_t *entry)
 
 
 static exports_rc_t
-bad_entry(walk_t *w, const uint8_t *entry)
+bad_entry(page_walk_t *w, const uint8_t *entry)
 {
     uint8_t  key[EXPORTS_MANIFEST_KEY_LEN];
 
@@ -601,7 +613,7 @@ bad_entry(walk_t *w, const uint8_t *entry)
 
 
 static exports_rc_t
-bad_record(walk_t *w, const uint8_t *key)
+bad_record(page_walk_t *w, const uint8_t *key)
 {
     static const uint8_t  none[EXPORTS_MANIFEST_KEY_LEN];
 
@@ -621,7 +633,7 @@ bad_record(walk_t *w, const uint8_t *key)
  */
 
 static inline exports_rc_t
-add_item(walk_t *w, const found_t *found, exports_item_t *item)
+add_item(page_walk_t *w, const found_t *found, exports_item_t *item)
 {
     uint64_t  created, tie;
 
@@ -647,8 +659,8 @@ add_item(walk_t *w, const found_t *found, exports_item_t *item)
 
 
 static exports_rc_t
-check_members(walk_t *w, const found_t *found, const exports_item_t *items,
-    unsigned n)
+check_members(page_walk_t *w, const found_t *found,
+    const exports_item_t *items, unsigned n)
 {
     unsigned      i;
     exports_rc_t  rc;
@@ -668,7 +680,7 @@ check_members(walk_t *w, const found_t *found, const exports_item_t *items,
 
 
 static exports_rc_t
-heap_build(walk_t *w)
+heap_build(page_walk_t *w)
 {
     unsigned         i;
     exports_rc_t     rc;
@@ -698,7 +710,7 @@ heap_build(walk_t *w)
 
 
 static void
-heapify(walk_t *w)
+heapify(page_walk_t *w)
 {
     unsigned  i;
 
@@ -711,7 +723,7 @@ heapify(walk_t *w)
 /* less than there is */
 
 static exports_rc_t
-heap_skip(walk_t *w, uint64_t n)
+heap_skip(page_walk_t *w, uint64_t n)
 {
     unsigned      i, left;
     exports_rc_t  rc;
@@ -752,7 +764,7 @@ heap_skip(walk_t *w, uint64_t n)
 
 
 static exports_rc_t
-heap_pop(walk_t *w)
+heap_pop(page_walk_t *w)
 {
     exports_rc_t     rc;
     exports_list_t  *list;
@@ -782,7 +794,7 @@ heap_pop(walk_t *w)
 
 
 static void
-heap_down(walk_t *w, unsigned i)
+heap_down(page_walk_t *w, unsigned i)
 {
     unsigned         child;
     exports_list_t  *list;
