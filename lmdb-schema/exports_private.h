@@ -188,7 +188,8 @@ exports_rc_t exports_run_tree_back(exports_run_t *run);
  */
 uint64_t exports_run_count(const MDB_val *key, size_t size);
 
-/* how many values of the leaf do not lie behind an entry */
+/* the number of values of the leaf that are less than an entry, or equal to
+   it */
 size_t exports_run_until(const exports_run_t *run, const uint8_t *entry);
 
 /* Counts the blocks of a list, in the order of their boundaries, and those that

@@ -71,8 +71,8 @@ typedef struct {
 } exports_tree_t;
 
 
-/* Of memory, which is asked for it before it is read.  What does no more than
-   this is taken for useless by gcc, without the asm, and not called. */
+/* Prefetches.  Without the asm gcc takes a function that does nothing else for
+   one without effect, and drops the call. */
 
 #define CACHE_LINE  64
 
@@ -115,9 +115,9 @@ exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
     size_t len, MDB_val *value);
 
 /*
- * Of manifests: to the record of a key, which is less than the one before since
- * the tree was opened.  What is found is where the tree is "positioned" then, and
- * not otherwise.  *found: the key as it is stored.
+ * Of manifests: to the record of a key.  Keys must come in descending order
+ * after exports_tree_open().  On EXPORTS_OK the tree is positioned at the
+ * record, after EXPORTS_NOT_FOUND it is not.  *found: the key as it is stored.
  *
  * EXPORTS_NOT_FOUND  there is none
  * EXPORTS_CORRUPT    a page on the way to it is not what has to be there
