@@ -10,6 +10,7 @@
 #define EXPORTS_MDB_LAYOUT_H
 
 #include <endian.h>
+#include <stddef.h>
 #include <stdint.h>
 
 
@@ -64,6 +65,9 @@ typedef struct {
     uint64_t  last_page;
     uint64_t  txnid;
 } meta_page_t;
+
+_Static_assert(sizeof(size_t) == 8 && sizeof(meta_page_t) == 152,
+               "LMDB's layout on 64-bit machines");
 
 typedef struct {
     uint64_t  pgno;
