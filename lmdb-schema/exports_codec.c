@@ -5,6 +5,19 @@
 
 #define TOKEN_MAGIC     0x45585431      /* EXT1 */
 
+/* where the fields of a token are, behind what records begin with, too */
+#define TOKEN_KIND_POS      16          /* 1 */
+#define TOKEN_FLAGS_POS     17          /* 1 */
+#define TOKEN_TABLES_POS    18          /* 2: how many */
+#define TOKEN_ZERO_POS      20          /* 4 */
+#define TOKEN_SCOPE_POS     24          /* 8 */
+#define TOKEN_CREATED_POS   32          /* 8 */
+#define TOKEN_EXPIRES_POS   40          /* 8 */
+#define TOKEN_REVOKED_POS   48          /* 8 */
+
+_Static_assert(TOKEN_REVOKED_POS + 8 == EXPORTS_TOKEN_HEADER,
+               "the header of a token");
+
 /* of a scope's value: where the counts begin, and end with what is checked */
 #define COUNTS_POS      16
 #define SCOPE_CHECKED   (EXPORTS_SCOPE_VALUE_LEN - 8)
@@ -23,6 +36,18 @@ typedef struct {
     uint8_t        *end;
     int             failed;
 } output_t;
+
+
+/* of a record */
+static const size_t  strings[STRING_COUNT] = {
+    [STRING_ID] = offsetof(exports_record_t, item.id),
+    [STRING_STORAGE_BACKEND] = offsetof(exports_record_t, storage_backend),
+    [STRING_STORAGE_KEY] = offsetof(exports_record_t, storage_key),
+    [STRING_CONTENT_TYPE] = offsetof(exports_record_t, content_type),
+    [STRING_NAME] = offsetof(exports_record_t, name),
+    [STRING_GROUP] = offsetof(exports_record_t, group),
+    [STRING_SUBJECT_TYPE] = offsetof(exports_record_t, subject_type)
+};
 
 
 static void put16(uint8_t *p, uint16_t value);
@@ -240,7 +265,8 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
 {
     size_t                 n;
     output_t               out;
-    exports_str_t          storage_key;
+    unsigned               i;
+    exports_str_t          str;
     const exports_item_t  *item;
 
     if (size < EXPORTS_RECORD_HEADER) {
@@ -257,22 +283,19 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
     out.end = buf + size;
     out.failed = 0;
 
-    storage_key = record->storage_key;
-
-    if (storage_key.len == item->id.len
-        && memcmp(storage_key.data, item->id.data, item->id.len) == 0)
-    {
-        storage_key.data = NULL;
-    }
-
     write_bytes(&out, item->json, item->json_len);
-    write_string(&out, &item->id);
-    write_string(&out, &record->storage_backend);
-    write_string(&out, &storage_key);
-    write_string(&out, &record->content_type);
-    write_string(&out, &record->name);
-    write_string(&out, &record->group);
-    write_string(&out, &record->subject_type);
+
+    for (i = 0; i < STRING_COUNT; i++) {
+        memcpy(&str, (const char *) record + strings[i], sizeof(str));
+
+        if (i == STRING_STORAGE_KEY && str.len == item->id.len
+            && memcmp(str.data, item->id.data, item->id.len) == 0)
+        {
+            str.data = NULL;
+        }
+
+        write_string(&out, &str);
+    }
 
     if (out.failed) {
         return EXPORTS_INVALID;
@@ -282,13 +305,13 @@ exports_record_encode(uint8_t *buf, size_t size, size_t *len,
 
     exports_put64(buf, HEAD_OF(RECORD_MAGIC, n));
     exports_put64(buf + CHECKSUM_POS, 0);
-    buf[16] = item->kind;
-    buf[17] = item->status;
-    buf[18] = item->flags;
-    buf[19] = item->export_kind;
-    put16(buf + 20, item->json_len);
-    put16(buf + 22, item->link_pos);
-    exports_put64(buf + 24, record->expires);
+    buf[KIND_POS] = item->kind;
+    buf[STATUS_POS] = item->status;
+    buf[FLAGS_POS] = item->flags;
+    buf[EXPORT_KIND_POS] = item->export_kind;
+    put16(buf + JSON_LEN_POS, item->json_len);
+    put16(buf + LINK_POS, item->link_pos);
+    exports_put64(buf + EXPIRES_POS, record->expires);
     exports_put64(buf + SUBJECT_ID_POS, (uint64_t) record->subject_id);
 
     *len = n;
@@ -319,7 +342,9 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
     const void *value, size_t len)
 {
     input_t         in;
+    unsigned        i;
     exports_rc_t    rc;
+    exports_str_t   str;
     const uint8_t  *p = value;
 
     rc = exports_item_header(&record->item, key, p, len);
@@ -327,20 +352,17 @@ exports_record_decode(exports_record_t *record, const uint8_t *key,
         return rc;
     }
 
-    record->expires = exports_get64(p + 24);
+    record->expires = exports_get64(p + EXPIRES_POS);
     record->subject_id = (int64_t) exports_get64(p + SUBJECT_ID_POS);
 
     in.pos = p + EXPORTS_RECORD_HEADER + record->item.json_len;
     in.end = p + len;
     in.failed = 0;
 
-    record->item.id = read_string(&in);
-    record->storage_backend = read_string(&in);
-    record->storage_key = read_string(&in);
-    record->content_type = read_string(&in);
-    record->name = read_string(&in);
-    record->group = read_string(&in);
-    record->subject_type = read_string(&in);
+    for (i = 0; i < STRING_COUNT; i++) {
+        str = read_string(&in);
+        memcpy((char *) record + strings[i], &str, sizeof(str));
+    }
 
     if (in.failed || in.pos != in.end
         || record->item.id.data == NULL
@@ -426,14 +448,14 @@ exports_token_encode(uint8_t *buf, size_t size, size_t *len,
     n = (size_t) (out.pos - buf);
 
     exports_put64(buf, HEAD_OF(TOKEN_MAGIC, n));
-    buf[16] = (uint8_t) token->kind;
-    buf[17] = (uint8_t) token->flags;
-    put16(buf + 18, (uint16_t) token->ntables);
-    exports_put32(buf + 20, 0);
-    exports_put64(buf + 24, token->scope);
-    exports_put64(buf + 32, token->created);
-    exports_put64(buf + 40, token->expires);
-    exports_put64(buf + 48, token->revoked);
+    buf[TOKEN_KIND_POS] = (uint8_t) token->kind;
+    buf[TOKEN_FLAGS_POS] = (uint8_t) token->flags;
+    put16(buf + TOKEN_TABLES_POS, (uint16_t) token->ntables);
+    exports_put32(buf + TOKEN_ZERO_POS, 0);
+    exports_put64(buf + TOKEN_SCOPE_POS, token->scope);
+    exports_put64(buf + TOKEN_CREATED_POS, token->created);
+    exports_put64(buf + TOKEN_EXPIRES_POS, token->expires);
+    exports_put64(buf + TOKEN_REVOKED_POS, token->revoked);
 
     exports_put64(buf + CHECKSUM_POS,
                   exports_checksum(key, EXPORTS_SHA256_LEN,
@@ -457,19 +479,20 @@ exports_token_decode(exports_token_t *token, const uint8_t *key,
         || exports_get64(p + CHECKSUM_POS)
            != exports_checksum(key, EXPORTS_SHA256_LEN, p + CHECKED_POS,
                                len - CHECKED_POS)
-        || (p[16] != EXPORTS_PROJECT && p[16] != EXPORTS_USER)
-        || (p[17] & ~EXPORTS_TOKEN_FLAGS) != 0)
+        || (p[TOKEN_KIND_POS] != EXPORTS_PROJECT
+            && p[TOKEN_KIND_POS] != EXPORTS_USER)
+        || (p[TOKEN_FLAGS_POS] & ~EXPORTS_TOKEN_FLAGS) != 0)
     {
         return EXPORTS_CORRUPT;
     }
 
-    token->kind = p[16];
-    token->flags = p[17];
-    token->ntables = exports_get16(p + 18);
-    token->scope = exports_get64(p + 24);
-    token->created = exports_get64(p + 32);
-    token->expires = exports_get64(p + 40);
-    token->revoked = exports_get64(p + 48);
+    token->kind = p[TOKEN_KIND_POS];
+    token->flags = p[TOKEN_FLAGS_POS];
+    token->ntables = exports_get16(p + TOKEN_TABLES_POS);
+    token->scope = exports_get64(p + TOKEN_SCOPE_POS);
+    token->created = exports_get64(p + TOKEN_CREATED_POS);
+    token->expires = exports_get64(p + TOKEN_EXPIRES_POS);
+    token->revoked = exports_get64(p + TOKEN_REVOKED_POS);
 
     if (token->ntables > EXPORTS_TOKEN_TABLES_MAX) {
         return EXPORTS_CORRUPT;

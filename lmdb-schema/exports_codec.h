@@ -250,13 +250,6 @@ exports_rc_t exports_record_encode(uint8_t *buf, size_t size, size_t *len,
 
 void exports_record_seal(uint8_t *record, size_t len, const uint8_t *key);
 
-/* the status of a record of that length, unchecked; 0: too short for one */
-static inline unsigned
-exports_item_status(const uint8_t *record, size_t len)
-{
-    return len >= EXPORTS_RECORD_HEADER ? record[17] & 0x1f : 0;
-}
-
 /*
  * Check a value read from manifests under a key: its length, magic, checksum,
  * and that every length inside stays inside.  EXPORTS_OK or EXPORTS_CORRUPT.

@@ -17,14 +17,49 @@
    rest */
 #define CHECKSUM_POS    8
 #define CHECKED_POS     16
-#define SUBJECT_ID_POS  32
 #define HEAD_OF(magic, len)  ((uint64_t) (magic) << 32 | (len))
+
+/* where the fields of a record's header are */
+#define KIND_POS         16             /* 1 */
+#define STATUS_POS       17             /* 1 */
+#define FLAGS_POS        18             /* 1 */
+#define EXPORT_KIND_POS  19             /* 1 */
+#define JSON_LEN_POS     20             /* 2 */
+#define LINK_POS         22             /* 2 */
+#define EXPIRES_POS      24             /* 8 */
+#define SUBJECT_ID_POS   32             /* 8 */
+
+/* behind it the item, and then strings, in this order */
+typedef enum {
+    STRING_ID = 0,
+    STRING_STORAGE_BACKEND,
+    STRING_STORAGE_KEY,                 /* or null */
+    STRING_CONTENT_TYPE,
+    STRING_NAME,                        /* or null: a user's */
+    STRING_GROUP,                       /* or null: a project's */
+    STRING_SUBJECT_TYPE,                /* or null */
+    STRING_COUNT
+} exports_string_t;
+
+_Static_assert(KIND_POS == CHECKED_POS
+               && SUBJECT_ID_POS + 8 == EXPORTS_RECORD_HEADER,
+               "the header of a record");
 
 
 static inline uint16_t
 exports_get16(const uint8_t *p)
 {
     return (uint16_t) (p[0] << 8 | p[1]);
+}
+
+
+/* The status of a record of that length, unchecked; 0: too short for one.  A
+   damaged one may have any, and callers shift by it: kept below 32. */
+
+static inline unsigned
+exports_item_status(const uint8_t *record, size_t len)
+{
+    return len >= EXPORTS_RECORD_HEADER ? record[STATUS_POS] & 0x1f : 0;
 }
 
 
@@ -43,12 +78,12 @@ exports_item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
         return EXPORTS_CORRUPT;
     }
 
-    item->kind = p[16];
-    item->status = p[17];
-    item->flags = p[18];
-    item->export_kind = p[19];
-    item->json_len = exports_get16(p + 20);
-    item->link_pos = exports_get16(p + 22);
+    item->kind = p[KIND_POS];
+    item->status = p[STATUS_POS];
+    item->flags = p[FLAGS_POS];
+    item->export_kind = p[EXPORT_KIND_POS];
+    item->json_len = exports_get16(p + JSON_LEN_POS);
+    item->link_pos = exports_get16(p + LINK_POS);
     item->json = (const char *) p + EXPORTS_RECORD_HEADER;
 
     if ((item->kind != EXPORTS_PROJECT && item->kind != EXPORTS_USER)
@@ -79,7 +114,7 @@ exports_item_read(exports_item_t *item, const uint8_t *key, const uint8_t *p,
         return rc;
     }
 
-    /* the first of the strings */
+    /* STRING_ID, the first */
 
     p += EXPORTS_RECORD_HEADER + item->json_len;
     left = len - EXPORTS_RECORD_HEADER - item->json_len;

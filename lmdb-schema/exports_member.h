@@ -103,6 +103,14 @@ exports_member_check(exports_hashes_t *hashes, const exports_facet_t *list,
         return EXPORTS_CORRUPT;
     }
 
+    _Static_assert(STRING_STORAGE_BACKEND == STRING_ID + 1
+                   && STRING_STORAGE_KEY == STRING_STORAGE_BACKEND + 1
+                   && STRING_CONTENT_TYPE == STRING_STORAGE_KEY + 1
+                   && STRING_NAME == STRING_CONTENT_TYPE + 1
+                   && STRING_GROUP == STRING_NAME + 1
+                   && STRING_SUBJECT_TYPE == STRING_GROUP + 1,
+                   "the strings that are passed by below");
+
     /* behind the ID: backend, storage key, content type, name */
 
     at = (size_t) ((const uint8_t *) item->id.data - record) + item->id.len;
