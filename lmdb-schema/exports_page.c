@@ -21,6 +21,8 @@
 #include <string.h>
 
 #include "exports_item.h"
+#include "exports_list.h"
+#include "exports_page.h"
 #include "exports_private.h"
 
 

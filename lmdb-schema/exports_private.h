@@ -1,6 +1,7 @@
 
 /*
  * exports_private.h: what the sources of the library share; not installed.
+ * Runs, lists, trees, the writer and verify have headers of their own.
  *
  * Of its sources only exports_env.c, exports_meta.c, exports_mdb.c,
  * exports_read.c, exports_walk.c, exports_tree*.c, exports_run*.c,
@@ -18,8 +19,8 @@
 #include "exports_codec.h"
 #include "exports_env.h"
 #include "exports_member.h"
-#include "exports_page.h"
 #include "exports_read.h"
+#include "exports_run.h"
 #include "exports_tree.h"
 
 
@@ -86,13 +87,6 @@ exports_key_order(const void *a, size_t a_len, const void *b, size_t b_len)
 }
 
 
-/* where the keys of facets or ranks are looked up */
-typedef struct {
-    exports_tree_t      *tree;          /* NULL: by the cursor */
-    MDB_cursor          *cursor;
-} exports_source_t;
-
-
 struct exports_reader_s {
     exports_env_t       *env;
     MDB_txn             *txn;
@@ -128,177 +122,6 @@ exports_walked_whole(const exports_walked_t *walked)
 {
     return walked->unordered == 0 && walked->entries == walked->stored;
 }
-
-
-/* levels of the tree that the values of a key make up, more than pages of 4,096
-   bytes can need */
-#define EXPORTS_RUN_LEVELS  10
-
-/*
- * Values of one size that lie under one key of facets or ranks, a leaf of the
- * tree at a time: exports_run.c, and exports_run_tree.c, without LMDB
- */
-typedef struct {
-    exports_source_t     source;
-    size_t               size;          /* of a value */
-    const uint8_t       *values;        /* of the leaf */
-    size_t               n;
-    size_t               at;            /* where the search has ended */
-
-    /* in a tree */
-    uint64_t             root;
-    unsigned             height;        /* 0: the values lie in the node */
-    exports_level_t      levels[EXPORTS_RUN_LEVELS];
-} exports_run_t;
-
-/* To a key, and no further, and the number of its values: before LMDB looks for
-   one of them.  EXPORTS_NOT_FOUND: there is none. */
-exports_rc_t exports_run_find(exports_run_t *run,
-    const exports_source_t *source, const uint8_t *key, size_t key_len,
-    size_t size, uint64_t *count);
-
-/* from: the value to begin at or behind, NULL: the first.  EXPORTS_NOT_FOUND:
-   there is none. */
-exports_rc_t exports_run_from(exports_run_t *run,
-    const exports_source_t *source, const uint8_t *key, size_t key_len,
-    const uint8_t *from, size_t size);
-
-/* of a run that has been found: the last leaf, at its last value */
-exports_rc_t exports_run_last(exports_run_t *run);
-
-/* the next leaf, at its first value.  EXPORTS_NOT_FOUND: there is none */
-exports_rc_t exports_run_next(exports_run_t *run);
-
-/* the leaf before, at its last value.  EXPORTS_NOT_FOUND: there is none */
-exports_rc_t exports_run_back(exports_run_t *run);
-
-/* the same in a tree */
-exports_rc_t exports_run_tree_find(exports_run_t *run, const uint8_t *key,
-    size_t key_len, uint64_t *count);
-exports_rc_t exports_run_tree_from(exports_run_t *run, const uint8_t *from);
-exports_rc_t exports_run_tree_last(exports_run_t *run);
-exports_rc_t exports_run_tree_next(exports_run_t *run);
-exports_rc_t exports_run_tree_back(exports_run_t *run);
-
-/*
- * How many values the node of a key says it has; the key as it has been handed
- * out from there.  0: the node does not hold what it can.  Few values lie in it
- * as a page of their own, whose header LMDB goes by wherever that leads.  size:
- * of a value; 0, any.
- */
-uint64_t exports_run_count(const MDB_val *key, size_t size);
-
-/* the number of values of the leaf that are less than an entry, or equal to
-   it */
-size_t exports_run_until(const exports_run_t *run, const uint8_t *entry);
-
-/* Counts the blocks of a list, in the order of their boundaries, and those that
-   end with the same one by level; key: theirs in ranks.  EXPORTS_CORRUPT: the
-   list has more entries than its node says, or fewer. */
-typedef exports_rc_t (*exports_block_pt)(void *data, unsigned level,
-    const uint8_t *key, size_t len, const uint8_t *block);
-exports_rc_t exports_run_blocks(MDB_cursor *facets, const uint8_t *key,
-    size_t len, exports_block_pt visit, void *data);
-
-
-/* what is at fault */
-typedef enum {
-    RANK_LIST,              /* a list itself; key: of it in facets */
-    RANK_BLOCKS,            /* those of a list; key: of the list */
-    RANK_KEY                /* of no list's blocks; key: in ranks */
-} exports_rank_fault_t;
-
-typedef exports_rc_t (*exports_rank_fault_pt)(void *data,
-    exports_rank_fault_t type, const uint8_t *key, size_t len,
-    const char *text);
-
-/* Holds ranks against the lists: exports_verify_ranks.c. */
-exports_rc_t exports_verify_ranks(exports_reader_t *reader,
-    exports_rank_fault_pt fault, void *data);
-
-/* Whether LMDB can be let near the values of facets and ranks: before all else.
-   EXPORTS_CORRUPT: not of all, which no repair mends. */
-exports_rc_t exports_verify_nodes(exports_reader_t *reader);
-
-
-/*
- * A list, read from its newest entry on; the current entry is entries[left -
- * 1].  The leaf's place in the list is known: exports_list.c
- */
-typedef struct {
-    exports_reader_t       *reader;
-    const exports_facet_t  *key;
-    exports_run_t           run;
-    const uint8_t          *newest;     /* entry */
-    const uint8_t          *entries;    /* of the current leaf */
-    size_t                  size;       /* entries of it */
-    size_t                  left;       /* 0: at the end */
-    uint64_t                older;      /* entries of the list before them */
-    uint64_t                count;      /* of the list */
-    unsigned                checked;    /* its blocks, against its length */
-
-    /* of a page that merges it with others: among these, and what its records
-       may have */
-    unsigned                number;
-    unsigned                statuses;
-
-    /* with which boundary those of a level end that were checked last */
-    const uint8_t          *ends[EXPORTS_RANK_LEVELS];
-} exports_list_t;
-
-/* slot: which of the reader's cursors it takes, if it takes one */
-exports_rc_t exports_list_open(exports_list_t *list, exports_reader_t *reader,
-    unsigned slot, const exports_facet_t *key);
-
-/* Opens n lists, the fastest in the order of their keys, with the first n of
-   the reader's cursors at most. */
-exports_rc_t exports_lists_open(exports_list_t *lists,
-    exports_reader_t *reader, const exports_facet_t *keys, unsigned n);
-
-/* to the newest entry; there must be one */
-exports_rc_t exports_list_last(exports_list_t *list);
-
-/* n entries on, towards the oldest */
-exports_rc_t exports_list_skip(exports_list_t *list, uint64_t n);
-
-/*
- * To the entry that "newer" ones precede, less than the list has.  These two
- * want the list positioned, and the reader's source of ranks.
- */
-exports_rc_t exports_list_seek(exports_list_t *list, uint64_t newer);
-
-/* counts the entries that are newer than one, which need not be in the list;
-   the list is left with a leaf near it, without a current entry */
-exports_rc_t exports_list_rank(exports_list_t *list, const uint8_t *entry,
-    uint64_t *newer);
-
-/*
- * To the leaf that ends the block of what is newer than an entry, or, where that
- * is NULL, of the entry that "index" older ones precede: exports_block.c
- */
-exports_rc_t exports_block_find(exports_list_t *list, const uint8_t *entry,
-    uint64_t index);
-
-/* the leaf that the run has come to; the next newer one; an entry of the leaf
-   to another, as memcmp() */
-void exports_list_set_leaf(exports_list_t *list);
-exports_rc_t exports_list_newer_leaf(exports_list_t *list);
-int exports_list_compare(const exports_list_t *list, size_t i,
-    const uint8_t *entry);
-
-static inline const uint8_t *
-exports_list_entry(const exports_list_t *list)
-{
-    return list->entries + (list->left - 1) * EXPORTS_ENTRY_LEN;
-}
-
-/*
- * Positions lists, n of them which are not empty, so that the newest "offset"
- * entries of them all have been passed: exports_union.c.  Lists at their end
- * have nothing left.
- */
-exports_rc_t exports_union_seek(exports_list_t **lists, unsigned n,
-    uint64_t offset, uint64_t *rest);
 
 
 /* MDB codes to ours: the one place, exports_mdb.c */

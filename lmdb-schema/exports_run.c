@@ -3,6 +3,7 @@
 
 #include "exports_mdb_layout.h"
 #include "exports_private.h"
+#include "exports_run.h"
 
 
 /* of a key: no map has room for so many, and what is added up of all lists of a

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "exports_private.h"
+#include "exports_run.h"
 
 
 static exports_rc_t step(exports_run_t *run, int back);

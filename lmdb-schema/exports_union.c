@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "exports_list.h"
 #include "exports_private.h"
 
 

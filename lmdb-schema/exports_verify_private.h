@@ -115,6 +115,26 @@ int exports_verify_id(exports_check_t *c, const uint8_t *key,
     const exports_record_t *record, int *twice);
 
 
+/* what is at fault in ranks */
+typedef enum {
+    RANK_LIST,              /* a list itself; key: of it in facets */
+    RANK_BLOCKS,            /* those of a list; key: of the list */
+    RANK_KEY                /* of no list's blocks; key: in ranks */
+} exports_rank_fault_t;
+
+typedef exports_rc_t (*exports_rank_fault_pt)(void *data,
+    exports_rank_fault_t type, const uint8_t *key, size_t len,
+    const char *text);
+
+/* Holds ranks against the lists: exports_verify_ranks.c. */
+exports_rc_t exports_verify_ranks(exports_reader_t *reader,
+    exports_rank_fault_pt fault, void *data);
+
+/* Whether LMDB can be let near the values of facets and ranks: before all else.
+   EXPORTS_CORRUPT: not of all, which no repair mends. */
+exports_rc_t exports_verify_nodes(exports_reader_t *reader);
+
+
 /*
  * Reports a fault, with the key when there is one, and keeps what a repair does
  * about it.  entry: the entry that FIX_DROP_ENTRY drops, otherwise NULL.

@@ -1,7 +1,7 @@
 
 #include <string.h>
 
-#include "exports_private.h"
+#include "exports_verify_private.h"
 
 
 typedef struct {

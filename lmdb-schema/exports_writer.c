@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "exports_time.h"
+#include "exports_list.h"
 #include "exports_writer_private.h"
 
 

@@ -28,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "exports_page.h"
 #include "exports_private.h"
 #include "exports_time.h"
 #include "exports_verify.h"

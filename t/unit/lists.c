@@ -6,6 +6,7 @@
 
 #include "fixture.h"
 
+#include "exports_list.h"
 #include "exports_mdb_layout.h"
 
 

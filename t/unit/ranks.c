@@ -18,6 +18,7 @@ static unsigned  level_bits = 2;
 #include "exports_list.c"       /* NOLINT(bugprone-suspicious-include) */
 #include "exports_block.c"      /* NOLINT(bugprone-suspicious-include) */
 
+#include "exports_verify_private.h"
 #include "exports_writer_private.h"
 
 

@@ -8,7 +8,9 @@
 
 #include "fixture.h"
 
+#include "exports_list.h"
 #include "exports_mdb_layout.h"
+#include "exports_verify_private.h"
 #include "exports_writer_private.h"
 
 

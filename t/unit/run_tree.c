@@ -6,6 +6,8 @@
 
 #include "arena.h"
 
+#include "exports_list.h"
+
 
 #define NKEYS    150
 #define NVALUES  6000           /* that a key may have */
