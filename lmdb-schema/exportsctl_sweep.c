@@ -32,7 +32,8 @@
 
 
 typedef enum {
-    FOUND_READY = 1,            /* of a project */
+    FOUND_NOTHING = 0,          /* that a sweep has to do with */
+    FOUND_READY,                /* of a project */
     FOUND_SWEPT,
     FOUND_USER
 } found_type_t;
@@ -79,13 +80,13 @@ static int collect(sweep_t *sw);
 static int renew(sweep_t *sw);
 static exports_rc_t visit(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len);
-static void note(found_t *found, found_type_t type, uint64_t scope,
+static void fill_found(found_t *found, found_type_t type, uint64_t scope,
     const exports_record_t *record);
 static found_type_t type_of(const exports_record_t *record);
 static int was_swept(const exports_record_t *record);
 static void examine(sweep_t *sw, found_t *found);
 static int look(sweep_t *sw, const found_t *found, int *there);
-static void leave(sweep_t *sw, const found_t *found, const char *why);
+static void report_left(sweep_t *sw, const found_t *found, const char *why);
 static const char *name_of(const sweep_t *sw, const found_t *found,
     char *buf);
 static void report_user(sweep_t *sw, const found_t *found);
@@ -272,20 +273,20 @@ visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
 
     type = type_of(&record);
 
-    if (type == 0 || record.item.id.len > EXPORTS_ID_MAX
+    if (type == FOUND_NOTHING || record.item.id.len > EXPORTS_ID_MAX
         || record.storage_key.len > EXPORTS_STRING_MAX)
     {
         return EXPORTS_OK;
     }
 
-    note(&sw->found[sw->nfound++], type, exports_get64(key), &record);
+    fill_found(&sw->found[sw->nfound++], type, exports_get64(key), &record);
 
     return EXPORTS_OK;
 }
 
 
 static void
-note(found_t *found, found_type_t type, uint64_t scope,
+fill_found(found_t *found, found_type_t type, uint64_t scope,
     const exports_record_t *record)
 {
     found->type = type;
@@ -303,20 +304,19 @@ note(found_t *found, found_type_t type, uint64_t scope,
 }
 
 
-/* 0: nothing that a sweep has to do with */
-
 static found_type_t
 type_of(const exports_record_t *record)
 {
     if (record->item.kind == EXPORTS_USER) {
-        return record->item.status == EXPORTS_STATUS_READY ? FOUND_USER : 0;
+        return record->item.status == EXPORTS_STATUS_READY ? FOUND_USER
+                                                           : FOUND_NOTHING;
     }
 
     if (record->item.status == EXPORTS_STATUS_READY) {
         return FOUND_READY;
     }
 
-    return was_swept(record) ? FOUND_SWEPT : 0;
+    return was_swept(record) ? FOUND_SWEPT : FOUND_NOTHING;
 }
 
 
@@ -409,7 +409,7 @@ look(sweep_t *sw, const found_t *found, int *there)
                         ctl_printable(key, sizeof(key), found->key,
                                       strlen(found->key)),
                         strerror(err));
-        leave(sw, found, why);
+        report_left(sw, found, why);
 
         return CTL_FAILED;
     }
@@ -419,7 +419,7 @@ look(sweep_t *sw, const found_t *found, int *there)
 /* one that cannot be swept does not keep the others */
 
 static void
-leave(sweep_t *sw, const found_t *found, const char *why)
+report_left(sweep_t *sw, const found_t *found, const char *why)
 {
     char  name[NAME_SIZE];
 
@@ -555,8 +555,8 @@ change(sweep_t *sw, const found_t *found)
     }
 
     if (rc == EXPORTS_OK && scope == NULL) {
-        leave(sw, found, "its project cannot be read: run \"exportsctl "
-              "verify\"");
+        report_left(sw, found, "its project cannot be read: run "
+                    "\"exportsctl verify\"");
         return CTL_OK;
     }
 
@@ -567,7 +567,7 @@ change(sweep_t *sw, const found_t *found)
     }
 
     if (rc == EXPORTS_CORRUPT) {
-        leave(sw, found, "damaged: run \"exportsctl verify\"");
+        report_left(sw, found, "damaged: run \"exportsctl verify\"");
         return CTL_OK;
     }
 
@@ -598,7 +598,7 @@ is_as_found(const exports_record_t *record, const found_t *found)
         return 0;
     }
 
-    note(&now, type, found->scope, record);
+    fill_found(&now, type, found->scope, record);
 
     return now.expires == found->expires && now.local == found->local
            && strcmp(now.key, found->key) == 0;
@@ -656,7 +656,7 @@ rewrite(sweep_t *sw, const found_t *found, json_t *manifest)
 
     case EXPORTS_INVALID:
     case EXPORTS_CONFLICT:
-        leave(sw, found, error.text);
+        report_left(sw, found, error.text);
         return CTL_OK;
 
     default:
