@@ -63,6 +63,9 @@ typedef enum {
     CTL_SCOPE_REQUIRED
 } ctl_scope_need_t;
 
+#define CTL_BY_PROJECT    0x01          /* --project */
+#define CTL_BY_USER       0x02          /* --user */
+
 typedef struct {
     const char        *name;            /* one word or two */
     unsigned           bit;             /* CTL_INIT, ... */
@@ -83,7 +86,7 @@ struct ctl_args_s {
     const char           *scope;        /* NULL: neither was given */
     size_t                scope_len;
     exports_kind_t        kind;
-    unsigned              scopes;       /* bits: 1 --project, 2 --user */
+    unsigned              scopes;       /* CTL_BY_*: those that were given */
 
     int                   admin;
     int                   atomic;

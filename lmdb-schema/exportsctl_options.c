@@ -37,7 +37,9 @@ typedef struct {
     const char  *value;         /* its name in the usage; NULL: a flag */
     unsigned     commands;
     setter_pt    set;
-    size_t       field;
+    size_t       field;         /* offsetof() in ctl_args_t for set_flag() and
+                                   set_number(), the kind for set_scope(), 0
+                                   for all others */
     const char  *help;
 } option_t;
 
@@ -68,7 +70,7 @@ static const char *set_table(ctl_args_t *args, size_t field,
 static void build(struct option *options, unsigned command);
 static int refuse(int c, char **argv);
 static int take_operands(ctl_args_t *args, char **operands, int n);
-static int check_scope(ctl_args_t *args);
+static int check_together(ctl_args_t *args);
 static int parse_number(const char **text, uint64_t *number);
 
 
@@ -193,7 +195,7 @@ ctl_options(ctl_args_t *args, const ctl_command_t *command, int argc,
         return CTL_USAGE;
     }
 
-    return check_scope(args);
+    return check_together(args);
 }
 
 
@@ -284,13 +286,13 @@ take_operands(ctl_args_t *args, char **operands, int n)
 /* what options say together */
 
 static int
-check_scope(ctl_args_t *args)
+check_together(ctl_args_t *args)
 {
     if (args->command->scope == CTL_SCOPE_REQUIRED && args->scope == NULL) {
         return ctl_usage("--project SLUG or --user ID must be given");
     }
 
-    if (args->scopes == 3) {
+    if (args->scopes == (CTL_BY_PROJECT|CTL_BY_USER)) {
         return ctl_usage("--project and --user exclude each other");
     }
 
@@ -509,7 +511,7 @@ set_root(ctl_args_t *args, size_t field, const char *value)
 static const char *
 set_scope(ctl_args_t *args, size_t kind, const char *value)
 {
-    args->scopes |= kind == EXPORTS_PROJECT ? 1 : 2;
+    args->scopes |= kind == EXPORTS_PROJECT ? CTL_BY_PROJECT : CTL_BY_USER;
     args->kind = (exports_kind_t) kind;
     args->scope = value;
     args->scope_len = strlen(value);
