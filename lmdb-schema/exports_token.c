@@ -173,11 +173,11 @@ take_value(exports_token_line_t *line, const char *key, json_t *value,
         return exports_json_bad(error, key, "neither true nor false", value);
     }
 
-    if (key[1] == 'd' && json_is_true(value)) {
+    if (strcmp(key, "admin") == 0 && json_is_true(value)) {
         token->flags |= EXPORTS_TOKEN_ADMIN;
     }
 
-    if (key[1] == 'c' && json_is_false(value)) {
+    if (strcmp(key, "active") == 0 && json_is_false(value)) {
         token->flags |= EXPORTS_TOKEN_INACTIVE;
     }
 
@@ -276,31 +276,4 @@ time_value(uint64_t time)
 
     return time == 0 ? json_null()
                      : json_stringn(text, exports_time_format(text, time));
-}
-
-
-exports_rc_t
-exports_line_parse(exports_line_t *line, exports_line_type_t *type,
-    const char *text, size_t len, exports_error_t *error)
-{
-    json_t        *root;
-    exports_rc_t   rc;
-
-    root = exports_json_load(text, len, error);
-    if (root == NULL) {
-        return EXPORTS_INVALID;
-    }
-
-    if (json_object_get(root, "sha256") != NULL) {
-        *type = EXPORTS_LINE_TOKEN;
-        rc = exports_token_take(&line->token, root, error);
-
-    } else {
-        *type = EXPORTS_LINE_MANIFEST;
-        rc = exports_manifest_take(&line->manifest, root, error);
-    }
-
-    json_decref(root);
-
-    return rc;
 }
