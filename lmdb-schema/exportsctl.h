@@ -329,9 +329,6 @@ int ctl_store_open(ctl_store_t *store, const ctl_args_t *args,
 /* the same, and makes it where there is none: exports_env_created() */
 int ctl_store_make(ctl_store_t *store, const ctl_args_t *args);
 
-/* the same, and makes it where there is none: exports_env_created() */
-int ctl_store_make(ctl_store_t *store, const ctl_args_t *args);
-
 /* the same, to read one snapshot; or to write, and begins */
 int ctl_store_read(ctl_store_t *store, const ctl_args_t *args);
 int ctl_store_write(ctl_store_t *store, const ctl_args_t *args);
@@ -342,6 +339,13 @@ void ctl_store_abort(ctl_store_t *store);
 
 /* aborts what was begun; harmless when nothing was opened */
 void ctl_store_close(ctl_store_t *store);
+
+
+/* exportsctl_manifest.c */
+
+/* a line: the manifest, of the scope that --project or --user names */
+int ctl_print_manifest(const ctl_args_t *args,
+    const exports_record_t *record);
 
 
 /* exportsctl_each.c */

@@ -110,37 +110,21 @@ static int
 list_item(exports_reader_t *reader, const ctl_args_t *args, uint64_t scope,
     const exports_item_t *item)
 {
-    int                rc;
-    char              *text;
     uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
-    exports_rc_t       erc;
-    exports_error_t    error;
+    exports_rc_t       rc;
     exports_record_t   record;
 
-    erc = exports_read_manifest(reader, args->kind, scope, item->id.data,
-                                item->id.len, key, &record);
+    rc = exports_read_manifest(reader, args->kind, scope, item->id.data,
+                               item->id.len, key, &record);
 
-    if (erc != EXPORTS_OK) {
+    if (rc != EXPORTS_OK) {
         return ctl_error("%.*s: %s", (int) item->id.len, item->id.data,
-                         exports_strerror(erc == EXPORTS_NOT_FOUND
-                                          ? EXPORTS_CORRUPT : erc));
+                         exports_strerror(rc == EXPORTS_NOT_FOUND
+                                          ? EXPORTS_CORRUPT : rc));
     }
 
-    if (!args->json) {
-        return print_row(&record, exports_get64(key + 8));
-    }
-
-    if (exports_manifest_print(&text, &record, args->scope, args->scope_len,
-                               &error)
-        != EXPORTS_OK)
-    {
-        return ctl_error("%s", error.text);
-    }
-
-    rc = ctl_print_line(text);
-    free(text);
-
-    return rc;
+    return args->json ? ctl_print_manifest(args, &record)
+                      : print_row(&record, exports_get64(key + 8));
 }
 
 

@@ -141,27 +141,32 @@ static int
 get_one(ctl_store_t *store, const ctl_args_t *args,
     const exports_scope_t *scope, const char *id)
 {
-    int                rc;
-    char              *text;
     uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
-    exports_rc_t       erc;
-    exports_error_t    error;
+    exports_rc_t       rc;
     exports_record_t   record;
 
-    erc = exports_read_manifest(store->reader, args->kind, scope->id, id,
-                                strlen(id), key, &record);
+    rc = exports_read_manifest(store->reader, args->kind, scope->id, id,
+                               strlen(id), key, &record);
 
     /* a uuid is found whosever it is */
 
-    if (erc == EXPORTS_OK && exports_get64(key) != scope->id) {
-        erc = EXPORTS_NOT_FOUND;
+    if (rc == EXPORTS_OK && exports_get64(key) != scope->id) {
+        rc = EXPORTS_NOT_FOUND;
     }
 
-    if (erc != EXPORTS_OK) {
-        return ctl_error("%s: %s", id, exports_strerror(erc));
-    }
+    return rc == EXPORTS_OK ? ctl_print_manifest(args, &record)
+                            : ctl_error("%s: %s", id, exports_strerror(rc));
+}
 
-    if (exports_manifest_print(&text, &record, args->scope, args->scope_len,
+
+int
+ctl_print_manifest(const ctl_args_t *args, const exports_record_t *record)
+{
+    int               rc;
+    char             *text;
+    exports_error_t   error;
+
+    if (exports_manifest_print(&text, record, args->scope, args->scope_len,
                                &error)
         != EXPORTS_OK)
     {
