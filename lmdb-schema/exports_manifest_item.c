@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "exports_manifest_private.h"
+#include "exports_text.h"
 #include "exports_time.h"
 
 
@@ -138,22 +139,17 @@ print_time(exports_output_t *out, uint64_t time)
 static void
 print_integer(exports_output_t *out, int64_t value)
 {
-    char      text[20], *p;
-    uint64_t  rest;
+    char      text[EXPORTS_DECIMAL_MAX];
+    uint64_t  number;
 
-    p = text + sizeof(text);
-    rest = value < 0 ? 0 - (uint64_t) value : (uint64_t) value;
-
-    do {
-        *--p = (char) ('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
+    number = (uint64_t) value;
 
     if (value < 0) {
-        *--p = '-';
+        print_literal(out, "-");
+        number = 0 - number;
     }
 
-    print(out, p, (size_t) (text + sizeof(text) - p));
+    print(out, text, exports_decimal(text, number));
 }
 
 
