@@ -287,7 +287,7 @@ encode(exports_manifest_t *manifest, const exports_input_t *in,
     if (exports_tie(manifest->id, manifest->id_len, &manifest->tie) != 0
         || exports_record_facets(&manifest->facets, record) != 0)
     {
-        return exports_error(in->error, EXPORTS_NOMEM, "SHA-256 failed");
+        return exports_error(in->error, EXPORTS_FAILED, "SHA-256 failed");
     }
 
     return EXPORTS_OK;

@@ -49,7 +49,8 @@ typedef struct {
 
 /*
  * Parse one object.  EXPORTS_INVALID: the error's text is "key: reason", or
- * the reason alone when the fault lies in no key.  EXPORTS_NOMEM.
+ * the reason alone when the fault lies in no key.  EXPORTS_NOMEM;
+ * EXPORTS_FAILED: libcrypto.
  */
 exports_rc_t exports_manifest_parse(exports_manifest_t *manifest,
     const char *text, size_t len, exports_error_t *error);

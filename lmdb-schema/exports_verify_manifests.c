@@ -213,7 +213,7 @@ check_indexes(exports_check_t *c, const uint8_t *key,
     exports_verify_count(c, key, EXPORTS_MANIFEST_KEY_LEN, record);
 
     if (exports_record_facets(&facets, record) != 0) {
-        return EXPORTS_NOMEM;
+        return EXPORTS_FAILED;
     }
 
     if (!found_in_lists(c, key, &facets)) {

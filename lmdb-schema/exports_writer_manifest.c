@@ -108,7 +108,7 @@ exports_writer_index(exports_writer_t *w, const uint8_t *key,
     exports_facets_t   facets;
 
     if (exports_record_facets(&facets, record) != 0) {
-        return exports_error(error, EXPORTS_NOMEM, "SHA-256 failed");
+        return exports_error(error, EXPORTS_FAILED, "SHA-256 failed");
     }
 
     len = exports_id_key(id_key, record->item.kind, exports_get64(key),
@@ -207,9 +207,13 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
         return unlist_everywhere(w, key, error);
     }
 
-    if (rc != EXPORTS_OK || exports_record_facets(&facets, &record) != 0) {
+    if (rc != EXPORTS_OK) {
         return exports_error(error, EXPORTS_FAILED, "reading \"%s\": %s",
                              w->env->path, exports_strerror(rc));
+    }
+
+    if (exports_record_facets(&facets, &record) != 0) {
+        return exports_error(error, EXPORTS_FAILED, "SHA-256 failed");
     }
 
     exports_listing_fill(listing, key, &facets);
