@@ -103,6 +103,46 @@ exports_decimal(char *text, uint64_t number)
 }
 
 
+/* what the second byte may be depends on the first: what is longer than it need
+   be, surrogates, and what is above U+10FFFF lie at the ends of its range */
+
+size_t
+exports_utf8_length(const char *text, size_t len)
+{
+    size_t                i, n;
+    unsigned char         c;
+    const unsigned char  *p;
+
+    if (len == 0) {
+        return 0;
+    }
+
+    p = (const unsigned char *) text;
+    c = p[0];
+
+    if (c < 0x80) {
+        return 1;
+    }
+
+    n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+    if (c < 0xc2 || c > 0xf4 || len < n
+        || p[1] < (c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80)
+        || p[1] > (c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf))
+    {
+        return 0;
+    }
+
+    for (i = 2; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+
+    return n;
+}
+
+
 void
 exports_uuid_unparse(char *text, const uint8_t *bytes)
 {

@@ -23,6 +23,14 @@ int exports_unhex(uint8_t *bytes, size_t len, const char *text);
 /* Writes up to EXPORTS_DECIMAL_MAX digits; returns the number written. */
 size_t exports_decimal(char *text, uint64_t number);
 
+/*
+ * The length of the first character of a text, in bytes: 1 to 4.  0: it is not
+ * UTF-8, or the text has no byte.  Strict, by RFC 3629: no surrogates, nothing
+ * above U+10FFFF, nothing longer than it need be, nothing cut off.  A zero byte
+ * is a character like others.  At most len bytes are looked at.
+ */
+size_t exports_utf8_length(const char *text, size_t len);
+
 /* 8-4-4-4-12; unparse writes EXPORTS_LINEAGE_TEXT_LEN bytes */
 void exports_uuid_unparse(char *text, const uint8_t *bytes);
 int exports_uuid_parse(uint8_t *bytes, const char *text, size_t len);

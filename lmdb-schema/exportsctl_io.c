@@ -14,8 +14,6 @@
 
 static void message(const char *fmt, va_list args);
 static size_t shown_length(const char *text, size_t len);
-static size_t character_length(const char *text, size_t len);
-static int multibyte_valid(const unsigned char *p, size_t n);
 
 
 static const char  *command_name;
@@ -187,7 +185,7 @@ ctl_json_text(const char *text)
 
     for (p = copy; len > 0; text += n, len -= n) {
 
-        n = character_length(text, len);
+        n = exports_utf8_length(text, len);
 
         if (n != 0) {
             memcpy(p, text, n);
@@ -266,7 +264,7 @@ shown_length(const char *text, size_t len)
     const unsigned char  *p;
 
     p = (const unsigned char *) text;
-    n = character_length(text, len);
+    n = exports_utf8_length(text, len);
 
     if ((n == 1 && (p[0] < 0x20 || p[0] == 0x7f))
         || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0))
@@ -275,56 +273,4 @@ shown_length(const char *text, size_t len)
     }
 
     return n;
-}
-
-
-/* 0: it is not UTF-8 */
-
-static size_t
-character_length(const char *text, size_t len)
-{
-    size_t                n;
-    const unsigned char  *p;
-
-    p = (const unsigned char *) text;
-
-    if (p[0] < 0x80) {
-        return 1;
-    }
-
-    n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-    return n <= len && multibyte_valid(p, n) ? n : 0;
-}
-
-
-/* RFC 3629 */
-
-static int
-multibyte_valid(const unsigned char *p, size_t n)
-{
-    size_t    i;
-    uint32_t  c;
-
-    c = p[0] & (0xffu >> (n + 1));
-
-    for (i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-
-        c = c << 6 | (p[i] & 0x3f);
-    }
-
-    switch (n) {
-
-    case 2:
-        return p[0] >= 0xc2;
-
-    case 3:
-        return c >= 0x800 && (c < 0xd800 || c > 0xdfff);
-
-    default:
-        return p[0] <= 0xf4 && c >= 0x10000 && c <= 0x10ffff;
-    }
 }

@@ -277,6 +277,82 @@ names(void)
 }
 
 
+/* decoded without a doubt, and the same again when encoded */
+
+static size_t
+model_length(const uint8_t *p, size_t len)
+{
+    size_t    n, i;
+    uint32_t  c;
+
+    for (n = 1; n <= 4 && n <= len; n++) {
+        c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
+
+        for (i = 1; i < n; i++) {
+            c = c << 6 | (p[i] & 0x3f);
+        }
+
+        if (n != (c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4)
+            || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)
+            || (n > 1 && p[0] != (uint8_t) (0xf00 >> n | c >> 6 * (n - 1))))
+        {
+            continue;
+        }
+
+        for (i = 1; i < n; i++) {
+            if (p[i] != (0x80 | (c >> 6 * (n - 1 - i) & 0x3f))) {
+                break;
+            }
+        }
+
+        if (i == n) {
+            return n;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+characters(void)
+{
+    size_t                len, is, of[5];
+    uint8_t               all[4], bytes[4], *p;
+    unsigned              i, n;
+    static const uint8_t  edges[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f,
+                                      0xa0, 0xbf, 0xc0, 0xc2, 0xed, 0xf4,
+                                      0xff };
+
+    memset(of, 0, sizeof(of));
+
+    n = sizeof(edges);
+
+    for (i = 0; i < 256 * n * n * n; i++) {
+        all[0] = (uint8_t) i;
+        all[1] = edges[i / 256 % n];
+        all[2] = edges[i / 256 / n % n];
+        all[3] = edges[i / 256 / n / n];
+
+        for (len = 0; len <= 4; len++) {
+
+            /* at the end of the array, so that ASan sees a step beyond */
+
+            p = memcpy(bytes + 4 - len, all, len);
+            is = exports_utf8_length((char *) p, len);
+            of[is]++;
+
+            check(is == model_length(p, len), "%zu of %02x %02x %02x %02x: "
+                  "%zu", len, all[0], all[1], all[2], all[3], is);
+        }
+    }
+
+    checked("every first byte, and those behind it at the edges of ranges");
+    ok(of[1] > 0 && of[2] > 0 && of[3] > 0 && of[4] > 0,
+       "characters of each length among them");
+}
+
+
 int
 main(void)
 {
@@ -284,6 +360,7 @@ main(void)
 
     hexadecimal();
     decimals();
+    characters();
     uuids();
     statuses();
     names();
