@@ -1,11 +1,23 @@
 
 /*
- * What changes of a list do to the counts of its blocks.  Nothing, when all are
- * newer than its last boundary, as those of new exports are.  A single entry
- * that is no boundary is added to the counts of the blocks that it is in, or
- * taken from them.  Otherwise each block that a change lies in is counted
- * again: its entries, or for a higher level the counts of the blocks below.
- * For many changes that costs about what adding to the counts would; for one it
+ * What changes of a list do to the counts of its blocks.  On one level, of ten
+ * entries of which D and H are boundaries, the oldest first:
+ *
+ *   a b c D | e f g H | i j          D: 4, H: 4
+ *
+ * What lies behind the last boundary, i and j, is in the open block, which has
+ * no count.  What can be put there:
+ *
+ *   k behind j       nothing to do, nor on higher levels: most new exports
+ *   x behind f       one entry that is no boundary is added to the count of
+ *                    its block, H: 5, and taken off when it is deleted
+ *   X behind f       a boundary cuts the block: it is stored, the block that
+ *                    it ends is counted again, X: 3, and what is left of the
+ *                    old one, H: 2
+ *
+ * Where there are several changes each block that one of them lies in is
+ * counted again: its entries, or for a higher level the counts of the blocks
+ * below.  For many that costs about what adding to the counts would; for one it
  * would read many pages that nothing else is wanted from.
  */
 
@@ -21,7 +33,9 @@ typedef struct {
     const exports_facet_t   *list;
     const exports_change_t  *changes;
     size_t                   n;
-    unsigned                 recount_blocks; /* rather than add to counts */
+    unsigned                 recount;       /* rather than add to counts */
+    unsigned                 open;          /* all changes are in the open
+                                               block: nothing is left to do */
     unsigned                 level;
     size_t                   len;
     uint8_t                  key[EXPORTS_RANK_KEY_MAX];
@@ -32,10 +46,14 @@ static exports_rc_t failed(exports_writer_t *w, exports_rc_t rc,
     exports_error_t *error);
 static exports_rc_t add_to_level(ranking_t *r);
 static exports_rc_t rank_level(ranking_t *r);
+static exports_rc_t change_boundaries(ranking_t *r, unsigned *changed);
+static exports_rc_t recount_blocks(ranking_t *r, unsigned changed);
 static exports_rc_t change_boundary(ranking_t *r,
     const exports_change_t *change);
 static exports_rc_t put_boundary(ranking_t *r, const uint8_t *block);
 static exports_rc_t del_boundary(ranking_t *r, const uint8_t *block);
+static exports_rc_t find_block(ranking_t *r, const uint8_t *entry,
+    uint8_t *block);
 static exports_rc_t recount_block(ranking_t *r, const uint8_t *entry,
     uint8_t *end);
 static exports_rc_t count_block(ranking_t *r, const uint8_t *after,
@@ -60,12 +78,13 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
     r.list = list;
     r.changes = changes;
     r.n = n;
-    r.recount_blocks = n > 1 || exports_rank_height(changes[0].entry) > 0;
+    r.recount = n > 1 || exports_rank_height(changes[0].entry) > 0;
+    r.open = 0;
 
     rc = EXPORTS_OK;
 
     for (r.level = 1;
-         r.level <= EXPORTS_RANK_LEVELS && rc == EXPORTS_OK;
+         r.level <= EXPORTS_RANK_LEVELS && rc == EXPORTS_OK && !r.open;
          r.level++)
     {
         if (*ranks == NULL) {
@@ -76,11 +95,11 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
 
         if (rc == EXPORTS_OK) {
             r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
-            rc = r.recount_blocks ? rank_level(&r) : add_to_level(&r);
+            rc = r.recount ? rank_level(&r) : add_to_level(&r);
         }
     }
 
-    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : failed(w, rc, error);
+    return failed(w, rc, error);
 }
 
 
@@ -107,28 +126,19 @@ failed(exports_writer_t *w, exports_rc_t rc, exports_error_t *error)
 static exports_rc_t
 add_to_level(ranking_t *r)
 {
-    int       rc;
-    uint8_t   block[EXPORTS_RANK_LEN];
-    MDB_val   k, v;
-    uint64_t  count, sum;
+    uint8_t       block[EXPORTS_RANK_LEN];
+    MDB_val       k, v;
+    uint64_t      count, sum;
+    exports_rc_t  rc;
 
-    sum = 0;
-    memset(block, 0, sizeof(block));
-    memcpy(block, r->changes[0].entry, EXPORTS_ENTRY_LEN);
+    rc = find_block(r, r->changes[0].entry, block);
 
-    k.mv_data = r->key;
-    k.mv_size = r->len;
-    v.mv_data = block;
-    v.mv_size = EXPORTS_RANK_LEN;
-
-    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH_RANGE);
-
-    if (rc != 0 || v.mv_size != EXPORTS_RANK_LEN) {
-        return rc != 0 ? exports_rc_of_mdb(rc) : EXPORTS_CORRUPT;
+    if (rc != EXPORTS_OK) {
+        r->open = rc == EXPORTS_NOT_FOUND;
+        return r->open ? EXPORTS_OK : rc;
     }
 
-    memcpy(block, v.mv_data, EXPORTS_RANK_LEN);
-
+    sum = 0;
     count = exports_get32(block + EXPORTS_ENTRY_LEN);
     count += r->changes[0].add ? 1 : (uint64_t) -1;
 
@@ -137,12 +147,14 @@ add_to_level(ranking_t *r)
     if (!exports_rank_check(block, 1, NULL, r->key, r->len, &sum)
         || count == 0)
     {
-        r->recount_blocks = 1;
+        r->recount = 1;
         return rank_level(r);
     }
 
     exports_rank_encode(block, count, r->key, r->len);
 
+    k.mv_data = r->key;
+    k.mv_size = r->len;
     v.mv_data = block;
     v.mv_size = EXPORTS_RANK_LEN;
 
@@ -150,42 +162,64 @@ add_to_level(ranking_t *r)
 }
 
 
-/* EXPORTS_NOT_FOUND: nothing to do, nor on a higher level */
+/* the blocks first that there are, then what they count */
 
 static exports_rc_t
 rank_level(ranking_t *r)
 {
-    int           rc, added;
-    size_t        i, boundaries;
-    uint8_t       entry[EXPORTS_ENTRY_LEN], end[EXPORTS_ENTRY_LEN];
-    exports_rc_t  erc;
+    unsigned      changed;
+    exports_rc_t  rc;
 
-    for (boundaries = 0, i = 0; i < r->n; i++) {
-        boundaries += exports_rank_height(r->changes[i].entry) >= r->level;
-    }
+    rc = change_boundaries(r, &changed);
 
-    for (erc = EXPORTS_OK, i = 0;
-         boundaries > 0 && i < r->n && erc == EXPORTS_OK;
-         i++)
-    {
+    return rc == EXPORTS_OK ? recount_blocks(r, changed) : rc;
+}
+
+
+static exports_rc_t
+change_boundaries(ranking_t *r, unsigned *changed)
+{
+    size_t        i;
+    exports_rc_t  rc;
+
+    *changed = 0;
+
+    for (rc = EXPORTS_OK, i = 0; i < r->n && rc == EXPORTS_OK; i++) {
         if (exports_rank_height(r->changes[i].entry) >= r->level) {
-            erc = change_boundary(r, &r->changes[i]);
+            *changed = 1;
+            rc = change_boundary(r, &r->changes[i]);
         }
     }
 
-    for (i = 0; i < r->n && erc == EXPORTS_OK; /* void */ ) {
+    return rc;
+}
+
+
+static exports_rc_t
+recount_blocks(ranking_t *r, unsigned changed)
+{
+    int           rc, added;
+    size_t        i;
+    uint8_t       entry[EXPORTS_ENTRY_LEN], end[EXPORTS_ENTRY_LEN];
+    exports_rc_t  erc;
+
+    for (i = 0; i < r->n; /* void */ ) {
         memcpy(entry, r->changes[i].entry, EXPORTS_ENTRY_LEN);
 
         do {
             erc = recount_block(r, entry, end);
 
-            if (erc != EXPORTS_OK) {
+            if (erc == EXPORTS_NOT_FOUND) {
 
                 /* in the open block, as are all that follow; if all are, so
                    they are on higher levels */
 
-                return erc == EXPORTS_NOT_FOUND && (i > 0 || boundaries > 0)
-                           ? EXPORTS_OK : erc;
+                r->open = i == 0 && !changed;
+                return EXPORTS_OK;
+            }
+
+            if (erc != EXPORTS_OK) {
+                return erc;
             }
 
             for (added = 0; i < r->n; i++) {
@@ -207,7 +241,7 @@ rank_level(ranking_t *r)
         } while (added);
     }
 
-    return erc;
+    return EXPORTS_OK;
 }
 
 
@@ -286,6 +320,35 @@ del_boundary(ranking_t *r, const uint8_t *block)
 }
 
 
+/* The block that an entry is in, or would be; the cursor of ranks is at it then.
+   EXPORTS_NOT_FOUND: the open one. */
+
+static exports_rc_t
+find_block(ranking_t *r, const uint8_t *entry, uint8_t *block)
+{
+    int      rc;
+    MDB_val  k, v;
+
+    memset(block, 0, EXPORTS_RANK_LEN);
+    memcpy(block, entry, EXPORTS_ENTRY_LEN);
+
+    k.mv_data = r->key;
+    k.mv_size = r->len;
+    v.mv_data = block;
+    v.mv_size = EXPORTS_RANK_LEN;
+
+    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH_RANGE);
+
+    if (rc != 0 || v.mv_size != EXPORTS_RANK_LEN) {
+        return rc != 0 ? exports_rc_of_mdb(rc) : EXPORTS_CORRUPT;
+    }
+
+    memcpy(block, v.mv_data, EXPORTS_RANK_LEN);
+
+    return EXPORTS_OK;
+}
+
+
 /* the block that an entry is in, or would be; end: its boundary */
 
 static exports_rc_t
@@ -299,27 +362,18 @@ recount_block(ranking_t *r, const uint8_t *entry, uint8_t *end)
     exports_rc_t    erc;
     const uint8_t  *after;
 
-    memset(from, 0, sizeof(from));
-    memcpy(from, entry, EXPORTS_ENTRY_LEN);
-
-    k.mv_data = r->key;
-    k.mv_size = r->len;
-    v.mv_data = from;
-    v.mv_size = EXPORTS_RANK_LEN;
-
-    rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH_RANGE);
-
-    if (rc != 0 || v.mv_size != EXPORTS_RANK_LEN) {
-        return rc != 0 ? exports_rc_of_mdb(rc) : EXPORTS_CORRUPT;
+    erc = find_block(r, entry, old);
+    if (erc != EXPORTS_OK) {
+        return erc;
     }
 
-    memcpy(old, v.mv_data, EXPORTS_RANK_LEN);
     memcpy(end, old, EXPORTS_ENTRY_LEN);
 
     after = NULL;
     rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_PREV_DUP);
 
     if (rc == 0 && v.mv_size == EXPORTS_RANK_LEN) {
+        memset(from, 0, sizeof(from));
         memcpy(from, v.mv_data, EXPORTS_ENTRY_LEN);
         after = from;
 
