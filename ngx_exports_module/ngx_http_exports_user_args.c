@@ -3,6 +3,8 @@
 
 #include "ngx_http_exports_user.h"
 
+#include "exports_text.h"
+
 
 #define NGX_HTTP_EXPORTS_PER_PAGE      25
 #define NGX_HTTP_EXPORTS_PER_PAGE_MAX  100
@@ -482,43 +484,27 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
 
 
 /*
- * Strict UTF-8, and without zeros: ngx_utf8_decode() is not for ASCII, and
+ * UTF-8 without zeros.  Not by ngx_utf8_decode(), which is not for ASCII, and
  * takes surrogates and lead bytes that do not exist.
  */
 
 static ngx_uint_t
 ngx_http_exports_user_filter_text(const ngx_str_t *value, ngx_uint_t bad)
 {
-    u_char   c, *p, *last;
-    ssize_t  n;
+    size_t   n;
+    u_char  *p, *last;
 
     if (bad || value->len == 0 || value->len > EXPORTS_STRING_MAX) {
         return 0;
     }
 
-    p = value->data;
-    last = p + value->len;
+    last = value->data + value->len;
 
-    while (p < last) {
-        c = *p++;
+    for (p = value->data; p < last; p += n) {
+        n = exports_utf8_length((char *) p, (size_t) (last - p));
 
-        if (c > 0 && c < 0x80) {
-            continue;
-        }
-
-        n = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-
-        if (c < 0xc2 || c > 0xf4 || last - p < n
-            || *p < (c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80)
-            || *p > (c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf))
-        {
+        if (n == 0 || *p == '\0') {
             return 0;
-        }
-
-        for (p++; n > 1; n--) {
-            if ((*p++ & 0xc0) != 0x80) {
-                return 0;
-            }
         }
     }
 
