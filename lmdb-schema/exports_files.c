@@ -21,7 +21,7 @@
 
 
 static exports_rc_t make_directory(const exports_env_options_t *options,
-    char *made, exports_error_t *error);
+    const char *made, exports_error_t *error);
 static exports_rc_t create_file(const char *path, mode_t mode, gid_t group,
     int begun, exports_error_t *error);
 static int open_new(const char *path, mode_t mode, int begun, int *made);
@@ -87,7 +87,6 @@ exports_rc_t
 exports_files_mkdir(const exports_env_options_t *options,
     exports_error_t *error)
 {
-    int           err;
     char          made[PATH_SIZE];
     exports_rc_t  rc;
     struct stat   st;
@@ -111,11 +110,9 @@ exports_files_mkdir(const exports_env_options_t *options,
             return EXPORTS_OK;
         }
 
-        err = errno;
-
         /* another process may have been first */
 
-        if (err != EEXIST && err != ENOTEMPTY) {
+        if (errno != EEXIST && errno != ENOTEMPTY) {
             rc = not_created(options->path, error);
         }
     }
@@ -127,7 +124,7 @@ exports_files_mkdir(const exports_env_options_t *options,
 
 
 static exports_rc_t
-make_directory(const exports_env_options_t *options, char *made,
+make_directory(const exports_env_options_t *options, const char *made,
     exports_error_t *error)
 {
     int  fd, rc;
