@@ -1,4 +1,6 @@
 
+#define _GNU_SOURCE             /* syncfs() */
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -424,17 +426,27 @@ open_store(exports_env_t *env, const exports_env_options_t *options,
 }
 
 
-/* LMDB has synced the data, but not that there is a file of that name */
+/*
+ * LMDB has synced the data, but not that there is a file of that name.  Where
+ * the directories may be searched and not read, all of the file system is.
+ */
 
 static exports_rc_t
 sync_files(exports_env_t *env, exports_error_t *error)
 {
+    int   fd;
     char  parent[FILE_NAME_SIZE + 4];
 
     (void) snprintf(parent, sizeof(parent), "%s/..", env->path);
 
-    return exports_directory_sync(env->path) == 0
-           && exports_directory_sync(parent) == 0
+    if (exports_directory_sync(env->path) == 0
+        && exports_directory_sync(parent) == 0)
+    {
+        return EXPORTS_OK;
+    }
+
+    return (errno == EACCES || errno == EINVAL)
+           && mdb_env_get_fd(env->mdb, &fd) == 0 && syncfs(fd) == 0
                ? EXPORTS_OK
                : exports_error(error, EXPORTS_FAILED,
                                "\"%s\" cannot be synced: %s", env->path,

@@ -293,13 +293,23 @@ create_file(const char *path, mode_t mode, gid_t group, int begun,
 static int
 open_new(const char *path, mode_t mode, int begun, int *made)
 {
-    int  fd;
+    int          fd;
+    struct stat  st;
 
     fd = open(path, O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, mode);
     *made = fd != -1;
 
     if (fd == -1 && errno == EEXIST && begun) {
         fd = open(path, O_RDONLY|O_NONBLOCK|O_NOFOLLOW|O_CLOEXEC|O_NOCTTY);
+
+        /* nor what somebody has put there that is a file elsewhere */
+
+        if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)
+                         || st.st_nlink != 1))
+        {
+            (void) close(fd);
+            fd = -1;
+        }
 
         if (fd == -1) {
             errno = EEXIST;

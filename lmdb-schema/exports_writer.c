@@ -368,13 +368,13 @@ check_unused(exports_writer_t *w, uint64_t id, exports_error_t *error)
 
     rc = exports_mdb_last_scope(w->txn, w->env, &last);
 
-    if (rc == EXPORTS_OK && last < id) {
-        return EXPORTS_OK;
+    if (rc != EXPORTS_OK) {
+        return exports_error(error, rc, "reading \"%s\": %s", w->env->path,
+                             exports_strerror(rc));
     }
 
-    return rc != EXPORTS_OK && rc != EXPORTS_CORRUPT
-               ? exports_error(error, rc, "reading \"%s\": %s", w->env->path,
-                               exports_strerror(rc))
+    return last < id
+               ? EXPORTS_OK
                : exports_error(error, EXPORTS_CORRUPT,
                                "\"%s\" is damaged: there are manifests of "
                                "scopes whose IDs were never given out",

@@ -207,8 +207,25 @@ ngx_http_exports_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_exports_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_uint_t                      i;
+    ngx_http_exports_store_t      **store;
+    ngx_http_exports_main_conf_t   *emcf;
+
     ngx_http_exports_cache_done(cycle->log);
     ngx_http_exports_gzip_done();
+
+    /* not left to their pool, which is destroyed when nothing guards them */
+
+    emcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_exports_module);
+
+    if (emcf != NULL) {
+        store = emcf->stores.elts;
+
+        for (i = 0; i < emcf->stores.nelts; i++) {
+            ngx_http_exports_store_stop(store[i]);
+        }
+    }
+
     ngx_http_exports_guard_done();
 }
 

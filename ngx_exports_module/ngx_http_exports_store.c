@@ -256,8 +256,13 @@ ngx_http_exports_store_serial(const ngx_http_exports_store_t *store)
 static void
 ngx_http_exports_store_cleanup(void *data)
 {
-    ngx_http_exports_store_t *store = data;
+    ngx_http_exports_store_stop(data);
+}
 
+
+void
+ngx_http_exports_store_stop(ngx_http_exports_store_t *store)
+{
     if (store->timer.timer_set) {
         ngx_del_timer(&store->timer);
     }

@@ -40,6 +40,13 @@ void ngx_http_exports_store_start(ngx_http_exports_store_t *store,
     ngx_log_t *log);
 
 /*
+ * Closes it, and looks at it no more.  Before ngx_http_exports_guard_done(): to
+ * close one writes into the map of its lock file.  More than once is the same.
+ */
+
+void ngx_http_exports_store_stop(ngx_http_exports_store_t *store);
+
+/*
  * Runs "read" in a snapshot and under the guard: what holds for "run" below
  * holds for it.  It runs once or not at all; the reader, and what was read by
  * it, are good until it returns.

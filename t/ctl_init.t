@@ -4,6 +4,7 @@
 use warnings;
 use strict;
 
+use File::Copy ();
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use POSIX ();
@@ -16,7 +17,7 @@ my @ctls = $t->ctls;
 my $ROUNDS = 5;
 my $AT_ONCE = 6;
 
-plan tests => @ctls * (19 + 3 * $ROUNDS) + 1;
+plan tests => @ctls * (23 + 3 * $ROUNDS) + 1;
 
 my @group = $t->user ? ('--group', scalar getgrgid((getpwnam $t->user)[3])) : ();
 my $gid = @group ? getgrnam($group[1]) : (stat $t->path('.'))[5];
@@ -101,6 +102,41 @@ for my $ctl (@ctls) {
     chmod 0600, "$path/data.mdb";
     init($path);
     is access_of("$path/data.mdb"), "0600 $gid", 'a mode is left alone';
+
+    # nor is what somebody else has put there
+
+    begun($path = $t->path('linked' . $n++), 'data.mdb');
+    my $other = $t->write_file("$path.other", '');
+    chmod 0600, $other;
+    link $other, "$path/lock.mdb" or die "link: $!";
+    $t->ctl('init', $path, @group);
+    is sprintf('%04o', (stat $other)[2] & 07777), '0600',
+       'a file elsewhere is left alone';
+
+    SKIP: {
+        skip 'needs root', 3 if !$t->user;
+
+        # a directory above that may be searched only
+
+        my $parent = $t->path('searched' . $n++);
+        my (undef, undef, $uid, $group) = getpwnam $t->user;
+        mkdir $parent or die "mkdir: $!";
+        mkdir "$parent/own" or die "mkdir: $!";
+        chown $uid, $group, "$parent/own";
+        chmod 0711, $parent, $t->path('.');
+
+        # where the tree is, the user may not be let in
+
+        my $copy = $t->path('ctl' . $n++);
+        File::Copy::copy($ctl, $copy) or die "copy: $!";
+        chmod 0755, $copy;
+
+        my ($exit, $out, $err) = $t->_exec({}, 'runuser', '-u', $t->user, '--',
+            $copy, 'init', "$parent/own", '--json');
+        is $exit, 0, 'a parent that may not be read: exit' or diag $err;
+        is json($out || '{}')->{created}, JSON::PP::true, 'and created';
+        is $err, '', 'and nothing else';
+    }
 
     for my $round (1 .. $ROUNDS) {
         my $path = $t->path('at_once' . $n++);

@@ -11,7 +11,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 37;
+plan tests => 39;
 
 my $t = Exports::Test->new;
 
@@ -242,3 +242,29 @@ is $_->get($uri, @auth)->json->{data}{total}, 3,
 $_->close for @c;
 
 $single->done;
+
+
+# ---- a lock file that is cut short: a worker ends in order all the same -----
+
+my $cut = Exports::Test->new;
+$cut->conf(<<'EOC');
+%%MAIN%%
+events { }
+http {
+    %%HTTP%%
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /projects/ {
+            exports_api project;
+            exports_store %%DIR%%/store;
+        }
+    }
+}
+EOC
+
+$store = $cut->store('store', project_line(project => 'demo'));
+@auth = (Authorization => 'Bearer ' . $cut->token($store, project => 'demo'));
+$cut->run;
+is $cut->get($uri, @auth)->status, 200, 'a store whose lock file is cut short';
+truncate "$store/lock.mdb", 0 or die "truncate: $!";
+$cut->done;
