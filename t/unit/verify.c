@@ -1369,6 +1369,23 @@ keys(void)
 }
 
 
+/* a repair of a store that lacks the scope of some */
+
+static void
+keeps_manifests(exports_env_t *env, const char *name)
+{
+    uint64_t  sum;
+
+    sum = store_sum(env);
+    (void) repair(env);
+    is_int(reported("manifests: a record is of a scope that does not exist",
+                    NULL), NITEMS, "%s", name);
+    ok(store_sum(env) == sum, "%s: a repair drops none of its manifests",
+       name);
+    close_store(env);
+}
+
+
 /* what no repair can bring back, and what it must not make worse */
 
 static void
@@ -1429,12 +1446,7 @@ lost(void)
     txn = raw_begin(env);
     raw_del(txn, env->dbi[DB_SCOPES], key, len, NULL, 0);
     raw_commit(txn);
-    sum = store_sum(env);
-    (void) repair(env);
-    is_int(reported("manifests: a record is of a scope that does not exist",
-                    NULL), NITEMS, "a scope that is gone, nobody knows");
-    ok(store_sum(env) == sum, "a repair drops none of its manifests");
-    close_store(env);
+    keeps_manifests(env, "a scope that is gone, nobody knows");
 
     /* one has the ID of another instead of its own */
 
@@ -1445,12 +1457,7 @@ lost(void)
     exports_scope_encode(value, &scope, key, len);
     raw_put(txn, env->dbi[DB_SCOPES], key, len, value, sizeof(value));
     raw_commit(txn);
-    sum = store_sum(env);
-    (void) repair(env);
-    is_int(reported("manifests: a record is of a scope that does not exist",
-                    NULL), NITEMS, "a scope whose ID is another's");
-    ok(store_sum(env) == sum, "a repair drops none of its manifests");
-    close_store(env);
+    keeps_manifests(env, "a scope whose ID is another's");
 
     /* the next scope ID and the scopes are those of before there were any */
 
@@ -1471,7 +1478,8 @@ lost(void)
     item_spec(&spec, 0, 1);
     spec.scope = "another";
     w = begin_writer(env);
-    is_int(put_spec(w, &spec, NULL, &error), EXPORTS_CORRUPT, "none that is new gets manifests of theirs");
+    is_int(put_spec(w, &spec, NULL, &error), EXPORTS_CORRUPT,
+           "none that is new gets manifests of theirs");
     has_str(error.text, "whose IDs were never given out", "the text says so");
     exports_writer_abort(w);
     close_store(env);
