@@ -98,23 +98,24 @@ exports_put32(uint8_t *p, uint32_t value)
 }
 
 
-/* as memcmp() of two keys of manifests, without a call */
+/* as memcmp(), but without a call: of the keys and entries that searches compare
+   most differ in their first two words */
+
 static inline int
-exports_manifest_order(const uint8_t *a, const uint8_t *b)
+exports_order(const uint8_t *a, const uint8_t *b, size_t len)
 {
-    unsigned  i;
     uint64_t  x, y;
 
-    for (i = 0; i < EXPORTS_MANIFEST_KEY_LEN; i += 8) {
-        x = exports_get64(a + i);
-        y = exports_get64(b + i);
+    for ( /* void */ ; len >= 8; len -= 8, a += 8, b += 8) {
+        x = exports_get64(a);
+        y = exports_get64(b);
 
         if (x != y) {
             return x < y ? -1 : 1;
         }
     }
 
-    return 0;
+    return len == 0 ? 0 : memcmp(a, b, len);
 }
 
 

@@ -288,6 +288,6 @@ int
 exports_list_compare(const exports_list_t *list, size_t i,
     const uint8_t *entry)
 {
-    return memcmp(list->entries + i * EXPORTS_ENTRY_LEN, entry,
-                  EXPORTS_ENTRY_LEN);
+    return exports_order(list->entries + i * EXPORTS_ENTRY_LEN, entry,
+                         EXPORTS_ENTRY_LEN);
 }

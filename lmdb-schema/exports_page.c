@@ -560,7 +560,7 @@ scan_on(page_walk_t *w, const uint8_t *entry, found_t *found)
     make_key(w, key, entry);
 
     do {
-        if (exports_manifest_order(found->key, key) < 0) {
+        if (exports_order(found->key, key, EXPORTS_MANIFEST_KEY_LEN) < 0) {
             return EXPORTS_NOT_FOUND;
         }
 
@@ -823,7 +823,7 @@ heap_down(page_walk_t *w, unsigned i)
 static int
 newer(const exports_list_t *a, const exports_list_t *b)
 {
-    return memcmp(exports_list_entry(a), exports_list_entry(b),
-                  EXPORTS_ENTRY_LEN)
+    return exports_order(exports_list_entry(a), exports_list_entry(b),
+                         EXPORTS_ENTRY_LEN)
            > 0;
 }

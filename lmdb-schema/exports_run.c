@@ -343,7 +343,8 @@ exports_run_until(const exports_run_t *run, const uint8_t *entry)
     while (low < high) {
         middle = (low + high) / 2;
 
-        if (memcmp(run->values + middle * run->size, entry, EXPORTS_ENTRY_LEN)
+        if (exports_order(run->values + middle * run->size, entry,
+                          EXPORTS_ENTRY_LEN)
             <= 0)
         {
             low = middle + 1;

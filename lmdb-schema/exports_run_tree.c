@@ -244,7 +244,7 @@ search(const exports_run_t *run, exports_level_t *branch, const uint8_t *value)
             return EXPORTS_CORRUPT;
         }
 
-        if (memcmp(key, value, run->size) <= 0) {
+        if (exports_order(key, value, run->size) <= 0) {
             low = middle + 1;
 
         } else {
@@ -271,7 +271,9 @@ search_leaf(const exports_run_t *run, const uint8_t *value)
     while (low < high) {
         middle = (low + high) / 2;
 
-        if (memcmp(run->values + middle * run->size, value, run->size) < 0) {
+        if (exports_order(run->values + middle * run->size, value, run->size)
+            < 0)
+        {
             low = middle + 1;
 
         } else {

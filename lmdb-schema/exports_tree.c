@@ -80,11 +80,13 @@ compare(const exports_tree_t *tree, const uint8_t *node, const uint8_t *key,
     size_t  node_len;
 
     if (tree->key_len == EXPORTS_MANIFEST_KEY_LEN) {
-        return exports_manifest_order(node + NODE_HEADER, key);
+        return exports_order(node + NODE_HEADER, key,
+                             EXPORTS_MANIFEST_KEY_LEN);
     }
 
     node_len = exports_tree_get16(node + NODE_KEY_LEN);
-    order = memcmp(node + NODE_HEADER, key, node_len < len ? node_len : len);
+    order = exports_order(node + NODE_HEADER, key,
+                          node_len < len ? node_len : len);
 
     return order != 0 ? order : (node_len > len) - (node_len < len);
 }

@@ -105,6 +105,37 @@ orders(void)
 }
 
 
+/* exports_order() is memcmp() of any bytes, at any address */
+
+static void
+orders_of_bytes(void)
+{
+    size_t     len, pos;
+    uint8_t    bytes[2][64];
+    uint8_t   *a, *b;
+    unsigned   i;
+
+    for (i = 0; i < rounds(100000, 50000); i++) {
+        len = below(48);
+        a = bytes[0] + below(8);
+        b = bytes[1] + below(8);
+
+        random_bytes(a, len);
+        memcpy(b, a, len);
+
+        if (len > 0 && chance(90)) {
+            pos = below((unsigned) len);
+            random_bytes(b + pos, chance(50) ? 1 : len - pos);
+        }
+
+        check(sign(exports_order(a, b, len)) == sign(memcmp(a, b, len)),
+              "%zu bytes, round %u", len, i);
+    }
+
+    checked("the order of bytes is memcmp()'s");
+}
+
+
 static void
 small_keys(void)
 {
@@ -1108,6 +1139,7 @@ main(void)
 
     numbers();
     orders();
+    orders_of_bytes();
     small_keys();
     facet_keys();
     small_values();
