@@ -146,6 +146,7 @@ random_seed(void)
     note("EXPORTS_TEST_SEED=%" PRIu64, seed);
 
     random_state = seed;
+    tap.seed = seed;
 }
 
 

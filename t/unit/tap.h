@@ -27,6 +27,7 @@ typedef struct {
     unsigned       planned;
     unsigned long  checks;      /* since the last checked() */
     unsigned long  bad;
+    unsigned long  seed;        /* of random tests, said when one fails */
 } tap_t;
 
 static tap_t  tap;
@@ -341,6 +342,10 @@ done_testing(void)
 {
     if (tap.checks > 0) {
         (void) checked("checks that nobody asked for");
+    }
+
+    if (tap.failed > 0 && tap.seed != 0) {
+        (void) fprintf(stderr, "# EXPORTS_TEST_SEED=%lu\n", tap.seed);
     }
 
     if (tap.planned == 0) {
