@@ -1394,66 +1394,84 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 }
 
 
+/* a manifest whose record takes some pages: text that JSON writes out longer */
+
+static void
+put_long(exports_writer_t *w, const char *id)
+{
+    char          json[14000], reason[12000];
+    size_t        len;
+    exports_rc_t  rc;
+
+    static exports_manifest_t  manifest;
+
+    len = 6 * below(1024);
+    reason[len] = '\0';
+
+    while (len > 0) {
+        len -= 6;
+        memcpy(reason + len, "\\u0001", 6);
+    }
+
+    len = (size_t) snprintf(json, sizeof(json),
+                            "{\"id\":\"%s\",\"kind\":\"database_export\","
+                            "\"scope\":\"project\",\"project\":\"p\","
+                            "\"format\":\"sql\",\"download_name\":\"x\","
+                            "\"storage_backend\":\"local\","
+                            "\"content_type\":\"a/b\",\"status\":\"ready\","
+                            "\"status_reason\":\"%s\","
+                            "\"created_at\":\"2026-06-02T01:23:45Z\"}",
+                            id, reason);
+
+    rc = exports_manifest_parse(&manifest, json, len, &error);
+    must(rc == EXPORTS_OK, "%s", error.text);
+
+    rc = exports_writer_put(w, &manifest, NULL, &error);
+    check(rc == EXPORTS_OK, "put: %s", error.text);
+}
+
+
+static void
+change_some(exports_writer_t *w, const char *id)
+{
+    unsigned      i;
+    exports_rc_t  rc;
+
+    for (i = 1 + below(5); i > 0; i--) {
+        put_long(w, id);
+
+        if (chance(30)) {
+            rc = exports_writer_delete(w, EXPORTS_PROJECT, "p", 1, id,
+                                       strlen(id), &error);
+            check(rc == EXPORTS_OK, "delete: %s", error.text);
+        }
+    }
+}
+
+
 /* the writer does it after each commit */
 
 static void
 commits_fill(void)
 {
-    char               json[14000], label[12000];
-    size_t             len;
-    spec_t             spec;
+    char               id[16];
     uint64_t           sum;
-    unsigned           n, i, unfilled, unable;
+    unsigned           n, least, unfilled, unable;
     exports_rc_t       rc;
     exports_env_t     *env;
     exports_writer_t  *w;
 
-    static exports_manifest_t  manifest;
-
+    least = rounds(400, 250);
     unfilled = unable = 0;
     env = new_store(in_dir("commits"));
 
-    for (n = 0; n < rounds(400, 250); n++) {
+    /* few commits leave the file short */
+
+    for (n = 0; goes_on(n, least, unfilled > 0 && unable > 0); n++) {
+        (void) snprintf(id, sizeof(id), "exp_%u", n);
+
         w = begin_writer(env);
-
-        some_spec(&spec, in_dir("exp_%u", n));
-        spec.id = strrchr(spec.id, '/') + 1;
-
-        for (i = 1 + below(5); i > 0; i--) {
-
-            /* a record of some pages: text that JSON writes out longer */
-
-            len = 6 * below(1024);
-            label[len] = '\0';
-
-            while (len > 0) {
-                len -= 6;
-                memcpy(label + len, "\\u0001", 6);
-            }
-
-            len = (size_t) snprintf(json, sizeof(json),
-                                    "{\"id\":\"%s\",\"kind\":"
-                                    "\"database_export\",\"scope\":\"project\""
-                                    ",\"project\":\"p\",\"format\":\"sql\","
-                                    "\"download_name\":\"x\","
-                                    "\"storage_backend\":\"local\","
-                                    "\"content_type\":\"a/b\",\"status\":"
-                                    "\"ready\",\"status_reason\":\"%s\","
-                                    "\"created_at\":\"2026-06-02T01:23:45Z\"}",
-                                    spec.id, label);
-
-            rc = exports_manifest_parse(&manifest, json, len, &error);
-            must(rc == EXPORTS_OK, "%s", error.text);
-
-            rc = exports_writer_put(w, &manifest, NULL, &error);
-            check(rc == EXPORTS_OK, "put: %s", error.text);
-
-            if (chance(30)) {
-                rc = exports_writer_delete(w, EXPORTS_PROJECT, "p", 1, spec.id,
-                                           strlen(spec.id), &error);
-                check(rc == EXPORTS_OK, "delete: %s", error.text);
-            }
-        }
+        change_some(w, id);
 
         disk_fault = chance(70) ? 0 : chance(50) ? ENOSPC : EOPNOTSUPP;
         rc = exports_writer_commit(w, &error);

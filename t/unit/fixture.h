@@ -165,6 +165,18 @@ rounds(unsigned plain, unsigned sanitized)
 }
 
 
+/*
+ * Is there another round: of a test that has to have met something, chance may
+ * need more rounds than it usually has.
+ */
+
+static inline int
+goes_on(unsigned round, unsigned least, int met)
+{
+    return round < least || (!met && round < 100 * least);
+}
+
+
 static inline int
 remove_visit(const char *path, const struct stat *st, int type,
     struct FTW *ftw)

@@ -2041,7 +2041,7 @@ mixed(void)
     char               path[4300], file[4400];
     size_t             s;
     uint64_t           changed[NMIXED];
-    unsigned           i, k, n;
+    unsigned           i, k, n, least;
     leaves_t           leaves;
     exports_env_t     *env;
     unsigned long      refused[2] = { 0, 0 };
@@ -2065,7 +2065,9 @@ mixed(void)
     fd = open(file, O_WRONLY);
     must(fd != -1, "opening: %s", strerror(errno));
 
-    for (k = 0; k < rounds(200, 40); k++) {
+    least = rounds(200, 40);
+
+    for (k = 0; goes_on(k, least, refused[0] > 0 && refused[1] > 0); k++) {
         n = 1 + below(NMIXED);
 
         for (i = 0; i < n; i++) {

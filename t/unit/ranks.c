@@ -964,6 +964,21 @@ mend(exports_env_t *env, exports_reader_t *reader, damage_t how)
 }
 
 
+static int
+are_refused(const unsigned *refused)
+{
+    damage_t  how;
+
+    for (how = 0; how < NDAMAGES; how++) {
+        if (refused[how] == 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* the right page, or none; verify finds it, and all is as it was afterwards */
 
 static void
@@ -971,7 +986,7 @@ damage(void)
 {
     uint8_t            foreign[EXPORTS_RANK_LEN];
     uint64_t           sum;
-    unsigned           at, n, tried[NDAMAGES], refused[NDAMAGES];
+    unsigned           at, n, least, tried[NDAMAGES], refused[NDAMAGES];
     damage_t           how;
     unsigned long      blocks;
     exports_env_t     *env;
@@ -989,7 +1004,9 @@ damage(void)
     memset(tried, 0, sizeof(tried));
     memset(refused, 0, sizeof(refused));
 
-    for (n = 0; n < rounds(400, 100); n++) {
+    least = rounds(400, 100);
+
+    for (n = 0; goes_on(n, least, are_refused(refused)); n++) {
         how = below(NDAMAGES);
 
         at = load_blocks(env, below((unsigned) blocks), &damaged);
