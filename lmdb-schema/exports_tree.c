@@ -73,16 +73,10 @@ node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
 /* a node's key to another one, as LMDB orders them */
 
 static inline int
-compare(const exports_tree_t *tree, const uint8_t *node, const uint8_t *key,
-    size_t len)
+compare(const uint8_t *node, const uint8_t *key, size_t len)
 {
     int     order;
     size_t  node_len;
-
-    if (tree->key_len == EXPORTS_MANIFEST_KEY_LEN) {
-        return exports_order(node + NODE_HEADER, key,
-                             EXPORTS_MANIFEST_KEY_LEN);
-    }
 
     node_len = exports_tree_get16(node + NODE_KEY_LEN);
     order = exports_order(node + NODE_HEADER, key,
@@ -240,7 +234,7 @@ is_ordered(exports_tree_t *tree)
 
             if (next == NULL
                 || (node != NULL
-                    && compare(tree, node, next + NODE_HEADER,
+                    && compare(node, next + NODE_HEADER,
                                exports_tree_get16(next + NODE_KEY_LEN))
                        >= 0))
             {
@@ -273,7 +267,7 @@ climb(const exports_tree_t *tree, const uint8_t *key, size_t len)
         if (above->at > 0) {
             node = node_at(tree, above, above->at);
 
-            if (node != NULL && compare(tree, node, key, len) <= 0) {
+            if (node != NULL && compare(node, key, len) <= 0) {
                 break;
             }
         }
@@ -312,7 +306,7 @@ leads_down(const exports_tree_t *tree, const exports_level_t *branch,
     if (branch->at > 0) {
         node = node_at(tree, branch, branch->at);
 
-        if (node == NULL || compare(tree, node, key, len) > 0) {
+        if (node == NULL || compare(node, key, len) > 0) {
             return 0;
         }
     }
@@ -320,7 +314,7 @@ leads_down(const exports_tree_t *tree, const exports_level_t *branch,
     if (branch->at + 1 < branch->n) {
         node = node_at(tree, branch, branch->at + 1);
 
-        if (node == NULL || compare(tree, node, key, len) <= 0) {
+        if (node == NULL || compare(node, key, len) <= 0) {
             return 0;
         }
     }
@@ -358,7 +352,7 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
                 return EXPORTS_CORRUPT;
             }
 
-            order = compare(tree, node, key, len);
+            order = compare(node, key, len);
 
             if (order == 0) {
                 low = middle + 1;
