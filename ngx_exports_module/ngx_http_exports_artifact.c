@@ -101,6 +101,7 @@ ngx_http_exports_artifact_send(ngx_http_request_t *r,
     r->connection->log->action = "sending response to client";
 
     r->headers_out.status = NGX_HTTP_OK;
+    ngx_http_exports_clear_headers(r);
     r->headers_out.content_length_n = ngx_file_size(&fi);
     r->headers_out.last_modified_time = ngx_file_mtime(&fi);
 

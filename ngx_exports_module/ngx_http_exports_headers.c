@@ -130,6 +130,15 @@ ngx_http_exports_clear_headers(ngx_http_request_t *r)
     ngx_http_clear_last_modified(r);
     ngx_http_clear_etag(r);
 
+    /* that of a range which cannot be satisfied goes with the status */
+
+    if (r->headers_out.content_range != NULL
+        && r->headers_out.status != NGX_HTTP_RANGE_NOT_SATISFIABLE)
+    {
+        r->headers_out.content_range->hash = 0;
+        r->headers_out.content_range = NULL;
+    }
+
     if (r->headers_out.content_encoding != NULL) {
         r->headers_out.content_encoding->hash = 0;
         r->headers_out.content_encoding = NULL;

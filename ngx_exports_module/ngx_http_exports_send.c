@@ -43,6 +43,10 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     r->disable_not_modified = 1;
 
+    r->headers_out.status = ctx->not_modified ? NGX_HTTP_NOT_MODIFIED
+                                              : NGX_HTTP_OK;
+    ngx_http_exports_clear_headers(r);
+
     if (ctx->not_modified) {
         return ngx_http_exports_not_modified(r, ctx);
     }
@@ -62,8 +66,6 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     page.next = tail.buf != NULL ? &tail : NULL;
     tail.next = NULL;
-
-    r->headers_out.status = NGX_HTTP_OK;
 
     return ngx_http_exports_send_body(r, ctx, &page);
 }
@@ -109,11 +111,12 @@ ngx_http_exports_send_error(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    r->headers_out.status = err->status;
+    ngx_http_exports_clear_headers(r);
+
     if (ngx_http_exports_error_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    r->headers_out.status = err->status;
 
     /* nginx has no name for it */
 
@@ -197,7 +200,6 @@ ngx_http_exports_not_modified(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
     r->headers_out.content_length_n = -1;
 
     return ngx_http_exports_send_header(r, ctx);

@@ -107,6 +107,7 @@ http {
             add_header X-Accel-Redirect $path;
             add_header Content-Disposition "inline; filename=theirs";
             add_header Set-Cookie theirs=1;
+            add_header Accept-Ranges bytes;
             expires max;
             add_header Cache-Control immutable;
             return 200;
@@ -675,8 +676,9 @@ for (['/projects/demo/exports', 200, 'private, no-cache', undef],
     $r = $t->get("/handing$uri", auth('admin'));
     is $r->status, $status, "X-Accel-Redirect: $uri";
     is_deeply [map { [$r->headers($_)] } 'Cache-Control', 'Expires',
-                   'Content-Disposition', 'Set-Cookie'],
-        [[$cache], [], [$disposition // ()], ['theirs=1']],
+                   'Content-Disposition', 'Set-Cookie', 'Accept-Ranges'],
+        [[$cache], [], [$disposition // ()], ['theirs=1'],
+         [defined $disposition ? 'bytes' : ()]],
         "X-Accel-Redirect: $uri: headers";
 }
 

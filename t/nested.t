@@ -10,7 +10,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 43;
+plan tests => 51;
 
 my $t = Exports::Test->new;
 
@@ -53,6 +53,14 @@ http {
         location = /page { error_page 404 = /projects/demo/exports; return 404; }
         location = /status { error_page 404 /projects/demo/exports; return 404; }
         location = /none { error_page 404 = /projects/nothing; return 404; }
+        location /gone/ {
+            alias %%DIR%%/files/;
+            error_page 412 416 = /projects/demo/exports;
+        }
+        location /gone/none/ {
+            alias %%DIR%%/files/;
+            error_page 412 416 = /projects/nothing;
+        }
         location = /index/ { root %%DIR%%; index /projects/demo/exports; }
 
         # subrequests to ours
@@ -154,6 +162,27 @@ $r = $t->get('/status', @auth);
 is $r->status, 404, 'error_page keeps its status';
 like $r->header('Content-Type'), qr{^application/json},
      'and what it says is ours';
+
+# a file's headers are not the list's, nor are its ranges
+
+my @range = (Range => 'bytes=0-3');
+my $told = sub {
+    my ($r) = @_;
+    return [map { scalar $r->headers($_) ? "$_: " . $r->header($_) : () }
+                qw(Accept-Ranges Content-Range Last-Modified ETag)];
+};
+
+for ([412, 'If-Match' => '"other"', @range], [416, Range => 'bytes=99-']) {
+    my ($status, @headers) = @$_;
+
+    $r = $t->get('/gone/file', @auth, @headers);
+    is_page $r, \@ids, { total => 2 }, "error_page $status =: a file's";
+    is_deeply $told->($r), ['ETag: ' . $r->header('ETag')],
+              "error_page $status =: headers of a file";
+    $r = $t->get('/gone/none/file', @auth, @headers);
+    is_error $r, 404, 'not_found', "error_page $status =: a file's, no route";
+    is_deeply $told->($r), [], "error_page $status =: an error's headers";
+}
 
 # conditions are of what the client has asked for
 
