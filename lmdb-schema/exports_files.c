@@ -4,6 +4,8 @@
  * lock file that the workers cannot write makes the store unreadable to them.
  */
 
+#define _GNU_SOURCE             /* fallocate() */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -19,6 +21,12 @@
 
 #define PATH_SIZE       4096
 
+/* a header of two cache lines, and a line for each slot */
+#define LOCK_SIZE       (128 + 64 * EXPORTS_READERS_MAX)
+
+/* in which st_blocks is counted, whatever the file system's are */
+#define STAT_BLOCK      512
+
 
 static exports_rc_t make_directory(const exports_env_options_t *options,
     const char *made, exports_error_t *error);
@@ -27,6 +35,7 @@ static exports_rc_t create_file(const char *path, mode_t mode, gid_t group,
 static int open_new(const char *path, mode_t mode, int begun, int *made);
 static exports_rc_t not_created(const char *path, exports_error_t *error);
 static int give(int fd, mode_t mode, gid_t group);
+static exports_rc_t reserve(const char *lock_file, exports_error_t *error);
 
 
 exports_rc_t
@@ -181,7 +190,24 @@ exports_files_create(const exports_env_options_t *options,
         return EXPORTS_OK;
     }
 
-    return create_file(lock_file, EXPORTS_LOCK_MODE, group, begun, error);
+    begun = exports_files_new(data_file, options);
+
+    rc = create_file(lock_file, EXPORTS_LOCK_MODE, group, begun, error);
+
+    return rc == EXPORTS_OK ? reserve(lock_file, error) : rc;
+}
+
+
+int
+exports_files_allocate(int fd, int mode, off_t offset, off_t len)
+{
+    int  rc;
+
+    do {
+        rc = fallocate(fd, mode, offset, len);
+    } while (rc == -1 && errno == EINTR);
+
+    return rc == 0 || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
 }
 
 
@@ -348,4 +374,50 @@ give(int fd, mode_t mode, gid_t group)
     return fstat(fd, &st) == -1
            || ((st.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
                ? errno : 0;
+}
+
+
+/*
+ * LMDB writes the lock file by a map of it: on a full disk the first reader
+ * whose slot is in a hole would get a SIGBUS.  To open the file and close it
+ * drops the locks that this process may hold on it by another environment,
+ * hence only when it has holes.  Its length is LMDB's to set.
+ */
+
+static exports_rc_t
+reserve(const char *lock_file, exports_error_t *error)
+{
+    int          fd, rc;
+    off_t        size;
+    struct stat  st;
+
+    if (stat(lock_file, &st) == -1 || !S_ISREG(st.st_mode)) {
+        return EXPORTS_OK;
+    }
+
+    size = st.st_size > LOCK_SIZE ? st.st_size : LOCK_SIZE;
+
+    if (st.st_blocks * STAT_BLOCK >= size) {
+        return EXPORTS_OK;
+    }
+
+    fd = open(lock_file, O_RDWR|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
+
+    /* what may not be opened is told by who looks at that */
+
+    if (fd == -1) {
+        return EXPORTS_OK;
+    }
+
+    rc = exports_files_allocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
+
+    (void) close(fd);
+
+    /* the header and the first slots are enough to go on */
+
+    return rc == 0 || st.st_blocks > 0
+               ? EXPORTS_OK
+               : exports_error(error, EXPORTS_FAILED,
+                               "there is no room for \"%s\": %s", lock_file,
+                               strerror(rc));
 }

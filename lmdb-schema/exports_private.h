@@ -141,6 +141,9 @@ exports_rc_t exports_files_create(const exports_env_options_t *options,
 int exports_files_new(const char *data_file,
     const exports_env_options_t *options);
 
+/* fallocate(): 0, also where the file system does not know how, or errno */
+int exports_files_allocate(int fd, int mode, off_t offset, off_t len);
+
 /* Never opens a file: closing the lock file drops the process's locks. */
 exports_rc_t exports_files_access(const char *file, int mode,
     exports_error_t *error);

@@ -5,10 +5,7 @@
  * page.
  */
 
-#define _GNU_SOURCE             /* fallocate() */
-
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -130,13 +127,10 @@ extend(exports_env_t *env, int fd, uint64_t have, uint64_t need,
 {
     int  rc;
 
-    do {
-        rc = fallocate(fd, 0, (off_t) have, (off_t) (need - have));
-    } while (rc == -1 && errno == EINTR);
+    rc = exports_files_allocate(fd, 0, (off_t) have, (off_t) (need - have));
 
-    return rc == 0 || errno == EOPNOTSUPP || errno == ENOSYS
-               ? EXPORTS_OK
-               : exports_error(error, EXPORTS_FAILED,
-                               "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
-                               "extended: %s", env->path, strerror(errno));
+    return rc == 0 ? EXPORTS_OK
+                   : exports_error(error, EXPORTS_FAILED,
+                                   "\"%s/" EXPORTS_DATA_FILE "\" cannot be "
+                                   "extended: %s", env->path, strerror(rc));
 }

@@ -51,17 +51,25 @@ sub line {
            . "\n";
 }
 
+# what little space is left
+sub fill {
+    open my $fh, '>', $_[0] or die "$_[0]: $!";
+    1 while syswrite $fh, "\0" x 4096;
+    die "write: $!" if !$!{ENOSPC};
+}
+
 mkdir $disk or die "mkdir: $!";
 mount(qw(-t tmpfs -o), 'size=3m,mode=2755', 'none');
-plan tests => 16 * $ROUNDS + 3;
+plan tests => 19 * $ROUNDS + 3;
 chown -1, (getpwnam $t->user)[3], $disk if $t->user;
 
 my $token = 'pat_of_all';
 my @auth = (Authorization => "Bearer $token");
 my $uri = '/projects/demo/exports?limit=20';
 my $store = "$disk/store";
+my $spare = "$disk/spare";
 
-$t->ctl_ok('init', $store);
+$t->ctl_ok('init', $_) for $store, $spare;
 $t->load($store, line(0));
 $t->token($store, project => 'demo', token => $token);
 put_link($t, 'store', 'disk/current');
@@ -111,7 +119,18 @@ for my $round (1 .. $ROUNDS) {
 
     ($exit, undef, $err) = $t->ctl('init', "$disk/another");
     is $exit, 1, 'a new store: fails';
-    like $err, qr/^exportsctl: init: \S/m, 'and says so';
+    like $err, qr/^exportsctl: init: .*No space left on device$/m,
+         'and says why';
+
+    # LMDB would write the lock file by its map
+
+    my $lock = 'there is no room for ".*/lock\.mdb": No space left on device';
+    unlink "$spare/lock.mdb" or die "unlink: $!";
+    fill("$disk/fill");
+    ($exit, undef, $err) = $t->ctl('verify', $spare);
+    is $exit, 1, 'a store without a lock file: fails';
+    like $err, qr/^exportsctl: verify: $lock$/m, 'and is not called damaged';
+    unlink "$disk/fill" or die "unlink: $!";
 
     # deleting makes room, in the store if not on the disk
 
@@ -134,7 +153,8 @@ for my $round (1 .. $ROUNDS) {
     is listed() - $now, 500, 'with more space, too';
     ($exit, undef, $err) = $t->ctl('init', "$disk/another");
     is $exit, 0, 'also what failed before' or diag $err;
-    like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'the store is sound';
+    like $t->ctl_ok('verify', $_), qr/\b0 faults/, 'the store is sound'
+        for $store, $spare;
 
     unlink glob "$disk/another/*";
     rmdir "$disk/another";

@@ -140,6 +140,16 @@ modes(void)
     exports_env_close(new_store(path));
     is_int(mode_of(path), 0711, "a directory that was there");
 
+    /* a lock file that was left behind is a new store's as it must be */
+
+    path = in_dir("modes-left");
+    must(mkdir(path, 0700) == 0
+         && mknod(in_dir("modes-left/lock.mdb"), S_IFREG|0600, 0) == 0,
+         "a lock file");
+    exports_env_close(new_store(path));
+    is_int(mode_of(in_dir("modes-left/lock.mdb")), 0660,
+           "a lock file that was there");
+
     /* a lock file that is missing is made anew, by a reader too */
 
     path = in_dir("modes-022/lock.mdb");
@@ -1394,6 +1404,66 @@ fallocate(int fd, int mode, off_t offset, off_t len)
 }
 
 
+static int
+has_holes(const char *path)
+{
+    struct stat  st;
+
+    must(stat(path, &st) == 0, "stat %s: %s", path, strerror(errno));
+
+    return st.st_blocks * 512 < st.st_size;
+}
+
+
+/* LMDB writes the lock file by its map, where a full disk is a SIGBUS */
+
+static void
+lock_file(void)
+{
+    int             fd;
+    const char     *path, *lock, *text;
+    exports_env_t  *env;
+
+    path = in_dir("lock");
+    lock = in_dir("lock/lock.mdb");
+    text = "there is no room for \"";
+
+    disk_fault = ENOSPC;
+    refused(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE, EXPORTS_FAILED, text,
+            "lock.mdb\": No space left on device", "a new store, a full disk");
+
+    disk_fault = 0;
+    env = new_store(path);
+    ok(!has_holes(lock), "a lock file without holes");
+    exports_env_close(env);
+
+    must(unlink(lock) == 0, "unlink");
+    disk_fault = ENOSPC;
+    refused(path, 0, EXPORTS_FAILED, text, "lock.mdb\": No space left on device",
+            "no lock file, a full disk");
+
+    disk_fault = EOPNOTSUPP;
+    exports_env_close(open_store(path, 0));
+    ok(has_holes(lock), "a file system that cannot fill them");
+
+    /* the first slots are there */
+
+    disk_fault = ENOSPC;
+    exports_env_close(open_store(path, 0));
+    ok(has_holes(lock), "a full disk, holes behind the first slots");
+
+    disk_fault = 0;
+    env = open_store(path, 0);
+    ok(!has_holes(lock), "are filled when there is room");
+    exports_env_close(env);
+
+    fd = open(lock, O_WRONLY|O_TRUNC);
+    must(fd != -1 && close(fd) == 0, "open");
+    exports_env_close(open_store(path, 0));
+    ok(!has_holes(lock), "an empty lock file");
+}
+
+
 /* a manifest whose record takes some pages: text that JSON writes out longer */
 
 static void
@@ -1904,6 +1974,7 @@ main(void)
     together();
     codes();
     filling();
+    lock_file();
     commits_fill();
     filling_together();
     truncated();
