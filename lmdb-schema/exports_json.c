@@ -7,7 +7,14 @@
 
 
 /* of a value that is refused */
-#define SHOWN_MAX  60
+#define SHOWN_MAX        60
+
+/* U+FEFF, which some editors write in front */
+#define BYTE_ORDER_MARK  "\xef\xbb\xbf"
+
+
+static void syntax_error(exports_error_t *error, const char *text, size_t len,
+    const json_error_t *je);
 
 
 json_t *
@@ -25,9 +32,7 @@ exports_json_load(const char *text, size_t len, exports_error_t *error)
     root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 
     if (root == NULL) {
-        (void) exports_error(error, EXPORTS_INVALID,
-                             "not JSON as it must be: column %d: %s",
-                             je.column, je.text);
+        syntax_error(error, text, len, &je);
         return NULL;
     }
 
@@ -38,6 +43,42 @@ exports_json_load(const char *text, size_t len, exports_error_t *error)
     }
 
     return root;
+}
+
+
+/* in jansson's words, but where these name something else */
+
+static void
+syntax_error(exports_error_t *error, const char *text, size_t len,
+    const json_error_t *je)
+{
+    char         line[32];
+    const char  *what, *nul;
+
+    what = je->text;
+    nul = memchr(text, '\0', len);
+
+    if (len >= sizeof(BYTE_ORDER_MARK) - 1
+        && memcmp(text, BYTE_ORDER_MARK, sizeof(BYTE_ORDER_MARK) - 1) == 0)
+    {
+        what = "a byte order mark";
+
+    } else if (json_error_code(je) == json_error_null_character) {
+        what = "\\u0000 is not allowed";
+
+    } else if (nul != NULL && nul - text <= je->position) {
+        what = "a NUL byte";
+    }
+
+    line[0] = '\0';
+
+    if (je->line > 1) {
+        (void) snprintf(line, sizeof(line), "line %d, ", je->line);
+    }
+
+    (void) exports_error(error, EXPORTS_INVALID,
+                         "not JSON as it must be: %scolumn %d: %s", line,
+                         je->column, what);
 }
 
 

@@ -13,7 +13,7 @@
 
 /* the reason of a bad time */
 #define EXPORTS_NOT_A_TIME                                                    \
-    "not an RFC 3339 time of six fractional digits at most"
+    "not an RFC 3339 time from 1970 to 9999 of six fractional digits at most"
 
 
 /* An object, its keys unique; NULL: the error says why. */

@@ -542,10 +542,20 @@ set_status(ctl_args_t *args, size_t field, const char *value)
 static const char *
 set_table(ctl_args_t *args, size_t field, const char *value)
 {
+    size_t  i, n;
+
     (void) field;
 
     if (*value == '\0' || strlen(value) > EXPORTS_STRING_MAX) {
         return "not 1 to 1024 bytes";
+    }
+
+    for (i = 0; value[i] != '\0'; i += n) {
+        n = exports_utf8_length(value + i, strlen(value + i));
+
+        if (n == 0) {
+            return "not UTF-8";
+        }
     }
 
     if (args->ntables == EXPORTS_TOKEN_TABLES_MAX) {

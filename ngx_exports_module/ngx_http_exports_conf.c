@@ -19,6 +19,7 @@ static char *ngx_http_exports_conf_given_prefix(ngx_conf_t *cf,
     ngx_http_core_loc_conf_t *clcf, ngx_str_t *prefix);
 static char *ngx_http_exports_conf_prefix(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_str_t *prefix);
+static ngx_uint_t ngx_http_exports_conf_dots(ngx_str_t *prefix);
 static void ngx_http_exports_conf_location(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf, ngx_http_core_loc_conf_t *clcf);
 static ngx_uint_t ngx_http_exports_conf_matches(
@@ -316,6 +317,14 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
         }
     }
 
+    if (ngx_http_exports_conf_dots(prefix)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid prefix \"%V\", it must not have \".\" or "
+                           "\"..\" between slashes: nginx resolves them in "
+                           "URIs", prefix);
+        return NGX_CONF_ERROR;
+    }
+
     elcf->prefix = *prefix;
 
     if (prefix->data[prefix->len - 1] == '/') {
@@ -344,6 +353,36 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
                           elcf->prefix.len, NGX_ESCAPE_URI);
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_exports_conf_dots(ngx_str_t *prefix)
+{
+    u_char     *slash, *next, *last;
+    ngx_str_t   part;
+
+    last = prefix->data + prefix->len;
+
+    for (slash = prefix->data; slash < last; slash = next) {
+
+        next = ngx_strlchr(slash + 1, last, '/');
+
+        if (next == NULL) {
+            next = last;
+        }
+
+        part.data = slash + 1;
+        part.len = next - part.data;
+
+        if ((part.len == 1 && part.data[0] == '.')
+            || (part.len == 2 && ngx_strncmp(part.data, "..", 2) == 0))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -47,6 +47,9 @@ my @bad = (
     ['a prefix with a control character', s =>
      "$STORE location /a/ { exports_api project \"prefix=/a\tb/\"; }",
      qr/prefix/],
+    (map { ["a prefix with $_", s => "$STORE location /a/ { exports_api project"
+            . " prefix=$_; }", qr{invalid prefix "\Q$_\E", it must not have}] }
+        qw(/a/./ /a/. /a/../a/ /./a /..)),
     ['an empty location', s => 'exports_link_key_file %%DIR%%/key; '
      . "$STORE location \"\" { exports_api user; }", qr/prefix/],
     (map { ["users at the root$_", s => "exports_link_key_file %%DIR%%/key;"
@@ -139,6 +142,8 @@ my @good = (
      "$STORE location = /a/demo/exports { exports_api project prefix=/a/; }"],
     ['a regex location', s =>
      "$STORE location ~ ^/a/ { exports_api project prefix=/a/; }"],
+    ['a prefix with dots', s =>
+     "$STORE location /.a/ { exports_api project prefix=/.a/a../...; }"],
     ['a prefix without a slash', s =>
      "$STORE location ~ ^/a/ { exports_api project prefix=/a; }"],
     ['^~', s => "$STORE location ^~ /a/ { exports_api project; }"],

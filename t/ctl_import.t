@@ -23,7 +23,11 @@ my @bad = (
     ['no object', '[]', qr/object/],
     ['a string', '"x"', qr/object|JSON/],
     ['two objects', '{} {}', qr/JSON/],
-    ['a NUL outside', project_line() . "\0", qr/JSON/],
+    ['a NUL outside', project_line() . "\0", qr/JSON.*: a NUL byte$/],
+    ['a NUL inside', project_line(table => 'XX') =~ s/XX/\0/r,
+     qr/JSON.*: a NUL byte$/],
+    ['a byte order mark', "\xef\xbb\xbf" . project_line(),
+     qr/JSON.*: a byte order mark$/],
     ['invalid UTF-8', project_line(table => 'XX') =~ s/XX/\xff\xfe/r, qr/JSON/],
     ['overlong UTF-8', project_line(table => 'XX') =~ s/XX/\xc0\xaf/r, qr/JSON/],
     ['a surrogate', project_line(table => 'XX') =~ s/XX/\\ud800/r, qr/JSON/],
@@ -31,7 +35,8 @@ my @bad = (
      qr/JSON/],
     ['beyond Unicode', project_line(table => 'XX') =~ s/XX/\xf4\x90\x80\x80/r,
      qr/JSON/],
-    ['an escaped NUL', project_line(table => 'XX') =~ s/XX/\\u0000/r, qr/JSON/],
+    ['an escaped NUL', project_line(table => 'XX') =~ s/XX/\\u0000/r,
+     qr/JSON.*: \\u0000 is not allowed$/],
     ['a raw control character', project_line(table => 'XX') =~ s/XX/\x01/r,
      qr/JSON/],
     ['a duplicate key', project_line() =~ s/\}$/,"id":"exp_2"}/r, qr/duplicate/],
@@ -122,7 +127,7 @@ my @bad = (
 
     # times
     (map { ["created_at: $_", project_line(created_at => $_),
-            qr/^created_at: not an RFC 3339 time of six fractional digits at most: "/] }
+            qr/^created_at: not an RFC 3339 time from 1970 to 9999 of six fractional digits at most: "/] }
         '', 'yesterday', '2026-06-02', '2026-06-02T01:23:45',
         '2026-06-02 01:23:45Z', '2026-13-02T01:23:45Z', '2026-00-02T01:23:45Z',
         '2026-02-29T01:23:45Z', '2026-04-31T01:23:45Z', '2026-06-02T24:00:00Z',
@@ -179,7 +184,7 @@ my @good = (
     ['a token', token_line('x', project => 'demo')],
 );
 
-plan tests => @ctls * (3 * @bad + 2 * @good + 55) + 1;
+plan tests => @ctls * (3 * @bad + 2 * @good + 56) + 1;
 
 sub count {
     my ($store, @scope) = @_;
@@ -412,9 +417,13 @@ for my $ctl (@ctls) {
     is $exit, 1, 'put: one only';
     ($exit, $out, $err) = $t->ctl('put', $store, '-', { stdin =>
         project_line(project => 'demo', created_at => 'x') });
-    is $err, 'exportsctl: put: created_at: not an RFC 3339 time of six '
-        . 'fractional digits at most: "x"' . "\n",
+    is $err, 'exportsctl: put: created_at: not an RFC 3339 time from 1970 '
+        . 'to 9999 of six fractional digits at most: "x"' . "\n",
        'put: message';
+    ($exit, $out, $err) = $t->ctl('put', $store, '-', { stdin =>
+        project_line() =~ s/,/,\n\n/r =~ s/\}$/ x}/r });
+    like $err, qr/^exportsctl: put: not JSON as it must be: line 3, column \d+: /,
+         'put: the line of several';
     is count($store, '--project', 'demo'), 5, 'put: nothing else happened';
     like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'verify: no faults';
 

@@ -53,6 +53,7 @@ my @usage = (
     ['token', 'create', 'S', '--project', 'demo', '--expires', '3x'],
     ['token', 'create', 'S', '--project', 'demo', '--expires', '999999999w'],
     ['token', 'create', 'S', '--project', 'demo', '--table', ''],
+    ['token', 'create', 'S', '--project', 'demo', '--table', "a\xff"],
     ['token', 'create', 'S', '--project', 'demo', '--table', 'x' x 1025],
     ['token', 'create', 'S', '--project', 'demo', ('--table', 'x') x 65],
     ['token', 'revoke', 'S'], ['token', 'import', 'S'],

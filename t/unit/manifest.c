@@ -9,7 +9,7 @@
 
 
 #define NOT_A_TIME                                                            \
-    "not an RFC 3339 time of six fractional digits at most"
+    "not an RFC 3339 time from 1970 to 9999 of six fractional digits at most"
 
 
 static exports_error_t     error;

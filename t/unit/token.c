@@ -144,8 +144,8 @@ refusals(void)
         { "\"project\":\"a\",\"tables\":[[\"a\"]]", "tables: not a string" },
         { "\"project\":\"a\",\"created_at\":5", "created_at: not an RFC" },
         { "\"project\":\"a\",\"expires_at\":\"never\"",
-          "expires_at: not an RFC 3339 time of six fractional digits at "
-          "most: \"never\"" },
+          "expires_at: not an RFC 3339 time from 1970 to 9999 of six "
+          "fractional digits at most: \"never\"" },
         { "\"project\":\"a\",\"revoked_at\":\"\"", "revoked_at: not an RFC" },
         { "\"project\":\"a\",\"expires_at\":\"1970-01-01T00:00:00Z\"",
           "expires_at: not" },
