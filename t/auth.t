@@ -24,7 +24,7 @@ events { }
 http {
     %%HTTP%%
     exports_store %%DIR%%/store;
-    limit_req_zone $server_port zone=late:1m rate=30r/m;
+    limit_req_zone $server_port zone=late:1m rate=15r/m;
     server {
         listen 127.0.0.1:%%PORT%%;
         location /projects/ { exports_api project; }
@@ -160,16 +160,16 @@ is_error $c->get('/projects/demo/exports', @auth), 401, 'invalid_token',
          $INVALID, 'revoked, on the same connection';
 
 my $brief = $t->token($store, project => 'demo',
-                      expires_at => stamp(int((time + 5) * 1e6)));
+                      expires_at => stamp(int((time + 8) * 1e6)));
 is bearer($brief)->status, 200, 'about to expire';
 wait_for { $r = bearer($brief); $r->status != 200 };
 is_error $r, 401, 'invalid_token', $INVALID, 'expired meanwhile';
 
-# what counts is the time of the answer: the second one waits for two seconds
+# what counts is the time of the answer: the second one waits for four seconds
 # behind the first, with its ID made
 
 $brief = $t->token($store, project => 'demo',
-                   expires_at => stamp(int((Time::HiRes::time() + 1.5)
+                   expires_at => stamp(int((Time::HiRes::time() + 3.5)
                                            * 1e6)));
 @auth = (Authorization => "Bearer $brief");
 

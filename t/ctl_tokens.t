@@ -162,13 +162,13 @@ for my $ctl (@ctls) {
 
     $out = json($t->ctl_ok('token', 'create', $store, '--project', 'rights',
                            '--json', '--admin', '--expires',
-                           '2031-02-03T04:05:06Z'));
+                           '2999-02-03T04:05:06Z'));
     is_deeply [sort keys %$out], [qw(expires_at project token token_id)],
               'create: --json';
-    is $out->{expires_at}, '2031-02-03T04:05:06Z', 'create: --expires';
+    is $out->{expires_at}, '2999-02-03T04:05:06Z', 'create: --expires';
     ($stored) = tokens($store, '--project', 'rights');
     is $stored->{admin}, JSON::PP::true, 'create: --admin';
-    is $stored->{expires_at}, '2031-02-03T04:05:06Z', 'create: expires';
+    is $stored->{expires_at}, '2999-02-03T04:05:06Z', 'create: expires';
 
     $t->ctl_ok('token', 'create', $store, '--project', 'tables',
                '--table', 'b', '--table', "\xc3\xa9");

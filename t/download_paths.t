@@ -251,7 +251,14 @@ sub plant {
     # a device needs root; without it a directory will do
 
     my $device = $t->path('root/device');
-    system("mknod -m 0644 $device c 1 3 2>/dev/null") == 0 or mkdir $device;
+    system("mknod -m 0644 $device c 1 3 2>/dev/null");
+
+    # nor is one of use on a file system without devices
+
+    if (!open my $fh, '<', $device) {
+        unlink $device;
+        mkdir $device or die "mkdir: $!";
+    }
 
     my $dir = $t->dir;
     my %links = (

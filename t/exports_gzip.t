@@ -26,6 +26,7 @@ http {
     <CACHE>
     exports_store <STORE>;
     exports_link_key_file <KEY>;
+    exports_link_ttl 365d;
     exports_operation_zone runs:1m;
     add_header X-Cache $exports_cache always;
 

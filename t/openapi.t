@@ -39,6 +39,7 @@ http {
     exports_root %%DIR%%/files;
     exports_redirect s3 /storage/;
     exports_link_key_file %%DIR%%/key;
+    exports_link_ttl 365d;
     exports_operations operations;
     exports_rate_limit users rate=10000r/m;
     lingering_timeout 100ms;

@@ -95,11 +95,15 @@ my $r = $t->get($link // '/');
 is $r->status, 301, 'the same without TLS';
 is $r->header('Location'), "https://api.example.com$link", 'leads there';
 
-my $log = $t->read_file('exports.log');
-ok $log =~ m{"GET /api/v3/exports/one/download HTTP/1\.1" 301 }
-   && $log =~ m{"GET /api/v3/exports/one/download HTTP/1\.1" 200 }
-   && $log =~ m{"GET /projects/demo/exports HTTP/1\.1" 200 .* demo 2 - },
-   'the log has the requests' or diag $log;
+# a worker logs a request when it has sent the answer
+
+my $log;
+ok wait_for(sub {
+    $log = $t->read_file('exports.log');
+    $log =~ m{"GET /api/v3/exports/one/download HTTP/1\.1" 301 }
+        && $log =~ m{"GET /api/v3/exports/one/download HTTP/1\.1" 200 }
+        && $log =~ m{"GET /projects/demo/exports HTTP/1\.1" 200 .* demo 2 - };
+}), 'the log has the requests' or diag $log;
 unlike $log . $t->error_log, qr/signature=|pat_/, 'and no secret';
 
 $t->done;

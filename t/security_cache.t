@@ -18,6 +18,7 @@ my $t = Exports::Test->new;
 
 my $conf = <<'EOC';
 %%MAIN%%
+worker_processes 1;
 events { }
 http {
     %%HTTP%%

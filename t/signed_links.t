@@ -461,6 +461,7 @@ for my $mode (0644, 0604, 0602, 0601, 0666) {
 }
 
 for my $mode (0600, 0400, 0640, 0660) {
+    unlink $t->path('keys');
     chmod $mode, key_file($t, 'keys', $secret);
     accepted(conf_of($with), sprintf 'mode %04o', $mode);
 }

@@ -105,7 +105,7 @@ sub look {
     return $g[0];
 }
 
-my $end = time + 60;
+my $end = time + 300;
 
 while (!$ended && time < $end) {
     my $committed = $t->read_file('done') || 0;

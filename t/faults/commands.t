@@ -159,7 +159,15 @@ ok $exit{0} && $exit{1}, 'some succeed, some fail';
 mkdir $bad or die "mkdir: $!";
 $t->write_file("$bad/data.mdb", $data);
 my $witness = $t->start_ctl('import', $bad, '-');
-wait_for { $t->read_file("/proc/$witness->{pid}/maps") =~ m{/bad/data\.mdb} };
+
+# it has opened the store when it has read a line (FIONREAD: nothing is left)
+
+print { $witness->{in} } "\n";
+wait_for {
+    my $left = pack 'i', 0;
+    ioctl $witness->{in}, 0x541b, $left or die "ioctl: $!";
+    !unpack 'i', $left;
+};
 
 my ($exit, undef, $err) = try(endless($data, 'manifests'), 'put', 'S', '-');
 like "$exit: $err", qr/^1: exportsctl: put: the store is damaged/,
