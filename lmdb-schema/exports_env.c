@@ -17,6 +17,8 @@
 #define FILE_NAME_SIZE  4096
 
 
+static exports_rc_t check_flags(const exports_env_options_t *options,
+    exports_error_t *error);
 static exports_rc_t resolve(char **path, const exports_env_options_t *options,
     exports_error_t *error);
 static exports_rc_t check_files(exports_env_t *env,
@@ -68,7 +70,11 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     *envp = NULL;
     path = NULL;
 
-    rc = exports_files_mkdir(options, error);
+    rc = check_flags(options, error);
+
+    if (rc == EXPORTS_OK) {
+        rc = exports_files_mkdir(options, error);
+    }
 
     if (rc == EXPORTS_OK) {
         rc = resolve(&path, options, error);
@@ -227,6 +233,29 @@ uint64_t
 exports_env_steps(const exports_env_t *env)
 {
     return atomic_load_explicit(&env->steps, memory_order_relaxed);
+}
+
+
+static exports_rc_t
+check_flags(const exports_env_options_t *options, exports_error_t *error)
+{
+    if ((options->flags & EXPORTS_ENV_IMMUTABLE)
+        && (options->flags & (EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE)))
+    {
+        return exports_error(error, EXPORTS_INVALID,
+                             "\"%s\": what is immutable cannot be opened to "
+                             "write", options->path);
+    }
+
+    if ((options->flags & (EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE))
+        == EXPORTS_ENV_CREATE)
+    {
+        return exports_error(error, EXPORTS_INVALID,
+                             "\"%s\": what is created has to be opened to "
+                             "write", options->path);
+    }
+
+    return EXPORTS_OK;
 }
 
 

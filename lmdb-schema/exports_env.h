@@ -71,6 +71,7 @@ int exports_identity_equal(const exports_identity_t *a,
  * mode 0660, whatever the umask; the data file (0640) and the directory (2770)
  * only with EXPORTS_ENV_CREATE.
  *
+ * EXPORTS_INVALID   flags: IMMUTABLE with WRITE or CREATE, CREATE without WRITE
  * EXPORTS_MISSING   no directory or no data file, or nothing in it yet
  * EXPORTS_DENIED    the text names the file and the user
  * EXPORTS_FORMAT    not LMDB's, not a store, or of another format version

@@ -24,6 +24,9 @@
 /* a header of two cache lines, and a line for each slot */
 #define LOCK_SIZE       (128 + 64 * EXPORTS_READERS_MAX)
 
+/* of it the least to go on with: the header and the first 62 slots */
+#define LOCK_LEAST      4096
+
 /* in which st_blocks is counted, whatever the file system's are */
 #define STAT_BLOCK      512
 
@@ -381,23 +384,19 @@ give(int fd, mode_t mode, gid_t group)
  * LMDB writes the lock file by a map of it: on a full disk the first reader
  * whose slot is in a hole would get a SIGBUS.  To open the file and close it
  * drops the locks that this process may hold on it by another environment,
- * hence only when it has holes.  Its length is LMDB's to set.
+ * hence only when it has holes.  Its length is LMDB's to set; a longer one, by
+ * whoever may write to it, gets no more room than ours.
  */
 
 static exports_rc_t
 reserve(const char *lock_file, exports_error_t *error)
 {
     int          fd, rc;
-    off_t        size;
     struct stat  st;
 
-    if (stat(lock_file, &st) == -1 || !S_ISREG(st.st_mode)) {
-        return EXPORTS_OK;
-    }
-
-    size = st.st_size > LOCK_SIZE ? st.st_size : LOCK_SIZE;
-
-    if (st.st_blocks * STAT_BLOCK >= size) {
+    if (stat(lock_file, &st) == -1 || !S_ISREG(st.st_mode)
+        || st.st_blocks * STAT_BLOCK >= LOCK_SIZE)
+    {
         return EXPORTS_OK;
     }
 
@@ -409,13 +408,15 @@ reserve(const char *lock_file, exports_error_t *error)
         return EXPORTS_OK;
     }
 
-    rc = exports_files_allocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
+    rc = exports_files_allocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOCK_SIZE);
+
+    if (rc != 0) {
+        rc = exports_files_allocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOCK_LEAST);
+    }
 
     (void) close(fd);
 
-    /* the header and the first slots are enough to go on */
-
-    return rc == 0 || st.st_blocks > 0
+    return rc == 0
                ? EXPORTS_OK
                : exports_error(error, EXPORTS_FAILED,
                                "there is no room for \"%s\": %s", lock_file,

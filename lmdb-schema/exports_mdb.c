@@ -75,6 +75,10 @@ exports_mdb_error(exports_error_t *error, const exports_env_t *env,
 int
 exports_mdb_remap(exports_env_t *env)
 {
+    if (atomic_load_explicit(&env->readers, memory_order_acquire) > 0) {
+        return MDB_MAP_RESIZED;
+    }
+
     env->maps++;
 
     return mdb_env_set_mapsize(env->mdb, 0);

@@ -163,7 +163,10 @@ exports_meta_put(MDB_txn *txn, const exports_env_t *env, const char *name,
     uint8_t   buf[EXPORTS_CHECKPOINT_MAX + 8];
     MDB_val   k, v;
 
-    memcpy(buf, value, len);
+    if (len > 0) {
+        memcpy(buf, value, len);
+    }
+
     exports_put64(buf + len,
                   exports_checksum(name, strlen(name), value, len));
 

@@ -38,6 +38,7 @@ struct exports_env_s {
     uint8_t              lineage[EXPORTS_LINEAGE_LEN];
     void               (*on_assert)(const char *message);
     _Atomic uint64_t     steps;         /* made by all threads */
+    atomic_uint          readers;       /* between renew and reset */
     char                *path;
 };
 
@@ -181,8 +182,8 @@ exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
  */
 exports_rc_t exports_env_fill(exports_env_t *env, exports_error_t *error);
 
-/* To the size that another process has given the map, which may move it: no
-   transaction of this process may be alive.  MDB codes. */
+/* To the size that another process has given the map, which may move it: while
+   a reader of this process is at work MDB_MAP_RESIZED.  Other MDB codes. */
 int exports_mdb_remap(exports_env_t *env);
 
 /* get of a value with MDB codes translated */

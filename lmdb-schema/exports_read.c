@@ -9,6 +9,7 @@
 static exports_rc_t begin(exports_reader_t *reader);
 static exports_rc_t renew(exports_reader_t *reader);
 static void drop(exports_reader_t *reader);
+static void deactivate(exports_reader_t *reader);
 static exports_rc_t get(exports_reader_t *reader, exports_db_t db,
     const uint8_t *key, size_t len, MDB_val *value);
 static exports_rc_t settle_writer(exports_reader_t *reader, exports_db_t db);
@@ -65,6 +66,8 @@ exports_reader_renew(exports_reader_t *reader)
     }
 
     reader->active = 1;
+    (void) atomic_fetch_add_explicit(&reader->env->readers, 1,
+                                     memory_order_relaxed);
 
     return EXPORTS_OK;
 }
@@ -75,7 +78,7 @@ exports_reader_reset(exports_reader_t *reader)
 {
     if (reader->active) {
         mdb_txn_reset(reader->txn);
-        reader->active = 0;
+        deactivate(reader);
     }
 }
 
@@ -228,7 +231,7 @@ exports_read_scope(exports_reader_t *reader, exports_kind_t kind,
     MDB_val       v;
     exports_rc_t  rc;
 
-    if (len > EXPORTS_SCOPE_NAME_MAX) {
+    if (len == 0 || len > EXPORTS_SCOPE_NAME_MAX) {
         return EXPORTS_NOT_FOUND;
     }
 
@@ -253,7 +256,7 @@ exports_read_manifest(exports_reader_t *reader, exports_kind_t kind,
     exports_rc_t    rc;
     const uint8_t  *found;
 
-    if (len > EXPORTS_ID_MAX) {
+    if (len == 0 || len > EXPORTS_ID_MAX) {
         return EXPORTS_NOT_FOUND;
     }
 
@@ -373,6 +376,20 @@ drop(exports_reader_t *reader)
     }
 
     reader->txn = NULL;
+    deactivate(reader);
+}
+
+
+/* of what it has read nothing is used any more: the map may move */
+
+static void
+deactivate(exports_reader_t *reader)
+{
+    if (reader->active && !reader->borrowed) {
+        (void) atomic_fetch_sub_explicit(&reader->env->readers, 1,
+                                         memory_order_release);
+    }
+
     reader->active = 0;
 }
 

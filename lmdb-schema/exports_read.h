@@ -32,7 +32,9 @@ void exports_reader_close(exports_reader_t *reader);
  * has grown.
  *
  * EXPORTS_BUSY   no slot
- * EXPORTS_STALE  the environment must be closed and opened again
+ * EXPORTS_STALE  the environment must be closed and opened again; or the map has
+ *                grown, and cannot be moved while another reader or a writer of
+ *                this environment is at work; or this reader was not reset
  * EXPORTS_NOMEM, EXPORTS_FAILED
  */
 exports_rc_t exports_reader_renew(exports_reader_t *reader);

@@ -27,7 +27,8 @@ typedef struct exports_writer_s  exports_writer_t;
 
 /*
  * EXPORTS_STALE when data.mdb or lock.mdb are no longer the files that were
- * opened, or a commit was lost to such a replacement.
+ * opened, or a commit was lost to such a replacement; or when another process
+ * has made the map grow, while a reader of this environment is at work.
  */
 exports_rc_t exports_writer_begin(exports_writer_t **writer,
     exports_env_t *env, exports_error_t *error);

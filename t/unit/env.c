@@ -250,6 +250,26 @@ lineages(void)
 
 
 static void
+flags(void)
+{
+    const char  *path = in_dir("flags");
+
+    refused(path, EXPORTS_ENV_CREATE, EXPORTS_INVALID, "flags",
+            "has to be opened to write", "CREATE without WRITE");
+    refused(path, EXPORTS_ENV_CREATE|EXPORTS_ENV_WRITE|EXPORTS_ENV_IMMUTABLE,
+            EXPORTS_INVALID, "flags", "is immutable",
+            "CREATE, WRITE, IMMUTABLE");
+    refused(path, EXPORTS_ENV_CREATE|EXPORTS_ENV_IMMUTABLE, EXPORTS_INVALID,
+            "flags", "is immutable", "CREATE, IMMUTABLE");
+    ok(access(path, F_OK) == -1, "nothing is made");
+
+    exports_env_close(new_store(path));
+    refused(path, EXPORTS_ENV_WRITE|EXPORTS_ENV_IMMUTABLE, EXPORTS_INVALID,
+            "flags", "is immutable", "WRITE, IMMUTABLE");
+}
+
+
+static void
 missing(void)
 {
     const char  *path;
@@ -1397,12 +1417,13 @@ filling(void)
 
 /* in place of libc's: a disk that is full at that moment, or cannot do it */
 
-static int  disk_fault;
+static int    disk_fault;
+static off_t  disk_room;        /* for so long a file there is room */
 
 int
 fallocate(int fd, int mode, off_t offset, off_t len)
 {
-    if (disk_fault != 0) {
+    if (disk_fault != 0 && offset + len > disk_room) {
         errno = disk_fault;
         return -1;
     }
@@ -1429,6 +1450,7 @@ lock_file(void)
 {
     int             fd;
     const char     *path, *lock, *text;
+    struct stat     st;
     exports_env_t  *env;
 
     path = in_dir("lock");
@@ -1453,13 +1475,13 @@ lock_file(void)
     exports_env_close(open_store(path, 0));
     ok(has_holes(lock), "a file system that cannot fill them");
 
-    /* the first slots are there */
-
     disk_fault = ENOSPC;
+    disk_room = 4096;
     exports_env_close(open_store(path, 0));
     ok(has_holes(lock), "a full disk, holes behind the first slots");
 
     disk_fault = 0;
+    disk_room = 0;
     env = open_store(path, 0);
     ok(!has_holes(lock), "are filled when there is room");
     exports_env_close(env);
@@ -1468,6 +1490,18 @@ lock_file(void)
     must(fd != -1 && close(fd) == 0, "open");
     exports_env_close(open_store(path, 0));
     ok(!has_holes(lock), "an empty lock file");
+
+    /* whoever may write to it cannot have the disk filled by others */
+
+    must(unlink(lock) == 0, "unlink");
+    fd = open(lock, O_WRONLY|O_CREAT, 0660);
+    must(fd != -1 && ftruncate(fd, 1024 * 1024) == 0 && close(fd) == 0,
+         "a long lock file");
+    exports_env_close(open_store(path, 0));
+    must(stat(lock, &st) == 0, "stat");
+    ok(st.st_blocks * 512 >= 64 * EXPORTS_READERS_MAX
+       && st.st_blocks * 512 < 128 * EXPORTS_READERS_MAX,
+       "a long lock file has no more room than others");
 }
 
 
@@ -1963,6 +1997,7 @@ main(void)
 
     modes();
     lineages();
+    flags();
     missing();
     not_stores();
     formats();

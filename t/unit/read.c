@@ -338,6 +338,32 @@ lost_slot(void)
 }
 
 
+/* what a reader has been handed is not unmapped for another one */
+
+static void
+at_work(exports_env_t *env, exports_reader_t *reader, uint64_t alpha)
+{
+    exports_rc_t       rc;
+    exports_reader_t  *second;
+    exports_writer_t  *w;
+
+    rc = exports_reader_open(&second, env, &error);
+    is_rc(rc, EXPORTS_STALE, &error, "a map too small, a reader at work: "
+          "another reader");
+
+    rc = exports_writer_begin(&w, env, &error);
+    is_rc(rc, EXPORTS_STALE, &error, "a writer");
+
+    is_int(read_manifest(reader, EXPORTS_PROJECT, alpha, "exp_1499"),
+           EXPORTS_OK, "the reader goes on");
+    exports_reader_close(reader);
+
+    rc = exports_writer_begin(&w, env, &error);
+    is_rc(rc, EXPORTS_OK, &error, "a writer, when no reader is at work");
+    exports_writer_abort(w);
+}
+
+
 /* another process makes the file larger than the map of this one */
 
 static void
@@ -367,12 +393,16 @@ resized(void)
     options.group = (gid_t) -1;
     options.flags = EXPORTS_ENV_WRITE;
 
-    for (n = 0; n < 3; n++) {
+    for (n = 0; n < 4; n++) {
         rc = exports_env_open(&env, &options, &error);
         must(rc == EXPORTS_OK, "%s", error.text);
 
         alpha = stored_scope(env, EXPORTS_PROJECT, "alpha").id;
-        first = n == 0 ? open_reader(env) : NULL;
+        first = n == 0 || n == 3 ? open_reader(env) : NULL;
+
+        if (n == 3) {
+            renew_reader(first);
+        }
 
         pid = fork_child();
 
@@ -410,6 +440,9 @@ resized(void)
             is_int(read_manifest(second, EXPORTS_PROJECT, alpha, id),
                    EXPORTS_OK, "and sees what is new");
             exports_reader_close(second);
+
+        } else if (n == 3) {
+            at_work(env, first, alpha);
 
         } else {
             rc = exports_writer_begin(&w, env, &error);
