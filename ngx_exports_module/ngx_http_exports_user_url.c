@@ -56,6 +56,15 @@ ngx_http_exports_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_strchr(value[1].data, '?') != NULL
+        || ngx_strchr(value[1].data, '#') != NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URL \"%V\", a path is put behind it: it "
+                           "must have neither \"?\" nor \"#\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
     elcf->base_url = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
     if (elcf->base_url == NULL) {
         return NGX_CONF_ERROR;
@@ -145,7 +154,7 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
 
         /* paths are put behind it */
 
-        if (base->len > 0 && base->data[base->len - 1] == '/') {
+        while (base->len > 0 && base->data[base->len - 1] == '/') {
             base->len--;
         }
 

@@ -83,6 +83,9 @@ my @bad = (
             qr{invalid URL "\Q$_\E", it must begin with "http://"}] }
         qw(nonsense /exports //example.com ftp://example.com http:/a
            example.com$uri http:// https:///a http://?a http://:80)),
+    (map { ["exports_base_url $_", h => "exports_base_url \"$_\";",
+            qr{invalid URL "\Q$_\E", a path is put behind it}] }
+        'http://a?b', 'https://a/b/?c=', 'http://a#b', '$scheme://a/?b='),
     (map { ["check=$_", h => "exports_store %%DIR%%/store check=$_;",
             qr/check=\Q$_\E|check/] }
         '', 'x', '0', '-1', '250mss', '99999999999999999999s'),

@@ -42,7 +42,7 @@ http {
         exports_base_url https://api.example.com;
         location /api/v3/exports { exports_api user; }
         location /slash { exports_api user;
-                          exports_base_url https://api.example.com/; }
+                          exports_base_url https://api.example.com//; }
         location /path { exports_api user;
                          exports_base_url https://example.com:8443/a%20b/; }
         location /header { exports_api user; exports_base_url $http_x_base; }
