@@ -193,6 +193,8 @@ exports_files_create(const exports_env_options_t *options,
         return EXPORTS_OK;
     }
 
+    /* one that was left behind is as new as the data file made just now */
+
     begun = exports_files_new(data_file, options);
 
     rc = create_file(lock_file, EXPORTS_LOCK_MODE, group, begun, error);

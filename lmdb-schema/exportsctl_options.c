@@ -542,16 +542,18 @@ set_status(ctl_args_t *args, size_t field, const char *value)
 static const char *
 set_table(ctl_args_t *args, size_t field, const char *value)
 {
-    size_t  i, n;
+    size_t  i, n, len;
 
     (void) field;
 
-    if (*value == '\0' || strlen(value) > EXPORTS_STRING_MAX) {
+    len = strlen(value);
+
+    if (len == 0 || len > EXPORTS_STRING_MAX) {
         return "not 1 to 1024 bytes";
     }
 
-    for (i = 0; value[i] != '\0'; i += n) {
-        n = exports_utf8_length(value + i, strlen(value + i));
+    for (i = 0; i < len; i += n) {
+        n = exports_utf8_length(value + i, len - i);
 
         if (n == 0) {
             return "not UTF-8";

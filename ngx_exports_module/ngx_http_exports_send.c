@@ -45,6 +45,9 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     r->headers_out.status = ctx->not_modified ? NGX_HTTP_NOT_MODIFIED
                                               : NGX_HTTP_OK;
+
+    /* of a file or an answer that an internal redirection came from */
+
     ngx_http_exports_clear_headers(r);
 
     if (ctx->not_modified) {
