@@ -1,9 +1,9 @@
 
 /*
- * The order of the checks: where LMDB finds the lists, which all that follows
- * has it read, then scopes, which the rest is looked up in, tokens and
- * manifests, then the indexes, entry by entry only where those gave reason to,
- * and last the blocks of lists.
+ * The order of the checks: pages, once; where LMDB finds the lists, which all
+ * that follows has it read, then scopes, which the rest is looked up in, tokens
+ * and manifests, then the indexes, entry by entry only where those gave reason
+ * to, and last the blocks of lists.
  */
 
 #include <string.h>
@@ -44,7 +44,11 @@ exports_verify(exports_reader_t *reader, exports_verify_t *result,
 
     c.reader = reader;
 
-    rc = check_all(&c);
+    rc = exports_verify_pages(&c);
+
+    if (rc == EXPORTS_OK) {
+        rc = check_all(&c);
+    }
 
     exports_verify_release(&c);
 
@@ -64,7 +68,18 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
     c.reader = exports_writer_reader(writer);
     c.repair = 1;
 
-    rc = check_all(&c);
+    rc = exports_verify_pages(&c);
+
+    if (rc == EXPORTS_NOT_FOUND) {
+        exports_verify_release(&c);
+        return exports_error(error, EXPORTS_FAILED, "nothing is repaired, for "
+                             "pages cannot be looked at without "
+                             "/proc/self/maps");
+    }
+
+    if (rc == EXPORTS_OK) {
+        rc = check_all(&c);
+    }
 
     rc = rc == EXPORTS_OK ? mend(&c, writer, error)
                           : could_not(error, rc, "verifying");
@@ -88,7 +103,8 @@ mend(exports_check_t *c, exports_writer_t *writer, exports_error_t *error)
 
     if (c->trees_damaged) {
         return exports_error(error, EXPORTS_CORRUPT, "nothing is repaired, "
-                             "for entries are missing or out of order: "
+                             "for pages are damaged, or entries are missing "
+                             "or out of order: "
                              WHAT_IS_LEFT);
     }
 

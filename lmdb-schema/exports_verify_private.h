@@ -130,6 +130,12 @@ typedef exports_rc_t (*exports_rank_fault_pt)(void *data,
 exports_rc_t exports_verify_ranks(exports_reader_t *reader,
     exports_rank_fault_pt fault, void *data);
 
+/*
+ * The pages of all databases, as they were committed: exports_verify_pages.c.
+ * EXPORTS_NOT_FOUND: they cannot be looked at, and there is a repair.
+ */
+exports_rc_t exports_verify_pages(exports_check_t *c);
+
 /* Whether LMDB can be let near the values of facets and ranks: before all else.
    EXPORTS_CORRUPT: not of all, which no repair mends. */
 exports_rc_t exports_verify_nodes(exports_reader_t *reader);

@@ -247,9 +247,10 @@ exports_rc_t
 exports_writer_checkpoint(exports_writer_t *w, const char *name,
     const void *value, size_t len, exports_error_t *error)
 {
-    char         key[sizeof(EXPORTS_META_CHECKPOINT)
-                     + EXPORTS_CHECKPOINT_NAME_MAX];
-    size_t       i, n;
+    char          key[sizeof(EXPORTS_META_CHECKPOINT)
+                      + EXPORTS_CHECKPOINT_NAME_MAX];
+    size_t        i, n;
+    exports_rc_t  rc;
 
     n = strlen(name);
 
@@ -267,7 +268,11 @@ exports_writer_checkpoint(exports_writer_t *w, const char *name,
 
     (void) snprintf(key, sizeof(key), EXPORTS_META_CHECKPOINT "%s", name);
 
-    return exports_meta_put(w->txn, w->env, key, value, len, error);
+    rc = exports_writer_check_old(w, DB_META, key, strlen(key), error);
+
+    return rc == EXPORTS_OK ? exports_meta_put(w->txn, w->env, key, value, len,
+                                               error)
+                            : rc;
 }
 
 
@@ -386,8 +391,14 @@ exports_rc_t
 exports_writer_store(exports_writer_t *w, exports_db_t db, const void *key,
     size_t key_len, const void *value, size_t len, exports_error_t *error)
 {
-    int      rc;
-    MDB_val  k, v;
+    int           rc;
+    MDB_val       k, v;
+    exports_rc_t  erc;
+
+    erc = exports_writer_check_old(w, db, key, key_len, error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     k.mv_data = (void *) key;
     k.mv_size = key_len;
@@ -408,8 +419,14 @@ exports_rc_t
 exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
     size_t key_len, const void *value, size_t len, exports_error_t *error)
 {
-    int      rc;
-    MDB_val  k, v;
+    int           rc;
+    MDB_val       k, v;
+    exports_rc_t  erc;
+
+    erc = exports_writer_check_old(w, db, key, key_len, error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     k.mv_data = (void *) key;
     k.mv_size = key_len;

@@ -203,7 +203,14 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
         rc = exports_record_decode(&record, key, v.mv_data, v.mv_size);
     }
 
-    if (rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT) {
+    if (rc == EXPORTS_CORRUPT) {
+        rc = exports_writer_check_leaf(w, DB_MANIFESTS, key,
+                                       EXPORTS_MANIFEST_KEY_LEN, error);
+
+        return rc == EXPORTS_OK ? unlist_everywhere(w, key, error) : rc;
+    }
+
+    if (rc == EXPORTS_NOT_FOUND) {
         return unlist_everywhere(w, key, error);
     }
 

@@ -99,6 +99,19 @@ exports_rc_t exports_writer_del(exports_writer_t *w, exports_db_t db,
     exports_error_t *error);
 
 /*
+ * Before what is stored under a key is replaced or deleted: LMDB goes by what
+ * the node says of its length and pages, and if that is wrong, so are others
+ * then.  A value that is sound tells that it is right; around another one the
+ * leaf is looked at, as it was committed.  exports_writer_check.c
+ *
+ * EXPORTS_CORRUPT  the page is damaged, not only what is stored there
+ */
+exports_rc_t exports_writer_check_old(exports_writer_t *w, exports_db_t db,
+    const void *key, size_t key_len, exports_error_t *error);
+exports_rc_t exports_writer_check_leaf(exports_writer_t *w, exports_db_t db,
+    const void *key, size_t key_len, exports_error_t *error);
+
+/*
  * Adds an entry to a list, or removes it, when the changes are made: by
  * exports_writer_flush(), which the commit calls, and every reading of lists.
  * len: at most EXPORTS_FACET_KEY_MAX.  exports_writer_lists.c

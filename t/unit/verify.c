@@ -1288,7 +1288,7 @@ check_not_repaired(exports_env_t *env)
     rc = exports_repair(w, &result, keep_fault, NULL, &error);
 
     check(rc == EXPORTS_CORRUPT && result.repaired == 0
-          && strncmp(error.text, "nothing is repaired, for entries are", 36)
+          && strncmp(error.text, "nothing is repaired, for pages are", 34)
              == 0, "a repair: %s, %s", rc_name(rc), error.text);
 
     commit_writer(w);

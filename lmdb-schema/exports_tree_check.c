@@ -1,0 +1,418 @@
+
+/*
+ * Whether pages of a tree are such as LMDB writes them.  It believes their nodes:
+ * to delete one it moves all that lie before it by the length that this one says
+ * it has, and frees the pages that it says are its value's.  So a length with a
+ * wrong bit costs more than its own record, as soon as it is written to.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exports_private.h"
+#include "exports_tree_check.h"
+
+
+/* LMDB's nodes begin at even places */
+#define PLACES_MAX  (PAGE_SIZE_MAX / 2)
+#define WORD_BITS   64
+#define WORDS(n)    (((n) + WORD_BITS - 1) / WORD_BITS)
+
+
+typedef struct {
+    const exports_tree_t    *tree;
+    int                      lists;         /* its keys have several values */
+    exports_env_t           *env;
+    exports_page_set_t      *seen;
+    exports_page_fault_pt    fault;
+    void                    *data;
+} check_t;
+
+
+static exports_rc_t check_below(check_t *c, uint64_t pgno, unsigned height,
+    unsigned leaf_kind);
+static exports_rc_t check_children(check_t *c, const exports_level_t *page,
+    unsigned height, unsigned leaf_kind);
+static exports_rc_t check_values(check_t *c, const exports_level_t *leaf);
+static exports_rc_t check_value(check_t *c, const uint8_t *node,
+    uint64_t leaf);
+static const char *fault_of(const exports_tree_t *tree,
+    const exports_level_t *page, unsigned kind, int lists);
+static int is_filled(const exports_tree_t *tree, const exports_level_t *page,
+    int is_leaf);
+static size_t node_size(const node_header_t *node, int is_leaf);
+static int is_value(const uint8_t *node, int lists);
+static int is_overflow(const exports_tree_t *tree, const uint8_t *node,
+    uint64_t *pgno, uint64_t *n);
+static int is_run(const exports_tree_t *tree, const exports_level_t *leaf);
+static int add_pages(exports_page_set_t *seen, uint64_t pgno, uint64_t n);
+static int put(uint64_t *words, size_t bit);
+static int has(const uint64_t *words, size_t bit);
+
+
+static inline const uint8_t *
+node_of(const exports_level_t *page, unsigned i)
+{
+    return page->page + exports_tree_get16(page->page + PAGE_HEADER
+                                           + i * sizeof(uint16_t));
+}
+
+
+exports_rc_t
+exports_tree_check(exports_reader_t *reader, exports_db_t db,
+    exports_page_set_t *seen, exports_page_fault_pt fault, void *data)
+{
+    check_t          c;
+    exports_rc_t     rc;
+    exports_tree_t  *tree;
+
+    rc = exports_reader_tree(reader, db, &tree);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
+    if (tree == NULL) {
+        return EXPORTS_NOT_FOUND;
+    }
+
+    if (seen->words == NULL) {
+        seen->words = calloc(WORDS(tree->pages), sizeof(uint64_t));
+        seen->n = tree->pages;
+
+        if (seen->words == NULL) {
+            return EXPORTS_NOMEM;
+        }
+    }
+
+    c.tree = tree;
+    c.lists = db == DB_FACETS || db == DB_RANKS;
+    c.env = reader->env;
+    c.seen = seen;
+    c.fault = fault;
+    c.data = data;
+
+    return tree->height == 0
+               ? EXPORTS_OK
+               : check_below(&c, tree->root, tree->height, LEAF_FLAG);
+}
+
+
+exports_rc_t
+exports_tree_check_leaf(exports_tree_t *tree, const uint8_t *key, size_t len)
+{
+    size_t                  key_len;
+    MDB_val                 v;
+    exports_rc_t            rc;
+    const exports_level_t  *leaf;
+
+    /* a key of another length is what a repair may want to delete */
+
+    key_len = tree->key_len;
+    tree->key_len = 0;
+
+    rc = exports_tree_get(tree, key, len, &v);
+
+    tree->key_len = key_len;
+
+    if (rc != EXPORTS_OK) {
+        return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
+    }
+
+    leaf = &tree->levels[tree->height - 1];
+
+    return fault_of(tree, leaf, LEAF_FLAG, 0) == NULL ? EXPORTS_OK
+                                                      : EXPORTS_CORRUPT;
+}
+
+
+/* what lies below a page that is not sound is not looked at */
+
+static exports_rc_t
+check_below(check_t *c, uint64_t pgno, unsigned height, unsigned leaf_kind)
+{
+    unsigned         kind;
+    const char      *fault;
+    exports_level_t  page;
+
+    exports_env_step(c->env);
+
+    kind = height == 1 ? leaf_kind : BRANCH_FLAG;
+
+    if (exports_tree_enter(c->tree, &page, pgno, kind) != EXPORTS_OK) {
+        return c->fault(c->data, pgno, "is not what has to be there");
+    }
+
+    if (!add_pages(c->seen, pgno, 1)) {
+        return c->fault(c->data, pgno, "is there twice");
+    }
+
+    fault = fault_of(c->tree, &page, kind, c->lists);
+
+    if (fault != NULL) {
+        return c->fault(c->data, pgno, fault);
+    }
+
+    return height > 1 ? check_children(c, &page, height - 1, leaf_kind)
+           : leaf_kind == LEAF_FLAG ? check_values(c, &page)
+           : EXPORTS_OK;
+}
+
+
+static exports_rc_t
+check_children(check_t *c, const exports_level_t *page, unsigned height,
+    unsigned leaf_kind)
+{
+    unsigned      i;
+    exports_rc_t  rc;
+
+    for (rc = EXPORTS_OK, i = 0; i < page->n && rc == EXPORTS_OK; i++) {
+        rc = check_below(c, exports_tree_child(c->tree, page, i), height,
+                         leaf_kind);
+    }
+
+    return rc;
+}
+
+
+/* those that lie elsewhere */
+
+static exports_rc_t
+check_values(check_t *c, const exports_level_t *leaf)
+{
+    unsigned        i;
+    exports_rc_t    rc;
+    page_header_t   header;
+
+    memcpy(&header, leaf->page, sizeof(header));
+
+    for (rc = EXPORTS_OK, i = 0; i < leaf->n && rc == EXPORTS_OK; i++) {
+        rc = check_value(c, node_of(leaf, i), header.pgno);
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+check_value(check_t *c, const uint8_t *node, uint64_t leaf)
+{
+    tree_t          tree;
+    uint64_t        pgno, n;
+    node_header_t   header;
+
+    memcpy(&header, node, sizeof(header));
+
+    if (header.flags & SUBTREE_FLAG) {
+        memcpy(&tree, node + NODE_HEADER + header.key_len, sizeof(tree));
+
+        return tree.depth > 0 && tree.depth <= EXPORTS_RUN_LEVELS
+                   ? check_below(c, tree.root, tree.depth,
+                                 LEAF_FLAG|LEAF2_FLAG)
+                   : c->fault(c->data, leaf, "leads to no list");
+    }
+
+    if (header.flags & OVERFLOW_FLAG) {
+
+        return is_overflow(c->tree, node, &pgno, &n)
+               && add_pages(c->seen, pgno, n)
+                   ? EXPORTS_OK
+                   : c->fault(c->data, leaf, "leads to pages of others");
+    }
+
+    return EXPORTS_OK;
+}
+
+
+/* NULL: none */
+
+static const char *
+fault_of(const exports_tree_t *tree, const exports_level_t *page,
+    unsigned kind, int lists)
+{
+    unsigned  i;
+
+    if (kind & LEAF2_FLAG) {
+        return is_run(tree, page) ? NULL : "has the bounds of another one";
+    }
+
+    if (!is_filled(tree, page, kind == LEAF_FLAG)) {
+        return "has nodes that overlap, or leave gaps";
+    }
+
+    if (kind == LEAF_FLAG) {
+
+        for (i = 0; i < page->n; i++) {
+            if (!is_value(node_of(page, i), lists)) {
+                return "has a value of another kind";
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * From where they begin to the end of the page its nodes lie one behind the
+ * other: each ends where another one begins, and together they are as long.
+ */
+
+static int
+is_filled(const exports_tree_t *tree, const exports_level_t *page, int is_leaf)
+{
+    size_t          pos, size, total;
+    uint64_t        starts[WORDS(PLACES_MAX + 1)];
+    unsigned        i;
+    node_header_t   node;
+
+    memset(starts, 0, WORDS(tree->page_size / 2 + 1) * sizeof(uint64_t));
+    (void) put(starts, tree->page_size / 2);
+
+    for (i = 0; i < page->n; i++) {
+        pos = (size_t) (node_of(page, i) - page->page);
+
+        if (pos % 2 != 0 || pos < page->upper
+            || pos > tree->page_size - NODE_HEADER || !put(starts, pos / 2))
+        {
+            return 0;
+        }
+    }
+
+    for (total = 0, i = 0; i < page->n; i++) {
+        memcpy(&node, node_of(page, i), sizeof(node));
+
+        pos = (size_t) (node_of(page, i) - page->page);
+        size = node_size(&node, is_leaf);
+
+        if (size > tree->page_size - pos || !has(starts, (pos + size) / 2)) {
+            return 0;
+        }
+
+        total += size;
+    }
+
+    return total == tree->page_size - page->upper;
+}
+
+
+static size_t
+node_size(const node_header_t *node, int is_leaf)
+{
+    size_t  size;
+
+    size = NODE_HEADER + (size_t) node->key_len;
+
+    if (is_leaf) {
+        size += node->flags & OVERFLOW_FLAG
+                    ? sizeof(uint64_t)
+                    : node->low | (size_t) node->high << 16;
+    }
+
+    return size + size % 2;
+}
+
+
+/* of facets and ranks, as far as LMDB can be let near it, or of the others */
+
+static int
+is_value(const uint8_t *node, int lists)
+{
+    MDB_val         key;
+    node_header_t   header;
+
+    memcpy(&header, node, sizeof(header));
+
+    if (lists) {
+        key.mv_data = (void *) (node + NODE_HEADER);
+        key.mv_size = header.key_len;
+
+        return exports_run_count(&key, 0) > 0;
+    }
+
+    return header.flags == 0 || header.flags == OVERFLOW_FLAG;
+}
+
+
+/* LMDB lets a value that became shorter keep its pages */
+
+static int
+is_overflow(const exports_tree_t *tree, const uint8_t *node, uint64_t *pgno,
+    uint64_t *n)
+{
+    size_t          size;
+    uint32_t        pages;
+    node_header_t   header;
+    page_header_t   page;
+
+    memcpy(&header, node, sizeof(header));
+    memcpy(pgno, node + NODE_HEADER + header.key_len, sizeof(*pgno));
+
+    if (*pgno >= tree->pages) {
+        return 0;
+    }
+
+    memcpy(&page, tree->map + *pgno * tree->page_size, sizeof(page));
+    memcpy(&pages, tree->map + *pgno * tree->page_size + PAGE_LOWER,
+           sizeof(pages));
+
+    size = header.low | (size_t) header.high << 16;
+    *n = pages;
+
+    return page.pgno == *pgno
+           && (page.flags & KIND_FLAGS) == OVERFLOW_PAGE_FLAG
+           && pages <= tree->pages - *pgno
+           && pages * tree->page_size >= PAGE_HEADER + size;
+}
+
+
+/* a leaf of a list's tree: values without nodes */
+
+static int
+is_run(const exports_tree_t *tree, const exports_level_t *leaf)
+{
+    page_header_t  header;
+
+    memcpy(&header, leaf->page, sizeof(header));
+
+    return header.pad >= sizeof(uint16_t)
+           && header.lower % sizeof(uint16_t) == 0
+           && header.upper + leaf->n * (header.pad - sizeof(uint16_t))
+              == tree->page_size;
+}
+
+
+/* 0: one of them is in the set already */
+
+static int
+add_pages(exports_page_set_t *seen, uint64_t pgno, uint64_t n)
+{
+    for ( /* void */ ; n > 0; n--, pgno++) {
+        if (pgno >= seen->n || !put(seen->words, pgno)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* 0: it is there already */
+
+static int
+put(uint64_t *words, size_t bit)
+{
+    if (has(words, bit)) {
+        return 0;
+    }
+
+    words[bit / WORD_BITS] |= (uint64_t) 1 << bit % WORD_BITS;
+
+    return 1;
+}
+
+
+static int
+has(const uint64_t *words, size_t bit)
+{
+    return words[bit / WORD_BITS] >> bit % WORD_BITS & 1;
+}
