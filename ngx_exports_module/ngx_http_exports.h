@@ -327,6 +327,7 @@ struct ngx_http_exports_ctx_s {
     unsigned                        not_modified:1;
     unsigned                        gzip:1;     /* the client takes it */
     unsigned                        redirected:1;   /* to object storage */
+    unsigned                        storage_failed:1;   /* as was logged */
 
     /* how far the answer is: see filter.c */
     unsigned                        answering:1;

@@ -168,15 +168,21 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     size_t                    size;
     ngx_http_exports_page_t  *old;
 
+    if (ngx_http_exports_cache_size(ctx) == 0) {
+        return NGX_DECLINED;
+    }
+
+    /* also for the first that is declined, so that the end tells of it */
+
+    if (!ngx_http_exports_cache.initialized) {
+        ngx_http_exports_cache_init();
+    }
+
     ngx_http_exports_cache.clock++;
 
     if (page->key.len == 0) {
         ngx_http_exports_cache_stat.declined++;
         return NGX_DECLINED;
-    }
-
-    if (!ngx_http_exports_cache.initialized) {
-        ngx_http_exports_cache_init();
     }
 
     old = ngx_http_exports_cache_get(&page->key, ctx->hash, page->gzip);

@@ -422,17 +422,18 @@ ngx_http_exports_storage_headers(ngx_http_request_t *r,
 
 
 /*
- * At first the status is returned: the handler then gives up what it was about
- * to send, and its connection to the storage with it, and nginx comes here
- * again with that status as an error of its own.  But what nginx may cache is
- * read to its end, and replaced at once.
+ * An upstream gets the status returned: it then gives up what it was about to
+ * send, and its connection to the storage with it, and nginx comes here again
+ * with that status as an error of its own.  But what nginx may cache is read to
+ * its end, and replaced at once.  So is what others send, some of which would
+ * go on as if nothing had happened.
  */
 
 static ngx_int_t
 ngx_http_exports_storage_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
-    ngx_uint_t                       first, level;
+    ngx_uint_t                       level;
     const ngx_http_exports_error_t  *err;
 
     level = NGX_LOG_ERR;
@@ -456,9 +457,9 @@ ngx_http_exports_storage_error(ngx_http_request_t *r,
         err = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_GATEWAY);
     }
 
-    first = (r->err_status == 0);
+    if (!ctx->storage_failed) {
+        ctx->storage_failed = 1;
 
-    if (first) {
         ngx_log_error(level, ngx_http_exports_log(r), 0,
                       "storage \"%V\" answered %ui for export \"%V\"",
                       &ctx->artifact->storage_backend, r->headers_out.status,
@@ -468,7 +469,7 @@ ngx_http_exports_storage_error(ngx_http_request_t *r,
     r->headers_out.status = err->status;
     r->headers_out.status_line.len = 0;
 
-    if (first && (r->upstream == NULL || !r->upstream->cacheable)) {
+    if (r->err_status == 0 && r->upstream != NULL && !r->upstream->cacheable) {
         return err->status;
     }
 

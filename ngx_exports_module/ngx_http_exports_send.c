@@ -154,7 +154,8 @@ ngx_http_exports_error_headers(ngx_http_request_t *r,
     }
 
     if (ctx->error->status == NGX_HTTP_UNAUTHORIZED
-        && r->headers_out.www_authenticate == NULL)
+        && (r->headers_out.www_authenticate == NULL
+            || r->headers_out.www_authenticate->hash == 0))
     {
         r->headers_out.www_authenticate =
             ngx_http_exports_header(r, "WWW-Authenticate", "Bearer");

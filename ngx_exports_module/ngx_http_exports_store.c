@@ -276,10 +276,6 @@ ngx_http_exports_store_timer(ngx_event_t *ev)
 {
     ngx_http_exports_store_t *store = ev->data;
 
-    if (ngx_exiting) {
-        return;
-    }
-
     if (ngx_current_msec - store->checked >= store->check
         || store->env == NULL || store->env->broken)
     {

@@ -123,7 +123,7 @@ ngx_http_exports_total_variable(ngx_http_request_t *r,
 
     ctx = ngx_http_exports_get_ctx(r);
 
-    if (ctx == NULL || !ctx->has_total) {
+    if (ctx == NULL || !ctx->has_total || ctx->error != NULL) {
         v->not_found = 1;
         return NGX_OK;
     }

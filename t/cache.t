@@ -12,7 +12,7 @@ use Test::More;
 use Exports::Test;
 use Exports::User;
 
-plan tests => 113;
+plan tests => 115;
 
 my $t = Exports::Test->new;
 
@@ -305,10 +305,18 @@ is again($uri, $demo), 'MISS HIT', 'a new worker begins anew';
 
 ask("/projects/long/exports?limit=$_", $wordy) for 1 .. 20;
 is again("$uri?offset=7", $demo), 'MISS HIT', 'beside pages of long items';
+
+# one that has kept nothing, for all is too large for it
+
+$t->{template} =~ s/page_cache 2m/page_cache 64k/ or die 'no page cache';
+$t->reload;
+is again("$uri?limit=450", $demo), 'BYPASS BYPASS', 'too large a page';
 $t->stop;
 
 my @said = $t->error_log =~ /exports page cache: (.*)/g;
-is @said, 2, 'each worker has said what it kept';
+is @said, 3, 'each worker has said what it kept';
+like pop @said, qr/^0 hits, 0 misses, .*, 2 declined, .* 0 pages of 0 bytes$/,
+     'also that it is too small';
 for (@said) {
     my ($hits, $misses, $pages, $bytes) =
         /^(\d+) hits, (\d+) misses, .*, (\d+) pages of (\d+) bytes$/

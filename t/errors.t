@@ -35,7 +35,7 @@ my @unknown = (
 
 my @methods = qw(POST PUT DELETE PATCH OPTIONS PROPFIND MKCOL COPY PURGE get);
 
-plan tests => 2 * @unknown + 5 * @methods + 77;
+plan tests => 2 * @unknown + 5 * @methods + 79;
 
 my $t = Exports::Test->new;
 
@@ -72,6 +72,14 @@ http {
             auth_basic "somebody";
             auth_basic_user_file %%DIR%%/nobody;
         }
+        location /either/ {
+            exports_api project;
+            satisfy any;
+            auth_basic "somebody";
+            auth_basic_user_file %%DIR%%/nobody;
+            auth_request /granted;
+        }
+        location = /granted { return 204; }
         location /teapot/ { exports_api project; return 418; }
         location /broken/ { exports_api project; return 500; }
         location /upstream/ { exports_api project; return 502; }
@@ -236,6 +244,11 @@ $r = $t->get('/basic/demo/exports', @auth);
 is_error $r, 401, qr/./, 'auth_basic';
 is $r->header('WWW-Authenticate'), 'Basic realm="somebody"',
    'auth_basic: its challenge';
+
+$r = $t->get('/either/demo/exports');
+is_error $r, 401, 'missing_authorization', 'satisfy any, and no token';
+is $r->header('WWW-Authenticate'), 'Bearer',
+   'satisfy any: our challenge, not the one that was withdrawn';
 
 is_error $t->get('/teapot/demo/exports', @auth), 418, qr/./, 'return 418';
 is_error $t->get('/broken/demo/exports', @auth), 500, 'internal_error',

@@ -14,7 +14,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 244;
+plan tests => 246;
 
 my $t = Exports::Test->new;
 
@@ -549,6 +549,10 @@ $c->close;
 like $t->error_log,
      qr/\[error\] .*storage "s3" answered 403 for export "exp_l403"/,
      'what it answered is logged';
+like $t->error_log,
+     qr/\[error\] .*storage "$_->[0]" answered $_->[1] for export/,
+     "so is what nginx has made an error: $_->[0]"
+    for ['whole', 500], ['denied', 403];
 like $t->error_log, qr/\[info\] .*storage "s3" answered $_ for/,
      "$_ is the client's fault" for 412, 416;
 

@@ -79,7 +79,7 @@ my @requests = (
     ['elsewhere', GET => '/elsewhere/', \@auth, '200 - - - -', 0],
 );
 
-plan tests => 2 * @requests + 6;
+plan tests => 2 * @requests + 7;
 
 my $c = $t->connect;
 my $logged = 1;
@@ -114,6 +114,15 @@ for (@requests) {
     }
     $seen{$id}++;
 }
+
+# a body that turns out to be malformed when the page is ready
+
+$c->send(Exports::Test::request_text('GET', '/projects/demo/exports', @auth,
+             'Transfer-Encoding' => 'chunked'), "zz\r\n");
+$c->response;
+wait_for { $logged + 1 == ($t->read_file('access.log') =~ tr/\n//) };
+like $t->read_file('access.log'), qr/^400 demo - bad_request \S+ \S+\n\z/m,
+     'a malformed body: no total';
 
 # in headers too, and elsewhere without harm
 

@@ -7,6 +7,7 @@ use strict;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use IO::Select;
 use Test::More;
 
 use Exports::Faults;
@@ -14,7 +15,7 @@ use Exports::Test;
 
 my $RELOADS = strength(10, 100);
 
-plan tests => 9;
+plan tests => 12;
 
 my $t = Exports::Test->new;
 
@@ -27,6 +28,7 @@ http {
     proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
     keepalive_requests 100000;
     exports_store %%DIR%%/current;
+    exports_root %%DIR%%/files;
     server {
         listen 127.0.0.1:%%PORT%%;
         location /projects/ { exports_api project; }
@@ -101,5 +103,35 @@ for my $name ('one', 'two') {
     cmp_ok json($t->ctl_ok('stat', $t->path($name), '--json'))->{readers}, '<=',
            8, "$name: stat says so";
 }
+
+
+# ---- a worker that leaves, but has a slow client ---------------------------
+
+# it looks for swaps until its end, for what is left behind may be deleted
+
+mkdir $t->path('files') or die "mkdir: $!";
+truncate $t->write_file('files/exp_one_1', ''), 64 << 20 or die "truncate: $!";
+put_link($t, 'one', 'current');
+my @old = $t->workers;
+wait_for { !grep { $t->read_file("/proc/$_/maps") !~ m{/one/data\.mdb$}m }
+               @old };
+my $slow = $t->connect;
+$slow->send(Exports::Test::request_text('GET',
+                '/projects/demo/export/download/exp_one_1', @auth));
+ok(IO::Select->new($slow->{socket})->can_read(10), 'a download has begun');
+$t->reload(gone => 0);
+
+my $left;
+wait_for { ($left, my @more) = grep { $t->children->{$_} } @old;
+           $left && !@more };
+put_link($t, 'two', 'current');
+
+ok wait_for(sub {
+    my $maps = $t->read_file("/proc/$left/maps");
+    return $maps =~ m{/two/data\.mdb$}m && $maps !~ m{/one/data\.mdb$}m;
+}), 'a worker that is leaving lets go of what was swapped out';
+
+$slow->close;
+ok wait_for { !$t->children->{$left} }, 'and leaves with its client';
 
 $t->done;
