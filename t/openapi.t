@@ -92,6 +92,31 @@ http {
     }
 
     server {
+        listen 127.0.0.1:%%PORT_limited%%;
+        limit_req zone=few;
+        location /projects/ { exports_api project; }
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
+        listen 127.0.0.1:%%PORT_basic%%;
+        auth_basic "somebody";
+        auth_basic_user_file %%DIR%%/nobody;
+        location /projects/ { exports_api project; }
+        location /api/v3/exports { exports_api user; }
+    }
+
+    # what need not be configured
+    server {
+        listen 127.0.0.1:%%PORT_plain%%;
+        exports_rate_limit off;
+        exports_operations off;
+        etag off;
+        location /projects/ { exports_api project; }
+        location /api/v3/exports { exports_api user; }
+    }
+
+    server {
         listen 127.0.0.1:%%PORT_damaged%%;
         exports_store %%DIR%%/damaged;
         location /projects/ { exports_api project; }
@@ -113,6 +138,7 @@ EOC
 my $key = 'k' x 40;
 
 chmod 0600, $t->write_file('key', "$key\n") or die "chmod: $!";
+$t->write_file('nobody', '');
 mkdir $t->path($_) or die "mkdir: $!" for 'files', 'storage';
 
 $t->write_file("files/$_", "a,b\n" x 512)
@@ -344,6 +370,7 @@ sub conditions {
 
     ask("$name: $_->[0]: $_->[1]", $path, $uri, @auth, @$_)
         for [Range => 'bytes=0-9'], [Range => 'bytes=-1'],
+            [Range => 'bytes=0-9,20-29'],
             [Range => 'bytes=99999-'], ['If-None-Match' => $etag],
             ['If-Modified-Since' => $date], ['If-Match' => '"other"'],
             ['If-Match' => $etag],
@@ -467,6 +494,13 @@ for (@routes) {
 
     # the first is let through, or they are all refused already
     ask('busy', $path, $uri, @auth, port => 'busy') for 1 .. 2;
+
+    ask('limited', $path, $uri, @auth, port => 'limited');
+    ask('basic', $path, $uri, @auth, port => 'basic') if $path ne $USER_FILE;
+    ask('plain', $path, $uri, @auth, port => 'plain');
+    ask('plain, no token', $path, $uri, port => 'plain');
+    ask('plain, a bad query', $path, "$uri?limit=0&per_page=0", @auth,
+        port => 'plain') if $path eq $LIST || $path eq $USER_LIST;
 }
 
 ask('busy, no token', $USER_LIST, $user_list, port => 'busy') for 1 .. 2;
