@@ -1,5 +1,5 @@
 
-#define _GNU_SOURCE             /* renameat2() */
+#define _GNU_SOURCE             /* renameat2(), syncfs() */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,20 +55,22 @@ exports_directory_publish(const char *from, const char *to)
 
 
 int
-exports_directory_sync(const char *path)
+exports_directory_sync(const char *path, int fd)
 {
-    int  fd, rc, err;
+    int  directory, rc, err;
 
-    fd = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    directory = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
-    if (fd == -1) {
-        return -1;
+    if (directory == -1) {
+        return errno == EACCES ? syncfs(fd) : -1;
     }
 
-    rc = fsync(fd);
+    rc = fsync(directory);
     err = errno;
-    (void) close(fd);
+    (void) close(directory);
     errno = err;
 
-    return rc;
+    /* some file systems do not sync directories */
+
+    return rc == -1 && err == EINVAL ? syncfs(fd) : rc;
 }

@@ -23,8 +23,11 @@ int exports_directory_beside(char *name, size_t size, const char *path);
  */
 int exports_directory_publish(const char *from, const char *to);
 
-/* Its entries survive a power cut.  Returns 0, or -1 and errno. */
-int exports_directory_sync(const char *path);
+/*
+ * Its entries survive a power cut.  Where it may be searched, but not read, all
+ * of the file system is synced, which fd is on.  Returns 0, or -1 and errno.
+ */
+int exports_directory_sync(const char *path, int fd);
 
 
 #endif /* EXPORTS_DIRECTORY_H */

@@ -1,5 +1,4 @@
 
-#define _GNU_SOURCE             /* syncfs() */
 
 #include <errno.h>
 #include <stdio.h>
@@ -455,10 +454,7 @@ open_store(exports_env_t *env, const exports_env_options_t *options,
 }
 
 
-/*
- * LMDB has synced the data, but not that there is a file of that name.  Where
- * the directories may be searched and not read, all of the file system is.
- */
+/* LMDB has synced the data, but not that there is a file of that name */
 
 static exports_rc_t
 sync_files(exports_env_t *env, exports_error_t *error)
@@ -468,14 +464,10 @@ sync_files(exports_env_t *env, exports_error_t *error)
 
     (void) snprintf(parent, sizeof(parent), "%s/..", env->path);
 
-    if (exports_directory_sync(env->path) == 0
-        && exports_directory_sync(parent) == 0)
-    {
-        return EXPORTS_OK;
-    }
+    (void) mdb_env_get_fd(env->mdb, &fd);
 
-    return (errno == EACCES || errno == EINVAL)
-           && mdb_env_get_fd(env->mdb, &fd) == 0 && syncfs(fd) == 0
+    return exports_directory_sync(env->path, fd) == 0
+           && exports_directory_sync(parent, fd) == 0
                ? EXPORTS_OK
                : exports_error(error, EXPORTS_FAILED,
                                "\"%s\" cannot be synced: %s", env->path,

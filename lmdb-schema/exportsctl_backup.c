@@ -21,7 +21,10 @@
 typedef struct {
     char      directory[PATH_SIZE];     /* as it will be called */
     char      copy[PATH_SIZE];          /* until it is whole */
+    int       fd;                       /* of it */
     gid_t     group;
+    mode_t    mode;                     /* of the store's directory */
+    mode_t    data_mode;                /* of its data file */
     uint64_t  faults;
     uint64_t  bytes;
 } backup_t;
@@ -29,11 +32,11 @@ typedef struct {
 
 static int name_paths(backup_t *b, const char *directory);
 static int make_copy(backup_t *b, ctl_store_t *store);
-static int take_group(backup_t *b, const ctl_store_t *store);
+static int take_modes(backup_t *b, const ctl_store_t *store);
 static int make_directory(backup_t *b);
 static int copy_data(backup_t *b, ctl_store_t *store, const char *path);
 static int give_group(const backup_t *b, int fd, const char *path);
-static int sync_directory(const char *path);
+static int sync_directory(const backup_t *b, const char *path);
 static int check_copy(backup_t *b, const ctl_args_t *args);
 static void show_fault(void *data, const char *text);
 static int publish(const backup_t *b);
@@ -48,6 +51,7 @@ ctl_backup(const ctl_args_t *args)
     ctl_store_t  store;
 
     memset(&b, 0, sizeof(backup_t));
+    b.fd = -1;
 
     rc = name_paths(&b, args->operands[0]);
     if (rc != CTL_OK) {
@@ -72,6 +76,10 @@ ctl_backup(const ctl_args_t *args)
     }
 
     ctl_remove_doomed();
+
+    if (b.fd != -1) {
+        (void) close(b.fd);
+    }
 
     return rc == CTL_OK ? print_backup(&b, args) : rc;
 }
@@ -103,7 +111,7 @@ make_copy(backup_t *b, ctl_store_t *store)
 {
     char  path[PATH_SIZE + 16];
 
-    if (take_group(b, store) != CTL_OK || make_directory(b) != CTL_OK) {
+    if (take_modes(b, store) != CTL_OK || make_directory(b) != CTL_OK) {
         return CTL_FAILED;
     }
 
@@ -113,23 +121,34 @@ make_copy(backup_t *b, ctl_store_t *store)
         return CTL_FAILED;
     }
 
-    return sync_directory(b->copy);
+    return sync_directory(b, b->copy);
 }
 
 
+/* whoever makes the copy can go on with it, whatever they are */
+
 static int
-take_group(backup_t *b, const ctl_store_t *store)
+take_modes(backup_t *b, const ctl_store_t *store)
 {
     char         path[PATH_SIZE + 16];
+    const char  *directory;
     struct stat  st;
 
-    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE,
-                    exports_env_path(store->env));
+    directory = exports_env_path(store->env);
+
+    if (stat(directory, &st) == -1) {
+        return ctl_error("\"%s\": %s", directory, strerror(errno));
+    }
+
+    b->mode = (st.st_mode & ALLPERMS) | S_IRWXU;
+
+    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE, directory);
 
     if (stat(path, &st) == -1) {
         return ctl_error("\"%s\": %s", path, strerror(errno));
     }
 
+    b->data_mode = (st.st_mode & ACCESSPERMS) | S_IRUSR | S_IWUSR;
     b->group = st.st_gid;
 
     return CTL_OK;
@@ -139,7 +158,7 @@ take_group(backup_t *b, const ctl_store_t *store)
 static int
 make_directory(backup_t *b)
 {
-    int  fd, rc;
+    int  rc;
 
     ctl_hold();
 
@@ -151,21 +170,19 @@ make_directory(backup_t *b)
     ctl_doom(b->copy);
     ctl_release();
 
-    fd = open(b->copy, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    b->fd = open(b->copy, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
-    if (fd == -1) {
+    if (b->fd == -1) {
         return ctl_error("\"%s\": %s", b->copy, strerror(errno));
     }
 
     /* the mode last: a change of the group takes the setgid bit away */
 
-    rc = give_group(b, fd, b->copy);
+    rc = give_group(b, b->fd, b->copy);
 
-    if (rc == CTL_OK && fchmod(fd, EXPORTS_DIRECTORY_MODE) == -1) {
+    if (rc == CTL_OK && fchmod(b->fd, b->mode) == -1) {
         rc = ctl_error("\"%s\": %s", b->copy, strerror(errno));
     }
-
-    (void) close(fd);
 
     return rc;
 }
@@ -197,7 +214,7 @@ copy_data(backup_t *b, ctl_store_t *store, const char *path)
     ctl_watch(store->env, -1);
 
     if (rc == CTL_OK
-        && (fchmod(fd, EXPORTS_DATA_MODE) == -1 || fsync(fd) == -1
+        && (fchmod(fd, b->data_mode) == -1 || fsync(fd) == -1
             || fstat(fd, &st) == -1))
     {
         rc = ctl_error("\"%s\": %s", path, strerror(errno));
@@ -234,9 +251,9 @@ give_group(const backup_t *b, int fd, const char *path)
 
 
 static int
-sync_directory(const char *path)
+sync_directory(const backup_t *b, const char *path)
 {
-    return exports_directory_sync(path) == 0
+    return exports_directory_sync(path, b->fd) == 0
                ? CTL_OK : ctl_error("\"%s\": %s", path, strerror(errno));
 }
 
@@ -304,7 +321,7 @@ publish(const backup_t *b)
 
     } else {
         ctl_doom(NULL);
-        rc = sync_directory(parent);
+        rc = sync_directory(b, parent);
     }
 
     ctl_release();

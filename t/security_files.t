@@ -45,6 +45,15 @@ for my $umask (0, 022, 027, 077, $> == 0 ? 0777 : ()) {
             "$store/lock.mdb"), '2770 0640 0660', "$name: a store";
     is join(' ', map { mode("$_") } "$store.copy", "$store.copy/data.mdb",
             "$store.copy/lock.mdb"), '2770 0640 0660', "$name: a backup";
+
+    # as README "Users and permissions" has it for a store kept from workers
+
+    chmod 02750, $store or die "chmod: $!";
+    chmod 0600, "$store/data.mdb" or die "chmod: $!";
+    $t->ctl_ok('backup', $store, "$store.kept", { umask => $umask });
+
+    is join(' ', map { mode("$_") } "$store.kept", "$store.kept/data.mdb"),
+       '2750 0600', "$name: a backup of a store with other modes";
 }
 
 
