@@ -43,6 +43,7 @@ typedef struct {
  *
  * EXPORTS_CORRUPT  a record or an entry contradicts the rest; page->bad_key,
  *                  zeros when it is the length of a list
+ * EXPORTS_INVALID  no lists, or too many
  * EXPORTS_STALE, EXPORTS_FAILED, EXPORTS_NOMEM  as LMDB reports
  */
 exports_rc_t exports_page_read(exports_reader_t *reader,

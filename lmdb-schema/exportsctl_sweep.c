@@ -54,6 +54,7 @@ typedef struct {
     const ctl_args_t  *args;
     ctl_store_t        store;
     ctl_scopes_t       scopes;
+    int                unnamed;         /* one was found that is not there */
     int                root;
     uint64_t           now;
 
@@ -200,21 +201,23 @@ collect(sweep_t *sw)
     sw->nfound = 0;
     sw->ended = 1;
 
+    sw->unnamed = 0;
+    rc = CTL_OK;
+
     if (renew(sw) != CTL_OK) {
         return CTL_FAILED;
     }
 
-    /* scopes that are new have names that were not read yet */
+    erc = exports_walk_manifests_after(reader, sw->begun ? sw->last : NULL,
+                                       visit, sw);
 
-    ctl_scopes_free(&sw->scopes);
-    memset(&sw->scopes, 0, sizeof(ctl_scopes_t));
+    /* all names, once, and again where scopes have been made since */
 
-    rc = ctl_scopes_load(&sw->scopes, reader, sw->args);
+    if (sw->unnamed) {
+        ctl_scopes_free(&sw->scopes);
+        memset(&sw->scopes, 0, sizeof(ctl_scopes_t));
 
-    if (rc == CTL_OK) {
-        erc = exports_walk_manifests_after(reader,
-                                           sw->begun ? sw->last : NULL,
-                                           visit, sw);
+        rc = ctl_scopes_load(&sw->scopes, reader, sw->args);
     }
 
     exports_reader_reset(reader);
@@ -281,6 +284,10 @@ visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
 
     fill_found(&sw->found[sw->nfound++], type, exports_get64(key), &record);
 
+    if (ctl_scopes_find(&sw->scopes, exports_get64(key)) == NULL) {
+        sw->unnamed = 1;
+    }
+
     return EXPORTS_OK;
 }
 
@@ -293,14 +300,19 @@ fill_found(found_t *found, found_type_t type, uint64_t scope,
     found->reason = NULL;
     found->change = 0;
     found->scope = scope;
-    found->expires = (record->item.flags & EXPORTS_RECORD_EXPIRES)
-                         ? record->expires : 0;
+    found->expires = 0;
     found->local = record->storage_backend.len == 5
                    && memcmp(record->storage_backend.data, "local", 5) == 0;
     found->id_len = record->item.id.len;
     memcpy(found->id, record->item.id.data, found->id_len);
     memcpy(found->key, record->storage_key.data, record->storage_key.len);
     found->key[record->storage_key.len] = '\0';
+
+    /* 1970 itself is as long ago a microsecond later */
+
+    if (record->item.flags & EXPORTS_RECORD_EXPIRES) {
+        found->expires = record->expires != 0 ? record->expires : 1;
+    }
 }
 
 

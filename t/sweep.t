@@ -70,6 +70,8 @@ my %swept = (
     dangling => [$missing, storage_key => 'dangling'],
     loop => [$missing, storage_key => 'loop'],
     expired => [$expired, storage_key => 'there', expires_at => $past],
+    expired_first => [$expired, storage_key => 'there',
+                      expires_at => '1970-01-01T00:00:00Z'],
     expired_gone => [$expired, storage_key => 'gone', expires_at => $past],
     s3 => ['', storage_backend => 's3', storage_key => 'gone'],
     s3_expired => [$expired, storage_backend => 's3', expires_at => $past],

@@ -1128,10 +1128,11 @@ read_list(exports_reader_t *reader, exports_kind_t kind, uint64_t scope,
 static void
 edges(void)
 {
-    uint64_t           id;
-    exports_rc_t       rc;
-    exports_env_t     *env;
-    exports_reader_t  *reader;
+    uint64_t              id;
+    exports_rc_t          rc;
+    exports_env_t        *env;
+    exports_reader_t     *reader;
+    exports_page_query_t  bad = { 1, EXPORTS_PROJECT, NULL, 0, 0, 1, NULL };
 
     env = new_store(in_dir("edges"));
     reader = open_reader(env);
@@ -1178,6 +1179,13 @@ edges(void)
     is_int(rc, EXPORTS_CORRUPT, "items of another kind are refused");
     is_int(exports_get64(page.bad_key), (long long) id,
            "with the key of the first");
+
+    bad.nlists = 0;
+    is_int(exports_page_read(reader, &bad, &page), EXPORTS_INVALID,
+           "no lists");
+    bad.nlists = EXPORTS_LISTS_MAX + 1;
+    is_int(exports_page_read(reader, &bad, &page), EXPORTS_INVALID,
+           "too many");
 
     exports_reader_close(reader);
     exports_env_close(env);
