@@ -2,8 +2,10 @@
 /*
  * Whether pages of a tree are such as LMDB writes them.  It believes their nodes:
  * to delete one it moves all that lie before it by the length that this one says
- * it has, and frees the pages that it says are its value's.  So a length with a
- * wrong bit costs more than its own record, as soon as it is written to.
+ * it has, and frees the pages that it says are its value's; when it splits a page
+ * or merges two, it copies nodes by their lengths; and of a page that it writes
+ * to it frees the one whose number stands in it.  So a wrong bit costs more than
+ * its own record, as soon as something near it is written to.
  */
 
 #include <stdlib.h>
@@ -29,6 +31,20 @@ typedef struct {
 } check_t;
 
 
+static exports_rc_t search(exports_tree_t *tree, int lists,
+    const uint8_t *key, size_t len, const uint8_t **node);
+static exports_rc_t check_level(const exports_tree_t *tree, unsigned level,
+    int lists, exports_page_set_t *sound);
+static exports_rc_t check_child(const exports_tree_t *tree, unsigned level,
+    unsigned i, int lists, exports_page_set_t *sound);
+static exports_rc_t check_page(const exports_tree_t *tree,
+    const exports_level_t *page, unsigned level, int lists,
+    exports_page_set_t *sound);
+static int is_between(const exports_tree_t *tree,
+    const exports_level_t *above, unsigned i, const exports_level_t *page,
+    unsigned level);
+static int compare_nodes(const uint8_t *a, const uint8_t *b);
+static int is_own_value(const exports_tree_t *tree, const uint8_t *node);
 static exports_rc_t check_below(check_t *c, uint64_t pgno, unsigned height,
     unsigned leaf_kind);
 static exports_rc_t check_children(check_t *c, const exports_level_t *page,
@@ -45,6 +61,9 @@ static int is_value(const uint8_t *node, int lists);
 static int is_overflow(const exports_tree_t *tree, const uint8_t *node,
     uint64_t *pgno, uint64_t *n);
 static int is_run(const exports_tree_t *tree, const exports_level_t *leaf);
+static int has_lists(exports_db_t db);
+static exports_rc_t make_set(exports_page_set_t *set,
+    const exports_tree_t *tree);
 static int add_pages(exports_page_set_t *seen, uint64_t pgno, uint64_t n);
 static int put(uint64_t *words, size_t bit);
 static int has(const uint64_t *words, size_t bit);
@@ -75,17 +94,13 @@ exports_tree_check(exports_reader_t *reader, exports_db_t db,
         return EXPORTS_NOT_FOUND;
     }
 
-    if (seen->words == NULL) {
-        seen->words = calloc(WORDS(tree->pages), sizeof(uint64_t));
-        seen->n = tree->pages;
-
-        if (seen->words == NULL) {
-            return EXPORTS_NOMEM;
-        }
+    rc = make_set(seen, tree);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
     c.tree = tree;
-    c.lists = db == DB_FACETS || db == DB_RANKS;
+    c.lists = has_lists(db);
     c.env = reader->env;
     c.seen = seen;
     c.fault = fault;
@@ -98,7 +113,36 @@ exports_tree_check(exports_reader_t *reader, exports_db_t db,
 
 
 exports_rc_t
-exports_tree_check_leaf(exports_tree_t *tree, const uint8_t *key, size_t len)
+exports_tree_check_way(exports_tree_t *tree, exports_db_t db,
+    exports_page_set_t *sound, const uint8_t *key, size_t len)
+{
+    int              lists;
+    unsigned         level;
+    exports_rc_t     rc;
+    const uint8_t   *node;
+
+    lists = has_lists(db);
+
+    rc = search(tree, lists, key, len, &node);
+
+    if (rc == EXPORTS_OK) {
+        rc = make_set(sound, tree);
+    }
+
+    for (level = 0; level < tree->height && rc == EXPORTS_OK; level++) {
+        rc = check_level(tree, level, lists, sound);
+    }
+
+    return rc == EXPORTS_OK && node != NULL && !is_own_value(tree, node)
+               ? EXPORTS_CORRUPT : rc;
+}
+
+
+/* *node: NULL, if there is none with that key; the levels lead to its place */
+
+static exports_rc_t
+search(exports_tree_t *tree, int lists, const uint8_t *key, size_t len,
+    const uint8_t **node)
 {
     size_t                  key_len;
     MDB_val                 v;
@@ -110,18 +154,171 @@ exports_tree_check_leaf(exports_tree_t *tree, const uint8_t *key, size_t len)
     key_len = tree->key_len;
     tree->key_len = 0;
 
-    rc = exports_tree_get(tree, key, len, &v);
+    rc = lists ? exports_tree_node(tree, key, len, &v)
+               : exports_tree_get(tree, key, len, &v);
 
     tree->key_len = key_len;
+    *node = NULL;
 
-    if (rc != EXPORTS_OK) {
-        return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
+    if (rc == EXPORTS_OK && !lists) {
+        leaf = &tree->levels[tree->height - 1];
+        *node = node_of(leaf, leaf->at);
     }
 
-    leaf = &tree->levels[tree->height - 1];
+    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
+}
 
-    return fault_of(tree, leaf, LEAF_FLAG, 0) == NULL ? EXPORTS_OK
-                                                      : EXPORTS_CORRUPT;
+
+/* a page on the way, and those beside it: LMDB merges it with one of them when
+   enough of it is deleted */
+
+static exports_rc_t
+check_level(const exports_tree_t *tree, unsigned level, int lists,
+    exports_page_set_t *sound)
+{
+    unsigned                i, last;
+    exports_rc_t            rc;
+    const exports_level_t  *above;
+
+    if (level == 0) {
+        return check_page(tree, &tree->levels[0], 0, lists, sound);
+    }
+
+    above = &tree->levels[level - 1];
+    i = above->at > 0 ? above->at - 1 : 0;
+    last = above->at + 1 < above->n ? above->at + 1 : above->at;
+
+    for (rc = EXPORTS_OK; i <= last && rc == EXPORTS_OK; i++) {
+        rc = check_child(tree, level, i, lists, sound);
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+check_child(const exports_tree_t *tree, unsigned level, unsigned i,
+    int lists, exports_page_set_t *sound)
+{
+    exports_rc_t            rc;
+    exports_level_t         page;
+    const exports_level_t  *above;
+
+    above = &tree->levels[level - 1];
+
+    rc = exports_tree_enter(tree, &page, exports_tree_child(tree, above, i),
+                            level == tree->height - 1 ? LEAF_FLAG
+                                                      : BRANCH_FLAG);
+
+    if (rc == EXPORTS_OK) {
+        rc = check_page(tree, &page, level, lists, sound);
+    }
+
+    /* a sound page may be another one's: that depends on where it is met */
+
+    return rc == EXPORTS_OK && !is_between(tree, above, i, &page, level)
+               ? EXPORTS_CORRUPT : rc;
+}
+
+
+/* each once for a set */
+
+static exports_rc_t
+check_page(const exports_tree_t *tree, const exports_level_t *page,
+    unsigned level, int lists, exports_page_set_t *sound)
+{
+    unsigned  kind;
+    uint64_t  pgno;
+
+    pgno = (uint64_t) (page->page - tree->map) / tree->page_size;
+
+    if (has(sound->words, pgno)) {
+        return EXPORTS_OK;
+    }
+
+    kind = level == tree->height - 1 ? LEAF_FLAG : BRANCH_FLAG;
+
+    if (fault_of(tree, page, kind, lists) != NULL) {
+        return EXPORTS_CORRUPT;
+    }
+
+    (void) put(sound->words, pgno);
+
+    return EXPORTS_OK;
+}
+
+
+/* whether the keys of a page, the i-th below, are those that it has to have;
+   nodes of both are sound */
+
+static int
+is_between(const exports_tree_t *tree, const exports_level_t *above,
+    unsigned i, const exports_level_t *page, unsigned level)
+{
+    unsigned  first;
+
+    /* the first key of a branch is taken for less than all, whatever it is */
+
+    first = level < tree->height - 1;
+
+    return page->n <= first
+           || ((i == 0
+                || compare_nodes(node_of(above, i), node_of(page, first)) <= 0)
+               && (i + 1 == above->n
+                   || compare_nodes(node_of(above, i + 1),
+                                    node_of(page, page->n - 1)) > 0));
+}
+
+
+static int
+compare_nodes(const uint8_t *a, const uint8_t *b)
+{
+    return exports_key_order(a + NODE_HEADER,
+                             exports_tree_get16(a + NODE_KEY_LEN),
+                             b + NODE_HEADER,
+                             exports_tree_get16(b + NODE_KEY_LEN));
+}
+
+
+/*
+ * Whether LMDB would free no pages but its own with a value.  One that became
+ * shorter keeps its pages, as many as it was given at first: in those that it
+ * does not need there are remains of it, and what begins with its own number is
+ * a page of another one.
+ */
+
+static int
+is_own_value(const exports_tree_t *tree, const uint8_t *node)
+{
+    size_t          size;
+    uint64_t        pgno, n, i, number;
+    node_header_t   header;
+
+    memcpy(&header, node, sizeof(header));
+
+    if (!(header.flags & OVERFLOW_FLAG)) {
+        return 1;
+    }
+
+    if (!is_overflow(tree, node, &pgno, &n)) {
+        return 0;
+    }
+
+    size = header.low | (size_t) header.high << 16;
+
+    for (i = (PAGE_HEADER + size + tree->page_size - 1) / tree->page_size;
+         i < n;
+         i++)
+    {
+        memcpy(&number, tree->map + (pgno + i) * tree->page_size,
+               sizeof(number));
+
+        if (number == pgno + i) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -214,6 +411,7 @@ check_value(check_t *c, const uint8_t *node, uint64_t leaf)
     if (header.flags & OVERFLOW_FLAG) {
 
         return is_overflow(c->tree, node, &pgno, &n)
+               && is_own_value(c->tree, node)
                && add_pages(c->seen, pgno, n)
                    ? EXPORTS_OK
                    : c->fault(c->data, leaf, "leads to pages of others");
@@ -229,7 +427,16 @@ static const char *
 fault_of(const exports_tree_t *tree, const exports_level_t *page,
     unsigned kind, int lists)
 {
-    unsigned  i;
+    unsigned        i;
+    page_header_t   header;
+
+    memcpy(&header, page->page, sizeof(header));
+
+    /* LMDB would write to one that says it has been copied already */
+
+    if (header.flags != kind) {
+        return "has flags of a page that is being written";
+    }
 
     if (kind & LEAF2_FLAG) {
         return is_run(tree, page) ? NULL : "has the bounds of another one";
@@ -359,7 +566,7 @@ is_overflow(const exports_tree_t *tree, const uint8_t *node, uint64_t *pgno,
     *n = pages;
 
     return page.pgno == *pgno
-           && (page.flags & KIND_FLAGS) == OVERFLOW_PAGE_FLAG
+           && page.flags == OVERFLOW_PAGE_FLAG
            && pages <= tree->pages - *pgno
            && pages * tree->page_size >= PAGE_HEADER + size;
 }
@@ -378,6 +585,27 @@ is_run(const exports_tree_t *tree, const exports_level_t *leaf)
            && header.lower % sizeof(uint16_t) == 0
            && header.upper + leaf->n * (header.pad - sizeof(uint16_t))
               == tree->page_size;
+}
+
+
+static int
+has_lists(exports_db_t db)
+{
+    return db == DB_FACETS || db == DB_RANKS;
+}
+
+
+/* unless there is one */
+
+static exports_rc_t
+make_set(exports_page_set_t *set, const exports_tree_t *tree)
+{
+    if (set->words == NULL) {
+        set->words = calloc(WORDS(tree->pages), sizeof(uint64_t));
+        set->n = tree->pages;
+    }
+
+    return set->words != NULL ? EXPORTS_OK : EXPORTS_NOMEM;
 }
 
 

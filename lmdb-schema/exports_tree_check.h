@@ -36,10 +36,18 @@ typedef exports_rc_t (*exports_page_fault_pt)(void *data, uint64_t pgno,
 exports_rc_t exports_tree_check(exports_reader_t *reader, exports_db_t db,
     exports_page_set_t *seen, exports_page_fault_pt fault, void *data);
 
-/* The leaf that has a key, before LMDB replaces or deletes what is there.
-   EXPORTS_CORRUPT: that would reach others. */
-exports_rc_t exports_tree_check_leaf(exports_tree_t *tree, const uint8_t *key,
-    size_t len);
+/*
+ * The pages that LMDB may write to when it puts or deletes what is under a key:
+ * those on the way to its place, and beside them, and of its value, if that has
+ * pages of its own.  LMDB frees a page by the number that stands in it, and
+ * copies nodes by the lengths that they say they have.  sound: pages of the
+ * snapshot that have been looked at, and stay so.
+ *
+ * EXPORTS_CORRUPT  others may be lost by that
+ * EXPORTS_NOMEM
+ */
+exports_rc_t exports_tree_check_way(exports_tree_t *tree, exports_db_t db,
+    exports_page_set_t *sound, const uint8_t *key, size_t len);
 
 
 #endif /* EXPORTS_TREE_CHECK_H */

@@ -11,6 +11,8 @@
 #include "exports_writer_private.h"
 
 
+static exports_rc_t put_meta(exports_writer_t *w, const char *name,
+    const void *value, size_t len, exports_error_t *error);
 static exports_rc_t check_files(exports_writer_t *w, exports_error_t *error);
 static exports_rc_t flush_for_reader(exports_writer_t *w, exports_db_t db);
 static exports_rc_t flush_scopes(exports_writer_t *w);
@@ -121,6 +123,7 @@ exports_writer_abort(exports_writer_t *w)
 {
     tdestroy(w->scopes, free);
     exports_writer_forget(w);
+    exports_writer_uncheck(w);
 
     if (w->reader.txn != NULL) {
         exports_reader_return(&w->reader);
@@ -247,10 +250,9 @@ exports_rc_t
 exports_writer_checkpoint(exports_writer_t *w, const char *name,
     const void *value, size_t len, exports_error_t *error)
 {
-    char          key[sizeof(EXPORTS_META_CHECKPOINT)
-                      + EXPORTS_CHECKPOINT_NAME_MAX];
-    size_t        i, n;
-    exports_rc_t  rc;
+    char    key[sizeof(EXPORTS_META_CHECKPOINT)
+                + EXPORTS_CHECKPOINT_NAME_MAX];
+    size_t  i, n;
 
     n = strlen(name);
 
@@ -268,10 +270,20 @@ exports_writer_checkpoint(exports_writer_t *w, const char *name,
 
     (void) snprintf(key, sizeof(key), EXPORTS_META_CHECKPOINT "%s", name);
 
-    rc = exports_writer_check_old(w, DB_META, key, strlen(key), error);
+    return put_meta(w, key, value, len, error);
+}
 
-    return rc == EXPORTS_OK ? exports_meta_put(w->txn, w->env, key, value, len,
-                                               error)
+
+static exports_rc_t
+put_meta(exports_writer_t *w, const char *name, const void *value, size_t len,
+    exports_error_t *error)
+{
+    exports_rc_t  rc;
+
+    rc = exports_writer_check(w, DB_META, name, strlen(name), error);
+
+    return rc == EXPORTS_OK ? exports_meta_put(w->txn, w->env, name, value,
+                                               len, error)
                             : rc;
 }
 
@@ -293,6 +305,11 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
     if (node != NULL) {
         *met = *(exports_met_scope_t **) node;
         return EXPORTS_OK;
+    }
+
+    rc = exports_writer_check(w, DB_SCOPES, wanted.key, wanted.key_len, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
     /* by the reader all that is held back would be stored first */
@@ -356,8 +373,7 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
 
     exports_put64(next, made.scope.id + 1);
 
-    rc = exports_meta_put(w->txn, w->env, EXPORTS_META_NEXT_SCOPE, next, 8,
-                          error);
+    rc = put_meta(w, EXPORTS_META_NEXT_SCOPE, next, 8, error);
 
     return rc == EXPORTS_OK ? keep_scope(w, &made, met, error) : rc;
 }
@@ -395,7 +411,7 @@ exports_writer_store(exports_writer_t *w, exports_db_t db, const void *key,
     MDB_val       k, v;
     exports_rc_t  erc;
 
-    erc = exports_writer_check_old(w, db, key, key_len, error);
+    erc = exports_writer_check(w, db, key, key_len, error);
     if (erc != EXPORTS_OK) {
         return erc;
     }
@@ -423,7 +439,7 @@ exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
     MDB_val       k, v;
     exports_rc_t  erc;
 
-    erc = exports_writer_check_old(w, db, key, key_len, error);
+    erc = exports_writer_check(w, db, key, key_len, error);
     if (erc != EXPORTS_OK) {
         return erc;
     }

@@ -1,6 +1,7 @@
 
 /* what is there already, before a writer lets LMDB change it */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "exports_item.h"
@@ -10,18 +11,95 @@
 
 static int is_sound(const exports_writer_t *w, exports_db_t db,
     const void *key, size_t len, const MDB_val *value);
-static exports_rc_t check_leaf(exports_reader_t *reader, exports_db_t db,
-    const void *key, size_t len);
+static exports_rc_t committed_tree(exports_writer_t *w, exports_db_t db,
+    exports_tree_t **tree);
+static exports_rc_t check_value(const exports_writer_t *w, exports_db_t db,
+    const void *key, size_t key_len);
 
 
 exports_rc_t
-exports_writer_check_old(exports_writer_t *w, exports_db_t db, const void *key,
+exports_writer_check(exports_writer_t *w, exports_db_t db, const void *key,
     size_t key_len, exports_error_t *error)
+{
+    exports_rc_t     rc;
+    exports_tree_t  *tree;
+
+    rc = committed_tree(w, db, &tree);
+
+    if (rc == EXPORTS_OK) {
+        rc = tree != NULL ? exports_tree_check_way(tree, db, &w->sound, key,
+                                                   key_len)
+                          : check_value(w, db, key, key_len);
+    }
+
+    if (rc == EXPORTS_CORRUPT) {
+        return exports_error(error, rc, "\"%s\" is damaged: other entries of "
+                             "%s may be lost if one is written there: restore "
+                             "a backup, or export what can be read",
+                             w->env->path, exports_db_names[db]);
+    }
+
+    return rc == EXPORTS_OK ? rc
+                            : exports_error(error, rc, "reading \"%s\": %s",
+                                            w->env->path,
+                                            exports_strerror(rc));
+}
+
+
+void
+exports_writer_uncheck(exports_writer_t *w)
+{
+    if (w->committed != NULL) {
+        exports_reader_close(w->committed);
+        w->committed = NULL;
+    }
+
+    free(w->sound.words);
+    w->sound.words = NULL;
+}
+
+
+/*
+ * A page that this transaction has written to already is nowhere to be seen, but
+ * nothing of it was damaged by that: looked at is what it was copied from.  NULL:
+ * there is no slot for a reader, or it cannot be read without LMDB.
+ */
+
+static exports_rc_t
+committed_tree(exports_writer_t *w, exports_db_t db, exports_tree_t **tree)
+{
+    exports_rc_t  rc;
+
+    *tree = NULL;
+
+    if (w->committed == NULL) {
+        rc = exports_reader_open(&w->committed, w->env, NULL);
+
+        if (rc == EXPORTS_OK) {
+            rc = exports_reader_renew(w->committed);
+
+        } else {
+            w->committed = NULL;
+        }
+
+        if (rc != EXPORTS_OK) {
+            return rc == EXPORTS_BUSY ? EXPORTS_OK : rc;
+        }
+    }
+
+    return exports_reader_tree(w->committed, db, tree);
+}
+
+
+/* the pages cannot be looked at; where what is replaced is sound, its length is,
+   too */
+
+static exports_rc_t
+check_value(const exports_writer_t *w, exports_db_t db, const void *key,
+    size_t key_len)
 {
     MDB_val       v;
     exports_rc_t  rc;
-
-    /* these have their own checks: exports_run_count() */
 
     if (db == DB_FACETS || db == DB_RANKS) {
         return EXPORTS_OK;
@@ -29,13 +107,11 @@ exports_writer_check_old(exports_writer_t *w, exports_db_t db, const void *key,
 
     rc = exports_mdb_get(w->txn, w->env->dbi[db], key, key_len, &v);
 
-    if (rc == EXPORTS_NOT_FOUND
-        || (rc == EXPORTS_OK && is_sound(w, db, key, key_len, &v)))
-    {
-        return EXPORTS_OK;
+    if (rc == EXPORTS_OK && !is_sound(w, db, key, key_len, &v)) {
+        return EXPORTS_CORRUPT;
     }
 
-    return exports_writer_check_leaf(w, db, key, key_len, error);
+    return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
 }
 
 
@@ -76,57 +152,4 @@ is_sound(const exports_writer_t *w, exports_db_t db, const void *key,
                                         value->mv_size)
                   == EXPORTS_OK;
     }
-}
-
-
-/* a page that this transaction has written to already is nowhere to be seen,
-   but nothing of it was damaged by that */
-
-exports_rc_t
-exports_writer_check_leaf(exports_writer_t *w, exports_db_t db,
-    const void *key, size_t key_len, exports_error_t *error)
-{
-    exports_rc_t       rc;
-    exports_reader_t  *reader;
-
-    rc = exports_reader_open(&reader, w->env, error);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    rc = exports_reader_renew(reader);
-
-    if (rc == EXPORTS_OK) {
-        rc = check_leaf(reader, db, key, key_len);
-        exports_reader_reset(reader);
-    }
-
-    exports_reader_close(reader);
-
-    if (rc == EXPORTS_CORRUPT) {
-        return exports_error(error, rc, "\"%s\" is damaged: what is around a "
-                             "damaged entry of %s cannot be kept if that is "
-                             "written: restore a backup, or export what can "
-                             "be read", w->env->path, exports_db_names[db]);
-    }
-
-    return rc == EXPORTS_OK ? rc
-                            : exports_error(error, rc, "reading \"%s\": %s",
-                                            w->env->path,
-                                            exports_strerror(rc));
-}
-
-
-static exports_rc_t
-check_leaf(exports_reader_t *reader, exports_db_t db, const void *key,
-    size_t len)
-{
-    exports_rc_t     rc;
-    exports_tree_t  *tree;
-
-    rc = exports_reader_tree(reader, db, &tree);
-
-    return rc != EXPORTS_OK ? rc
-           : tree != NULL ? exports_tree_check_leaf(tree, key, len)
-           : EXPORTS_CORRUPT;
 }

@@ -520,6 +520,12 @@ put_entries(exports_writer_t *w, MDB_cursor *cursor, changed_t *list,
         return EXPORTS_OK;
     }
 
+    erc = exports_writer_check(w, DB_FACETS, list->key.bytes, list->key.len,
+                               error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
     rc = count_older(cursor, list, entries, n, &older);
     if (rc != 0) {
         return exports_mdb_error(error, w->env, "writing", rc);

@@ -132,6 +132,11 @@ exports_writer_find_id(exports_writer_t *w, const uint8_t *id_key, size_t len,
     MDB_val       v;
     exports_rc_t  rc;
 
+    rc = exports_writer_check(w, DB_IDS, id_key, len, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
     rc = exports_mdb_get(w->txn, w->env->dbi[DB_IDS], id_key, len, &v);
 
     if (rc == EXPORTS_OK) {
@@ -196,6 +201,12 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
 
     memset(listing, 0, sizeof(exports_listing_t));
 
+    rc = exports_writer_check(w, DB_MANIFESTS, key, EXPORTS_MANIFEST_KEY_LEN,
+                              error);
+    if (rc != EXPORTS_OK) {
+        return rc;
+    }
+
     rc = exports_mdb_get(w->txn, w->env->dbi[DB_MANIFESTS], key,
                          EXPORTS_MANIFEST_KEY_LEN, &v);
 
@@ -203,14 +214,7 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
         rc = exports_record_decode(&record, key, v.mv_data, v.mv_size);
     }
 
-    if (rc == EXPORTS_CORRUPT) {
-        rc = exports_writer_check_leaf(w, DB_MANIFESTS, key,
-                                       EXPORTS_MANIFEST_KEY_LEN, error);
-
-        return rc == EXPORTS_OK ? unlist_everywhere(w, key, error) : rc;
-    }
-
-    if (rc == EXPORTS_NOT_FOUND) {
+    if (rc == EXPORTS_NOT_FOUND || rc == EXPORTS_CORRUPT) {
         return unlist_everywhere(w, key, error);
     }
 

@@ -7,6 +7,7 @@
 #define EXPORTS_WRITER_PRIVATE_H
 
 #include "exports_private.h"
+#include "exports_tree_check.h"
 #include "exports_writer.h"
 
 
@@ -50,6 +51,8 @@ struct exports_writer_s {
     void              *scopes;      /* tsearch(3) tree of the scopes met */
     exports_pending_t *pending;     /* changes of lists, or NULL */
     exports_reader_t   reader;
+    exports_reader_t  *committed;   /* of what it began with, or NULL */
+    exports_page_set_t sound;       /* pages of that which were looked at */
     uint64_t           now;
     exports_rc_t       flushed;     /* what flushing the scopes returned */
 };
@@ -99,17 +102,16 @@ exports_rc_t exports_writer_del(exports_writer_t *w, exports_db_t db,
     exports_error_t *error);
 
 /*
- * Before what is stored under a key is replaced or deleted: LMDB goes by what
- * the node says of its length and pages, and if that is wrong, so are others
- * then.  A value that is sound tells that it is right; around another one the
- * leaf is looked at, as it was committed.  exports_writer_check.c
+ * Before what is under a key is put, replaced or deleted: LMDB goes by what
+ * pages and nodes say of their numbers and lengths, and if that is wrong, others
+ * are lost.  The pages are looked at as they were committed, each once for a
+ * writer.  exports_writer_check.c
  *
- * EXPORTS_CORRUPT  the page is damaged, not only what is stored there
+ * EXPORTS_CORRUPT  pages are damaged, not only what is stored there
  */
-exports_rc_t exports_writer_check_old(exports_writer_t *w, exports_db_t db,
+exports_rc_t exports_writer_check(exports_writer_t *w, exports_db_t db,
     const void *key, size_t key_len, exports_error_t *error);
-exports_rc_t exports_writer_check_leaf(exports_writer_t *w, exports_db_t db,
-    const void *key, size_t key_len, exports_error_t *error);
+void exports_writer_uncheck(exports_writer_t *w);
 
 /*
  * Adds an entry to a list, or removes it, when the changes are made: by

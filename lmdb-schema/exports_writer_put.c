@@ -125,9 +125,15 @@ static exports_rc_t
 claim_id(exports_writer_t *w, place_t *place, int *found,
     exports_error_t *error)
 {
-    int      rc;
-    uint8_t  value[EXPORTS_ID_VALUE_LEN];
-    MDB_val  k, v;
+    int           rc;
+    uint8_t       value[EXPORTS_ID_VALUE_LEN];
+    MDB_val       k, v;
+    exports_rc_t  erc;
+
+    erc = exports_writer_check(w, DB_IDS, place->id_key, place->id_len, error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     exports_id_encode(value, place->key, place->id_key, place->id_len);
 
@@ -240,8 +246,15 @@ static exports_rc_t
 put_record(exports_writer_t *w, const exports_manifest_t *manifest,
     const uint8_t *key, int replace, exports_error_t *error)
 {
-    int      rc;
-    MDB_val  k, v;
+    int           rc;
+    MDB_val       k, v;
+    exports_rc_t  erc;
+
+    erc = exports_writer_check(w, DB_MANIFESTS, key, EXPORTS_MANIFEST_KEY_LEN,
+                               error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
 
     k.mv_data = (void *) key;
     k.mv_size = EXPORTS_MANIFEST_KEY_LEN;

@@ -95,6 +95,10 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
 
         if (rc == EXPORTS_OK) {
             r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
+            rc = exports_writer_check(w, DB_RANKS, r.key, r.len, error);
+        }
+
+        if (rc == EXPORTS_OK) {
             rc = r.recount ? rank_level(&r) : add_to_level(&r);
         }
     }

@@ -137,6 +137,11 @@ find_token(exports_writer_t *w, const char *token_id, size_t len,
                              "digits", (int) len, token_id);
     }
 
+    erc = exports_writer_check(w, DB_TOKENS, prefix, PREFIX_LEN, error);
+    if (erc != EXPORTS_OK) {
+        return erc;
+    }
+
     rc = mdb_cursor_open(w->txn, w->env->dbi[DB_TOKENS], &cursor);
     if (rc != 0) {
         return exports_mdb_error(error, w->env, "reading", rc);
