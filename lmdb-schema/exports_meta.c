@@ -141,7 +141,9 @@ exports_meta_get(MDB_txn *txn, const exports_env_t *env, const char *name,
 
     p = v.mv_data;
 
-    if (v.mv_size < 8
+    /* a node may say that it has any length */
+
+    if (v.mv_size < 8 || v.mv_size > EXPORTS_CHECKPOINT_MAX + 8
         || exports_get64(p + v.mv_size - 8)
            != exports_checksum(name, strlen(name), p, v.mv_size - 8))
     {

@@ -77,7 +77,9 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
                              "/proc/self/maps");
     }
 
-    if (rc == EXPORTS_OK) {
+    /* where pages are damaged nothing is repaired, and LMDB may die of them */
+
+    if (rc == EXPORTS_OK && !c.trees_damaged) {
         rc = check_all(&c);
     }
 
@@ -245,7 +247,7 @@ const char *
 exports_verify_unread(const uint8_t *key, size_t key_len, const uint8_t *value,
     size_t len)
 {
-    return len >= CHECKED_POS
+    return len >= CHECKED_POS && len <= EXPORTS_TOKEN_RECORD_MAX
            && exports_get64(value + CHECKSUM_POS)
               == exports_checksum(key, key_len, value + CHECKED_POS,
                                   len - CHECKED_POS)
