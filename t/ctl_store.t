@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 93 + 5;
+plan tests => @ctls * 111 + 5;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -34,6 +34,27 @@ my $lineage = '0190a6d2-7b1e-7c3f-9a55-2f6f0f6e1a01';
 my $n = 0;
 
 sub mode { sprintf '%04o', (stat $_[0])[2] & 07777 }
+
+# of a manifest: LMDB's header of 8 bytes and the key of 24 precede the record,
+# also where it was before its page was split
+sub flip_node {
+    my ($file, $id, $at, $bit) = @_;
+    my ($place, $nodes) = (0, 0);
+
+    open my $fh, '+<:raw', $file or die "$file: $!";
+    my $data = do { local $/; <$fh> };
+
+    while (($place = index $data, qq("id":"$id"), $place + 1) > 0) {
+        my $byte = rindex($data, 'EXR1', $place) - 32 + $at;
+
+        seek $fh, $byte, 0;
+        print $fh chr(ord(substr $data, $byte, 1) ^ $bit);
+        $nodes++;
+    }
+
+    close $fh or die "$file: $!";
+    die "no record of $id" if $nodes == 0;
+}
 
 for my $ctl (@ctls) {
     $t->use_ctl($ctl);
@@ -207,6 +228,43 @@ for my $ctl (@ctls) {
     $t->load($broken, $three[1]);
     is $t->ctl_ok('export', $broken), $before, 'and what was lost can come back';
     like $t->ctl_ok('verify', $broken), qr/\b0 faults/, 'and is sound';
+
+    # the header of a node is damaged: its length, and what kind of value it has
+
+    my @hundred = map { project_line(project => 'demo', id => "exp_n$_",
+                                     table => "node$_") } 100 .. 199;
+
+    for (['a length', 0, 0x10], ['a kind of value', 4, 0x02]) {
+        my ($what, $at, $bit) = @$_;
+        my $name = $at . "nodes$n";
+        my $nodes = $t->path($name);
+        $t->store($name, @hundred);
+
+        my $lines = $t->ctl_ok('export', $nodes);
+        flip_node("$nodes/data.mdb", 'exp_n150', $at, $bit);
+
+        my $bytes = $t->read_file("$name/data.mdb");
+        ($exit, $out, $err) = $t->ctl('verify', $nodes);
+        is $exit, 1, "verify: $what: exit";
+        like $out, qr/^manifests: page \d+ has /m, "verify: $what: the page";
+
+        ($exit, $out, $err) = $t->ctl('verify', $nodes, '--repair');
+        is $exit, 1, "verify --repair: $what: exit";
+        like $err, qr/nothing is repaired/, "verify --repair: $what: says so";
+
+        ($exit, $out, $err) = $t->ctl('import', $nodes, '-',
+                                      { stdin => "$hundred[50]\n" });
+        is $exit, 1, "import: $what: exit";
+        like $err, qr/"\Q$nodes\E" is damaged/, "import: $what: the store";
+        ok $t->read_file("$name/data.mdb") eq $bytes, "$what: nothing changes";
+
+        # the second can be read, but not be written over
+
+        ($exit, $out) = $t->ctl('export', $nodes);
+        $lines =~ s/^.*"exp_n150".*\n//m if $at == 0;
+        is $exit, $at == 0 ? 1 : 0, "export: $what: exit";
+        ok $out eq $lines, "export: $what: all others";
+    }
 
     # a name that a terminal would obey, and is no UTF-8
 
