@@ -123,6 +123,10 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
 void
 exports_env_close(exports_env_t *env)
 {
+    if (env->committed != NULL) {
+        exports_reader_close(env->committed);
+    }
+
     if (env->mdb != NULL) {
         mdb_env_close(env->mdb);
     }

@@ -39,6 +39,8 @@ struct exports_env_s {
     void               (*on_assert)(const char *message);
     _Atomic uint64_t     steps;         /* made by all threads */
     atomic_uint          readers;       /* between renew and reset */
+    exports_reader_t    *committed;     /* of what a writer began with: the
+                                           writers', under their lock */
     char                *path;
 };
 

@@ -13,6 +13,7 @@ static int is_sound(const exports_writer_t *w, exports_db_t db,
     const void *key, size_t len, const MDB_val *value);
 static exports_rc_t committed_tree(exports_writer_t *w, exports_db_t db,
     exports_tree_t **tree);
+static exports_rc_t begin(exports_env_t *env);
 static exports_rc_t check_value(const exports_writer_t *w, exports_db_t db,
     const void *key, size_t key_len);
 
@@ -49,9 +50,9 @@ exports_writer_check(exports_writer_t *w, exports_db_t db, const void *key,
 void
 exports_writer_uncheck(exports_writer_t *w)
 {
-    if (w->committed != NULL) {
-        exports_reader_close(w->committed);
-        w->committed = NULL;
+    if (w->checking) {
+        exports_reader_reset(w->env->committed);
+        w->checking = 0;
     }
 
     free(w->sound.words);
@@ -72,22 +73,38 @@ committed_tree(exports_writer_t *w, exports_db_t db, exports_tree_t **tree)
 
     *tree = NULL;
 
-    if (w->committed == NULL) {
-        rc = exports_reader_open(&w->committed, w->env, NULL);
-
-        if (rc == EXPORTS_OK) {
-            rc = exports_reader_renew(w->committed);
-
-        } else {
-            w->committed = NULL;
-        }
+    if (!w->checking) {
+        rc = begin(w->env);
 
         if (rc != EXPORTS_OK) {
             return rc == EXPORTS_BUSY ? EXPORTS_OK : rc;
         }
+
+        w->checking = 1;
     }
 
-    return exports_reader_tree(w->committed, db, tree);
+    return exports_reader_tree(w->env->committed, db, tree);
+}
+
+
+/* the reader stays for the writers that follow: where the map is takes longer
+   to find than most of them take */
+
+static exports_rc_t
+begin(exports_env_t *env)
+{
+    exports_rc_t  rc;
+
+    if (env->committed == NULL) {
+        rc = exports_reader_open(&env->committed, env, NULL);
+
+        if (rc != EXPORTS_OK) {
+            env->committed = NULL;
+            return rc;
+        }
+    }
+
+    return exports_reader_renew(env->committed);
 }
 
 

@@ -51,7 +51,7 @@ struct exports_writer_s {
     void              *scopes;      /* tsearch(3) tree of the scopes met */
     exports_pending_t *pending;     /* changes of lists, or NULL */
     exports_reader_t   reader;
-    exports_reader_t  *committed;   /* of what it began with, or NULL */
+    int                checking;    /* what it began with can be read */
     exports_page_set_t sound;       /* pages of that which were looked at */
     uint64_t           now;
     exports_rc_t       flushed;     /* what flushing the scopes returned */
