@@ -54,6 +54,9 @@ typedef struct ngx_http_exports_routes_s  ngx_http_exports_routes_t;
     "shares its location with another directive that answers its requests, "  \
     "such as \"proxy_pass\""
 
+/* how many there are: the descriptors in conf.c */
+#define NGX_HTTP_EXPORTS_APIS            2
+
 /* what a page of an API may depend on besides what all depend on */
 #define NGX_HTTP_EXPORTS_PARTS           3
 
@@ -103,7 +106,7 @@ typedef enum {
 struct ngx_http_exports_api_s {
     ngx_str_t                   name;
     exports_kind_t              kind;
-    ngx_uint_t                  index;      /* among the APIs */
+    ngx_uint_t                  index;      /* below NGX_HTTP_EXPORTS_APIS */
 
     /* of what follows the prefix; captures: "scope" where it is in the path,
        and "id", which makes it a download */
@@ -175,7 +178,9 @@ struct ngx_http_exports_api_s {
 
 typedef struct {
     ngx_array_t                 stores;     /* ngx_http_exports_store_t * */
-    ngx_http_exports_routes_t  *routes[2];  /* by api->index */
+
+    /* by api->index */
+    ngx_http_exports_routes_t  *routes[NGX_HTTP_EXPORTS_APIS];
     ngx_array_t                 fallbacks;  /* ngx_http_exports_fallback_t */
     size_t                      page_cache; /* bytes; 0: off */
 } ngx_http_exports_main_conf_t;

@@ -28,10 +28,10 @@ static char *ngx_http_exports_conf_routes(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *elcf);
 
 
-static const ngx_http_exports_api_t  *ngx_http_exports_apis[] = {
+static const ngx_http_exports_api_t
+    *ngx_http_exports_apis[NGX_HTTP_EXPORTS_APIS] = {
     &ngx_http_exports_project,
-    &ngx_http_exports_user,
-    NULL
+    &ngx_http_exports_user
 };
 
 
@@ -243,13 +243,16 @@ ngx_http_exports_check_fallbacks(ngx_conf_t *cf)
 static const ngx_http_exports_api_t *
 ngx_http_exports_conf_find_api(const ngx_str_t *name)
 {
-    const ngx_http_exports_api_t  **api;
+    ngx_uint_t                     i;
+    const ngx_http_exports_api_t  *api;
 
-    for (api = ngx_http_exports_apis; *api != NULL; api++) {
-        if ((*api)->name.len == name->len
-            && ngx_strcmp((*api)->name.data, name->data) == 0)
+    for (i = 0; i < NGX_HTTP_EXPORTS_APIS; i++) {
+        api = ngx_http_exports_apis[i];
+
+        if (api->name.len == name->len
+            && ngx_strcmp(api->name.data, name->data) == 0)
         {
-            return *api;
+            return api;
         }
     }
 

@@ -25,10 +25,10 @@ static ngx_int_t ngx_http_exports_render_room(
 static void ngx_http_exports_render_learn(ngx_http_exports_render_t *render);
 
 
-/* of an API, about: the most of late */
+/* of each API, about: the most of late */
 
-static size_t  ngx_http_exports_item_size[2] = {
-    NGX_HTTP_EXPORTS_ITEM_SIZE, NGX_HTTP_EXPORTS_ITEM_SIZE
+static size_t  ngx_http_exports_item_size[NGX_HTTP_EXPORTS_APIS] = {
+    [0 ... NGX_HTTP_EXPORTS_APIS - 1] = NGX_HTTP_EXPORTS_ITEM_SIZE
 };
 
 

@@ -335,7 +335,8 @@ ngx_http_exports_user_query(ngx_http_request_t *r,
     unsigned     status;
     ngx_uint_t   i;
 
-    len = 5 * (sizeof(NGX_HTTP_EXPORTS_Q_STATUS) + sizeof("processing"))
+    len = EXPORTS_STATUSES
+              * (sizeof(NGX_HTTP_EXPORTS_Q_STATUS) + sizeof("processing"))
           + sizeof(NGX_HTTP_EXPORTS_Q_SUBJECT_TYPE)
           + sizeof(NGX_HTTP_EXPORTS_Q_SUBJECT_ID) + NGX_INT64_LEN
           + sizeof(NGX_HTTP_EXPORTS_Q_PER_PAGE) + NGX_INT64_LEN;
