@@ -397,10 +397,10 @@ typedef struct {
 } ngx_http_exports_arg_t;
 
 ngx_int_t ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args);
-ngx_uint_t ngx_http_exports_arg_is(const ngx_http_exports_arg_t *arg,
+ngx_uint_t ngx_http_exports_arg_named(const ngx_http_exports_arg_t *arg,
     const char *name, size_t len);
-#define ngx_http_exports_arg(arg, name)                                       \
-    ngx_http_exports_arg_is(arg, name, sizeof(name) - 1)
+#define ngx_http_exports_arg_is(arg, name)                                    \
+    ngx_http_exports_arg_named(arg, name, sizeof(name) - 1)
 
 ngx_int_t ngx_http_exports_arg_number(const ngx_http_exports_arg_t *arg,
     uint64_t *number);

@@ -121,7 +121,7 @@ ngx_http_exports_arg_end(u_char *p, u_char *last, ngx_http_exports_arg_t *arg,
 
 
 ngx_uint_t
-ngx_http_exports_arg_is(const ngx_http_exports_arg_t *arg, const char *name,
+ngx_http_exports_arg_named(const ngx_http_exports_arg_t *arg, const char *name,
     size_t len)
 {
     return arg->name.len == len && ngx_memcmp(arg->name.data, name, len) == 0;

@@ -127,13 +127,13 @@ ngx_http_exports_project_args(ngx_http_request_t *r,
 
     for (i = 0; i < args.nelts; i++) {
 
-        if (ngx_http_exports_arg(&arg[i], "status")) {
+        if (ngx_http_exports_arg_is(&arg[i], "status")) {
             status = &arg[i];
 
-        } else if (ngx_http_exports_arg(&arg[i], "limit")) {
+        } else if (ngx_http_exports_arg_is(&arg[i], "limit")) {
             limited = &arg[i];
 
-        } else if (ngx_http_exports_arg(&arg[i], "offset")) {
+        } else if (ngx_http_exports_arg_is(&arg[i], "offset")) {
             from = &arg[i];
         }
     }

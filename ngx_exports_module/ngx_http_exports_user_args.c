@@ -204,12 +204,12 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
         return;
     }
 
-    if (ngx_http_exports_arg(arg, "page")) {
+    if (ngx_http_exports_arg_is(arg, "page")) {
         up->page = arg;
         return;
     }
 
-    if (ngx_http_exports_arg(arg, "per_page")) {
+    if (ngx_http_exports_arg_is(arg, "per_page")) {
         up->per_page = arg;
         return;
     }

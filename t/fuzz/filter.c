@@ -174,12 +174,12 @@ read_arg(model_t *m, const ngx_http_exports_arg_t *arg)
     char     name[32];
     size_t   close;
 
-    if (ngx_http_exports_arg(arg, "page")) {
+    if (ngx_http_exports_arg_is(arg, "page")) {
         m->last[PAGE] = arg;
         return;
     }
 
-    if (ngx_http_exports_arg(arg, "per_page")) {
+    if (ngx_http_exports_arg_is(arg, "per_page")) {
         m->last[PER_PAGE] = arg;
         return;
     }
