@@ -188,6 +188,7 @@ exports_rank_height(const uint8_t *entry)
     return height;
 }
 
+
 /*
  * Iterates over all facets a manifest with these values is in: start with
  * EXPORTS_FACET_ALL, end when the result is greater than EXPORTS_FACET_MASK.

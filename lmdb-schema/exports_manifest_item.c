@@ -182,7 +182,7 @@ print_string(exports_output_t *out, const exports_str_t *str)
 }
 
 
-/* as jansson does: stores of older versions have it so */
+/* as jansson does, which prints what export and get make of an item */
 
 static size_t
 escape(char *text, unsigned char c)

@@ -4,8 +4,8 @@
  * Runs, lists, trees, the writer and verify have headers of their own.
  *
  * Of its sources only exports_env.c, exports_meta.c, exports_mdb.c,
- * exports_read.c, exports_walk.c, exports_tree*.c, exports_run*.c,
- * exports_page.c, the writer and exports_verify*.c see LMDB.
+ * exports_short.c, exports_read.c, exports_walk.c, exports_tree*.c,
+ * exports_run*.c, exports_page.c, the writer and exports_verify*.c call LMDB.
  */
 
 #ifndef EXPORTS_PRIVATE_H

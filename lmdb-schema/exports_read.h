@@ -73,7 +73,7 @@ exports_rc_t exports_read_checkpoint(exports_reader_t *reader,
 
 
 /*
- * Iteration in key order, for export, list and verify.  The visitor returns
+ * Iteration in key order, for export, token list, sweep.  The visitor returns
  * EXPORTS_OK to go on; anything else ends the walk and is returned.  Values
  * are handed over undecoded, so that one that is damaged can be reported.
  *

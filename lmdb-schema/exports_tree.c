@@ -29,7 +29,7 @@ static exports_rc_t enter(exports_tree_t *tree, unsigned level,
     uint64_t pgno);
 static exports_rc_t enter_child(exports_tree_t *tree, unsigned level);
 static exports_rc_t read_overflow(const exports_tree_t *tree,
-    const uint8_t *node, size_t size, MDB_val *value);
+    const uint8_t *data, size_t size, MDB_val *value);
 static void read_ahead(exports_tree_t *tree);
 static void fetch_heads(exports_tree_t *tree);
 static void fetch_nodes(const exports_tree_t *tree, unsigned before);
@@ -368,12 +368,11 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
             }
         }
 
+        l->at = low - 1;
+
         if (is_leaf) {
-            l->at = low - 1;
             return order == 0 ? EXPORTS_OK : EXPORTS_NOT_FOUND;
         }
-
-        l->at = low - 1;
 
         rc = enter_child(tree, level++);
         if (rc != EXPORTS_OK) {

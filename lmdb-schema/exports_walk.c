@@ -277,9 +277,9 @@ has_prefix(const MDB_val *key, const range_t *range)
 
 
 /*
- * of any tree, going by the least that LMDB needs for one.  Where damaged
- * pages lead back to others it comes by the same ones again and again.  What a
- * writer has added, and LMDB does not tell, is sound
+ * More than any tree can have: so many of the smallest as fit into the file.
+ * Where damaged pages lead back to others, a walk would not end otherwise.  A
+ * writer's new pages are not counted by LMDB, and are sound.
  */
 
 static uint64_t
