@@ -314,7 +314,7 @@ void ctl_doom(const char *directory);
 void ctl_remove_doomed(void);
 
 
-/* exportsctl_open.c: the store */
+/* exportsctl_store.c: the store that a command works on */
 
 typedef struct {
     exports_env_t     *env;
