@@ -155,7 +155,7 @@ read_node(free_list_t *list, const uint8_t *page, uint32_t at, int is_leaf,
     }
 
     memcpy(&node, page + at, NODE_HEADER);
-    len = (uint64_t) node.low | (uint64_t) node.high << 16;
+    len = node_value_len(&node);
 
     if (!is_leaf) {
         return read_tree(list, len | (uint64_t) node.flags << 32, depth + 1);

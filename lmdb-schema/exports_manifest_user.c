@@ -79,7 +79,8 @@ exports_user_take(exports_manifest_t *manifest, exports_input_t *in,
         record->item.flags |= EXPORTS_RECORD_LINK;
     }
 
-    record->storage_backend = text_or(&in->texts[U_STORAGE_BACKEND], "local");
+    record->storage_backend = text_or(&in->texts[U_STORAGE_BACKEND],
+                                      EXPORTS_BACKEND_LOCAL);
     record->content_type = text_or(&in->texts[U_CONTENT_TYPE],
                                    "application/octet-stream");
     record->name = in->texts[U_FILENAME];

@@ -90,4 +90,13 @@ typedef struct {
 } node_header_t;
 
 
+/* of a leaf: the length of its value, wherever that lies */
+
+static inline size_t
+node_value_len(const node_header_t *node)
+{
+    return node->low | (size_t) node->high << 16;
+}
+
+
 #endif /* EXPORTS_MDB_LAYOUT_H */

@@ -165,7 +165,7 @@ exports_run_count(const MDB_val *key, size_t size)
 
     memcpy(&node, (const uint8_t *) key->mv_data - NODE_HEADER, NODE_HEADER);
 
-    len = node.low | (size_t) node.high << 16;
+    len = node_value_len(&node);
     data = (const uint8_t *) key->mv_data + key->mv_size;
 
     switch (node.flags) {

@@ -39,6 +39,9 @@
 #define EXPORTS_META_NEXT_SCOPE   "next_scope"
 #define EXPORTS_META_CHECKPOINT   "checkpoint/"     /* + name */
 
+/* the storage backend whose files are below a directory of the machine */
+#define EXPORTS_BACKEND_LOCAL     "local"
+
 
 /* limits in bytes, except where a comment says otherwise */
 #define EXPORTS_STRING_MAX        1024

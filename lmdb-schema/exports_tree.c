@@ -203,7 +203,7 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
     found->mv_data = (void *) (node + NODE_HEADER);
     found->mv_size = header.key_len;
 
-    size = header.low | (size_t) header.high << 16;
+    size = node_value_len(&header);
     data = node + NODE_HEADER + header.key_len;
 
     return (size_t) (leaf_of(tree)->page + tree->page_size - data) >= size
@@ -509,7 +509,7 @@ exports_tree_value(const exports_tree_t *tree, const uint8_t *node,
 
     memcpy(&header, node, sizeof(header));
 
-    size = header.low | (size_t) header.high << 16;
+    size = node_value_len(&header);
     data = node + NODE_HEADER + header.key_len;
     end = leaf_of(tree)->page + tree->page_size;
 

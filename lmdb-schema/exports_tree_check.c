@@ -327,7 +327,7 @@ is_own_value(const exports_tree_t *tree, const uint8_t *node)
         return 0;
     }
 
-    size = header.low | (size_t) header.high << 16;
+    size = node_value_len(&header);
 
     for (i = (PAGE_HEADER + size + tree->page_size - 1) / tree->page_size;
          i < n;
@@ -535,7 +535,7 @@ node_size(const node_header_t *node, int is_leaf)
     if (is_leaf) {
         size += node->flags & OVERFLOW_FLAG
                     ? sizeof(uint64_t)
-                    : node->low | (size_t) node->high << 16;
+                    : node_value_len(node);
     }
 
     return size + size % 2;
@@ -585,7 +585,7 @@ is_overflow(const exports_tree_t *tree, const uint8_t *node, uint64_t *pgno,
     memcpy(&pages, tree->map + *pgno * tree->page_size + PAGE_LOWER,
            sizeof(pages));
 
-    size = header.low | (size_t) header.high << 16;
+    size = node_value_len(&header);
     *n = pages;
 
     return page.pgno == *pgno

@@ -11,6 +11,9 @@
 #include "exports_writer_private.h"
 
 
+static exports_rc_t touch(exports_writer_t *w, exports_kind_t kind,
+    const char *scope, size_t len, exports_met_scope_t **met,
+    exports_error_t *error);
 static exports_rc_t put_meta(exports_writer_t *w, const char *name,
     const void *value, size_t len, exports_error_t *error);
 static exports_rc_t check_files(exports_writer_t *w, exports_error_t *error);
@@ -205,15 +208,9 @@ exports_writer_touch(exports_writer_t *w, exports_kind_t kind,
     exports_rc_t          rc;
     exports_met_scope_t  *met;
 
-    if (!exports_scope_name_valid(kind, scope, len)) {
-        return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
-                             exports_kind_name(kind));
-    }
-
-    rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
+    rc = touch(w, kind, scope, len, &met, error);
 
     if (rc == EXPORTS_OK) {
-        met->changed = 1;
         met->recount = 1;
     }
 
@@ -229,17 +226,32 @@ exports_writer_set_counts(exports_writer_t *w, exports_kind_t kind,
     exports_rc_t          rc;
     exports_met_scope_t  *met;
 
-    rc = exports_writer_touch(w, kind, scope, len, error);
-
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    rc = exports_writer_find_scope(w, kind, scope, len, &met, error);
+    rc = touch(w, kind, scope, len, &met, error);
 
     if (rc == EXPORTS_OK) {
         met->recount = 0;
         memcpy(met->scope.counts, counts, sizeof(met->scope.counts));
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+touch(exports_writer_t *w, exports_kind_t kind, const char *scope, size_t len,
+    exports_met_scope_t **met, exports_error_t *error)
+{
+    exports_rc_t  rc;
+
+    if (!exports_scope_name_valid(kind, scope, len)) {
+        return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
+                             exports_kind_name(kind));
+    }
+
+    rc = exports_writer_find_scope(w, kind, scope, len, met, error);
+
+    if (rc == EXPORTS_OK) {
+        (*met)->changed = 1;
     }
 
     return rc;

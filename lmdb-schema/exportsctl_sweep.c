@@ -301,8 +301,12 @@ fill_found(found_t *found, found_type_t type, uint64_t scope,
     found->change = 0;
     found->scope = scope;
     found->expires = 0;
-    found->local = record->storage_backend.len == 5
-                   && memcmp(record->storage_backend.data, "local", 5) == 0;
+    found->local = record->storage_backend.len
+                   == sizeof(EXPORTS_BACKEND_LOCAL) - 1
+                   && memcmp(record->storage_backend.data,
+                             EXPORTS_BACKEND_LOCAL,
+                             sizeof(EXPORTS_BACKEND_LOCAL) - 1)
+                      == 0;
     found->id_len = record->item.id.len;
     memcpy(found->id, record->item.id.data, found->id_len);
     memcpy(found->key, record->storage_key.data, record->storage_key.len);

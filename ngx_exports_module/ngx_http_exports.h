@@ -488,6 +488,9 @@ ngx_int_t ngx_http_exports_send(ngx_http_request_t *r,
 ngx_int_t ngx_http_exports_send_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
 
+/* of what follows the page in an answer */
+size_t ngx_http_exports_tail_length(ngx_http_exports_ctx_t *ctx);
+
 /* no store: to the fallback, or 503 */
 ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);

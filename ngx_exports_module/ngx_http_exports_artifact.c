@@ -52,7 +52,9 @@ ngx_http_exports_check_root(ngx_conf_t *cf, void *post, void *data)
 ngx_uint_t
 ngx_http_exports_is_local(ngx_str_t *backend)
 {
-    return backend->len == 5 && ngx_strncmp(backend->data, "local", 5) == 0;
+    return backend->len == sizeof(EXPORTS_BACKEND_LOCAL) - 1
+           && ngx_strncmp(backend->data, EXPORTS_BACKEND_LOCAL, backend->len)
+              == 0;
 }
 
 

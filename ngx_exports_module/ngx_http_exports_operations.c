@@ -22,7 +22,8 @@ static ngx_int_t ngx_http_exports_operation_group(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_str_t *key, ngx_str_t *run);
 static ngx_int_t ngx_http_exports_operation_generate(
     ngx_http_exports_ctx_t *ctx, ngx_http_exports_decision_t *d);
-static ngx_int_t ngx_http_exports_operation_digest(u_char *digest,
+static ngx_int_t ngx_http_exports_operation_digest(
+    ngx_http_exports_ctx_t *ctx, u_char *digest,
     ngx_http_exports_decision_t *d, const u_char *run, size_t len);
 
 
@@ -235,15 +236,15 @@ ngx_http_exports_operation_group(ngx_http_request_t *r,
     d.generated.len = 0;
     d.given.len = run->len;
 
-    if (ngx_http_exports_operation_digest(d.key, &d, NULL, 0) != NGX_OK) {
+    if (ngx_http_exports_operation_digest(ctx, d.key, &d, NULL, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 
     if (run->len > 0) {
         ngx_memcpy(d.given.id, run->data, run->len);
 
-        if (ngx_http_exports_operation_digest(d.given.node, &d, run->data,
-                                              run->len)
+        if (ngx_http_exports_operation_digest(ctx, d.given.node, &d,
+                                              run->data, run->len)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -297,7 +298,7 @@ ngx_http_exports_operation_generate(ngx_http_exports_ctx_t *ctx,
 
     d->generated.len = NGX_HTTP_EXPORTS_RUN_LEN;
 
-    return ngx_http_exports_operation_digest(d->generated.node, d,
+    return ngx_http_exports_operation_digest(ctx, d->generated.node, d,
                                              d->generated.id,
                                              d->generated.len);
 }
@@ -306,7 +307,7 @@ ngx_http_exports_operation_generate(ngx_http_exports_ctx_t *ctx,
 /* of token, key and run, or of token and key; the length tells them apart */
 
 static ngx_int_t
-ngx_http_exports_operation_digest(u_char *digest,
+ngx_http_exports_operation_digest(ngx_http_exports_ctx_t *ctx, u_char *digest,
     ngx_http_exports_decision_t *d, const u_char *run, size_t len)
 {
     u_char  *p;
@@ -321,7 +322,8 @@ ngx_http_exports_operation_digest(u_char *digest,
     }
 
     if (exports_sha256(digest, text, p - text) != 0) {
-        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0, "SHA-256 failed");
+        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(ctx->request), 0,
+                      "SHA-256 failed");
         return NGX_ERROR;
     }
 

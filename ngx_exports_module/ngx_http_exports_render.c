@@ -16,7 +16,6 @@
 
 
 static void ngx_http_exports_render_finish(ngx_http_exports_ctx_t *ctx);
-static size_t ngx_http_exports_render_tail(ngx_http_exports_ctx_t *ctx);
 static ngx_int_t ngx_http_exports_render_begin(
     ngx_http_exports_render_t *render, const exports_page_t *page,
     const exports_item_t *first);
@@ -148,7 +147,7 @@ ngx_http_exports_render_finish(ngx_http_exports_ctx_t *ctx)
         || !ngx_http_exports_cache_takes(ctx, 0, page->len))
     {
         page->key.len = 0;
-        room = ngx_http_exports_render_tail(ctx);
+        room = ngx_http_exports_tail_length(ctx);
     }
 
     used = page->data + page->len + room - (u_char *) page;
@@ -160,19 +159,6 @@ ngx_http_exports_render_finish(ngx_http_exports_ctx_t *ctx)
         ctx->page = ngx_http_exports_page_trim(page, room);
         ngx_http_exports_guard_hold(0);
     }
-}
-
-
-/* of what follows the page in an answer */
-
-static size_t
-ngx_http_exports_render_tail(ngx_http_exports_ctx_t *ctx)
-{
-    const ngx_http_exports_api_t  *api;
-
-    api = ctx->conf->api;
-
-    return api->tail != NULL ? api->tail_length(ctx) : 0;
 }
 
 
@@ -233,7 +219,7 @@ ngx_http_exports_render_room(ngx_http_exports_render_t *render, size_t len)
 
     used = render->last != NULL ? (size_t) (render->last - ctx->page->data)
                                 : 0;
-    size = used + len + api->length(ctx) + ngx_http_exports_render_tail(ctx);
+    size = used + len + api->length(ctx) + ngx_http_exports_tail_length(ctx);
 
     ngx_http_exports_guard_hold(1);
 

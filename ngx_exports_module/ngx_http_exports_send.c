@@ -351,19 +351,28 @@ ngx_http_exports_page_buf(ngx_http_exports_page_t *page, ngx_buf_t **buf,
 }
 
 
+size_t
+ngx_http_exports_tail_length(ngx_http_exports_ctx_t *ctx)
+{
+    const ngx_http_exports_api_t  *api;
+
+    api = ctx->conf->api;
+
+    return api->tail != NULL ? api->tail_length(ctx) : 0;
+}
+
+
 /* NULL: nothing follows the page, or it has room for what does */
 
 static ngx_int_t
 ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
     ngx_buf_t **buf, ngx_pool_t *pool)
 {
-    size_t                         len;
-    u_char                        *p;
-    ngx_buf_t                     *b;
-    const ngx_http_exports_api_t  *api;
+    size_t      len;
+    u_char     *p;
+    ngx_buf_t  *b;
 
-    api = ctx->conf->api;
-    len = api->tail != NULL ? api->tail_length(ctx) : 0;
+    len = ngx_http_exports_tail_length(ctx);
 
     *buf = NULL;
 
@@ -374,7 +383,7 @@ ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
     /* filters pass a single buffer on as it is */
 
     if (ngx_http_exports_page_room(ctx->page, len)) {
-        page->last = api->tail(ctx, page->last);
+        page->last = ctx->conf->api->tail(ctx, page->last);
         page->end = page->last;
         return NGX_OK;
     }
@@ -391,7 +400,7 @@ ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
     p = b->last;
 
     if (len > 0) {
-        b->last = api->tail(ctx, p);
+        b->last = ctx->conf->api->tail(ctx, p);
     }
 
     if (ctx->page->gzip) {
