@@ -244,8 +244,9 @@ touch(exports_writer_t *w, exports_kind_t kind, const char *scope, size_t len,
     exports_rc_t  rc;
 
     if (!exports_scope_name_valid(kind, scope, len)) {
-        return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
+        (void) exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
                              exports_kind_name(kind));
+        return EXPORTS_INVALID;
     }
 
     rc = exports_writer_find_scope(w, kind, scope, len, met, error);
