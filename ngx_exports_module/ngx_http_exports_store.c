@@ -453,7 +453,7 @@ ngx_http_exports_store_open_env(ngx_http_exports_store_t *store,
 }
 
 
-/* a store that is missing is looked for four times a second: logged once */
+/* a store that is missing is looked for again and again: logged once */
 
 static void
 ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
