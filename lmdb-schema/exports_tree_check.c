@@ -45,7 +45,6 @@ static int is_between(const exports_tree_t *tree,
     const exports_level_t *above, unsigned i, const exports_level_t *page,
     unsigned level);
 static int compare_nodes(const uint8_t *a, const uint8_t *b);
-static int is_own_value(const exports_tree_t *tree, const uint8_t *node);
 static exports_rc_t check_below(check_t *c, uint64_t pgno, unsigned height,
     unsigned leaf_kind);
 static exports_rc_t check_children(check_t *c, const exports_level_t *page,
@@ -59,7 +58,7 @@ static int is_filled(const exports_tree_t *tree, const exports_level_t *page,
     int is_leaf);
 static size_t node_size(const node_header_t *node, int is_leaf);
 static int is_value(const uint8_t *node, int lists);
-static int is_overflow(const exports_tree_t *tree, const uint8_t *node,
+static int own_pages(const exports_tree_t *tree, const uint8_t *node,
     uint64_t *pgno, uint64_t *n);
 static int is_run(const exports_tree_t *tree, const exports_level_t *leaf);
 static int has_lists(exports_db_t db);
@@ -118,8 +117,10 @@ exports_tree_check_way(exports_tree_t *tree, exports_db_t db,
     exports_page_set_t *sound, const uint8_t *key, size_t len)
 {
     int              lists;
+    uint64_t         pgno, n;
     unsigned         level;
     exports_rc_t     rc;
+    node_header_t    header;
     const uint8_t   *node;
 
     lists = has_lists(db);
@@ -134,8 +135,14 @@ exports_tree_check_way(exports_tree_t *tree, exports_db_t db,
         rc = check_level(tree, level, lists, sound);
     }
 
-    return rc == EXPORTS_OK && node != NULL && !is_own_value(tree, node)
-               ? EXPORTS_CORRUPT : rc;
+    if (rc != EXPORTS_OK || node == NULL) {
+        return rc;
+    }
+
+    memcpy(&header, node, sizeof(header));
+
+    return (header.flags & OVERFLOW_FLAG) && !own_pages(tree, node, &pgno, &n)
+               ? EXPORTS_CORRUPT : EXPORTS_OK;
 }
 
 
@@ -303,48 +310,6 @@ compare_nodes(const uint8_t *a, const uint8_t *b)
 }
 
 
-/*
- * Whether LMDB would free no pages but its own with a value.  One that became
- * shorter keeps its pages, as many as it was given at first: in those that it
- * does not need there are remains of it, and what begins with its own number is
- * a page of another one.
- */
-
-static int
-is_own_value(const exports_tree_t *tree, const uint8_t *node)
-{
-    size_t          size;
-    uint64_t        pgno, n, i, number;
-    node_header_t   header;
-
-    memcpy(&header, node, sizeof(header));
-
-    if (!(header.flags & OVERFLOW_FLAG)) {
-        return 1;
-    }
-
-    if (!is_overflow(tree, node, &pgno, &n)) {
-        return 0;
-    }
-
-    size = node_value_len(&header);
-
-    for (i = (PAGE_HEADER + size + tree->page_size - 1) / tree->page_size;
-         i < n;
-         i++)
-    {
-        memcpy(&number, tree->map + (pgno + i) * tree->page_size,
-               sizeof(number));
-
-        if (number == pgno + i) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
 /* what lies below a page that is not sound is not looked at */
 
 static exports_rc_t
@@ -433,8 +398,7 @@ check_value(check_t *c, const uint8_t *node, uint64_t leaf)
 
     if (header.flags & OVERFLOW_FLAG) {
 
-        return is_overflow(c->tree, node, &pgno, &n)
-               && is_own_value(c->tree, node)
+        return own_pages(c->tree, node, &pgno, &n)
                && add_pages(c->seen, pgno, n)
                    ? EXPORTS_OK
                    : c->fault(c->data, leaf, "leads to pages of others");
@@ -563,14 +527,20 @@ is_value(const uint8_t *node, int lists)
 }
 
 
-/* LMDB lets a value that became shorter keep its pages */
+/*
+ * Whether the pages that LMDB would free with a value are its own.  One that
+ * became shorter keeps as many as it was given at first: in those that it does
+ * not need there are remains of it, and what begins with its own number is a
+ * page of another one.
+ */
 
 static int
-is_overflow(const exports_tree_t *tree, const uint8_t *node, uint64_t *pgno,
+own_pages(const exports_tree_t *tree, const uint8_t *node, uint64_t *pgno,
     uint64_t *n)
 {
     size_t          size;
     uint32_t        pages;
+    uint64_t        i, number;
     node_header_t   header;
     page_header_t   page;
 
@@ -585,13 +555,25 @@ is_overflow(const exports_tree_t *tree, const uint8_t *node, uint64_t *pgno,
     memcpy(&pages, tree->map + *pgno * tree->page_size + PAGE_LOWER,
            sizeof(pages));
 
-    size = node_value_len(&header);
+    size = PAGE_HEADER + node_value_len(&header);
     *n = pages;
 
-    return page.pgno == *pgno
-           && page.flags == OVERFLOW_PAGE_FLAG
-           && pages <= tree->pages - *pgno
-           && pages * tree->page_size >= PAGE_HEADER + size;
+    if (page.pgno != *pgno || page.flags != OVERFLOW_PAGE_FLAG
+        || pages > tree->pages - *pgno || pages * tree->page_size < size)
+    {
+        return 0;
+    }
+
+    for (i = (size + tree->page_size - 1) / tree->page_size; i < *n; i++) {
+        memcpy(&number, tree->map + (*pgno + i) * tree->page_size,
+               sizeof(number));
+
+        if (number == *pgno + i) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

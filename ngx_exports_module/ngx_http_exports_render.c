@@ -27,7 +27,7 @@ static void ngx_http_exports_render_learn(ngx_http_exports_render_t *render);
 /* of each API, about: the most of late */
 
 static size_t  ngx_http_exports_item_size[NGX_HTTP_EXPORTS_APIS] = {
-    [0 ... NGX_HTTP_EXPORTS_APIS - 1] = NGX_HTTP_EXPORTS_ITEM_SIZE
+    NGX_HTTP_EXPORTS_ITEM_SIZE, NGX_HTTP_EXPORTS_ITEM_SIZE
 };
 
 
