@@ -275,6 +275,24 @@ int ctl_parser_error(const ctl_parser_t *parser);       /* CTL_FAILED */
 
 
 /*
+ * exportsctl_held.c: manifests that are held back.  All have different IDs, so
+ * that the order in which they are put does not matter.
+ */
+typedef struct ctl_held_s  ctl_held_t;
+
+ctl_held_t *ctl_held_make(void);
+void ctl_held_free(ctl_held_t *held);
+
+/* A line that holds a manifest; it is copied.  0: take what is held before, for
+   there is no room, or one with that ID. */
+int ctl_held_add(ctl_held_t *held, const ctl_parsed_t *parsed);
+
+/* Their number, 0 too; *lines: in the order of their keys, good until the next
+   is added.  Nothing is held then. */
+size_t ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines);
+
+
+/*
  * exportsctl_arena.c: memory for jansson.  What a thread lets it allocate
  * between begin and end must be freed by then: the next begin takes the same.
  */

@@ -25,6 +25,7 @@ typedef struct {
     int                atomic;
     ctl_store_t        store;
     ctl_parser_t      *parser;
+    ctl_held_t        *held;
     uint64_t           lines;
     uint64_t           manifests;
     uint64_t           replaced;
@@ -36,7 +37,12 @@ typedef struct {
 
 
 static int import(import_t *im);
-static int put_line(import_t *im, const ctl_parsed_t *parsed);
+static int take_line(import_t *im, const ctl_parsed_t *parsed);
+static int put_held(import_t *im);
+static int put_in_turn(import_t *im, const ctl_parsed_t **lines, size_t n);
+static int compare_numbers(const void *a, const void *b);
+static int put_line(import_t *im, const ctl_parsed_t *parsed,
+    exports_rc_t *rc, exports_error_t *error);
 static int refuse(import_t *im, const ctl_parsed_t *parsed,
     const exports_error_t *error);
 static int commit(import_t *im);
@@ -64,6 +70,12 @@ ctl_import(const ctl_args_t *args)
     im.progress.started = now();
     im.progress.last = im.progress.started;
 
+    im.held = ctl_held_make();
+
+    if (im.held == NULL) {
+        return CTL_FAILED;
+    }
+
     rc = ctl_store_open(&im.store, args, EXPORTS_ENV_WRITE);
 
     if (rc == CTL_OK) {
@@ -77,6 +89,7 @@ ctl_import(const ctl_args_t *args)
     }
 
     ctl_store_close(&im.store);
+    ctl_held_free(im.held);
 
     return rc;
 }
@@ -109,10 +122,17 @@ import(import_t *im)
         parsed = ctl_parser_next(im->parser);
         im->lines = parsed->number;
 
+        /* what is held back comes before all else */
+
+        rc = parsed->type == CTL_PARSED_LINE ? take_line(im, parsed)
+                                             : put_held(im);
+        if (rc != CTL_OK) {
+            return rc;
+        }
+
         switch (parsed->type) {
 
         case CTL_PARSED_LINE:
-            rc = put_line(im, parsed);
             break;
 
         case CTL_PARSED_BATCH:
@@ -139,11 +159,103 @@ import(import_t *im)
 
 
 static int
-put_line(import_t *im, const ctl_parsed_t *parsed)
+take_line(import_t *im, const ctl_parsed_t *parsed)
 {
-    int              replaced;
+    if (parsed->number % PROGRESS_LINES == 0) {
+        progress_show(&im->progress, parsed, ctl_parser_size(im->parser));
+    }
+
+    if (parsed->line_type == EXPORTS_LINE_MANIFEST
+        && ctl_held_add(im->held, parsed))
+    {
+        return CTL_OK;
+    }
+
+    if (put_held(im) != CTL_OK) {
+        return CTL_FAILED;
+    }
+
+    if (parsed->line_type == EXPORTS_LINE_MANIFEST) {
+        (void) ctl_held_add(im->held, parsed);
+        return CTL_OK;
+    }
+
+    return put_in_turn(im, &parsed, 1);
+}
+
+
+static int
+put_held(import_t *im)
+{
+    size_t                i, n, late;
+    exports_rc_t          rc;
+    exports_error_t       error;
+    const ctl_parsed_t  **lines;
+
+    n = ctl_held_take(im->held, &lines);
+
+    for (late = 0, i = 0; i < n; i++) {
+        if (put_line(im, lines[i], &rc, &error) != CTL_OK) {
+            return CTL_FAILED;
+        }
+
+        if (rc == EXPORTS_CONFLICT) {
+            lines[late++] = lines[i];
+
+        } else if (rc != EXPORTS_OK) {
+            return refuse(im, lines[i], &error);
+        }
+    }
+
+    qsort(lines, late, sizeof(lines[0]), compare_numbers);
+
+    return put_in_turn(im, lines, late);
+}
+
+
+/* What was in the way of a line may be gone when all lines before it are put.
+   The first that is still refused is the one that it is by their order, too. */
+
+static int
+put_in_turn(import_t *im, const ctl_parsed_t **lines, size_t n)
+{
+    size_t           i;
     exports_rc_t     rc;
     exports_error_t  error;
+
+    for (i = 0; i < n; i++) {
+        if (put_line(im, lines[i], &rc, &error) != CTL_OK) {
+            return CTL_FAILED;
+        }
+
+        if (rc != EXPORTS_OK) {
+            return refuse(im, lines[i], &error);
+        }
+    }
+
+    return CTL_OK;
+}
+
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+    const ctl_parsed_t  *x, *y;
+
+    x = *(const ctl_parsed_t *const *) a;
+    y = *(const ctl_parsed_t *const *) b;
+
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+
+/* CTL_FAILED: it could not even be tried */
+
+static int
+put_line(import_t *im, const ctl_parsed_t *parsed, exports_rc_t *rc,
+    exports_error_t *error)
+{
+    int  replaced;
 
     /* this waits for other writers, so not while signals are held */
 
@@ -159,23 +271,19 @@ put_line(import_t *im, const ctl_parsed_t *parsed)
     }
 
     if (parsed->line_type == EXPORTS_LINE_TOKEN) {
-        rc = exports_writer_put_token(im->store.writer, &parsed->line.token,
-                                      &error);
-        im->tokens++;
+        *rc = exports_writer_put_token(im->store.writer, &parsed->line.token,
+                                       error);
+        im->tokens += (*rc == EXPORTS_OK);
 
-    } else {
-        rc = exports_writer_put(im->store.writer, &parsed->line.manifest,
-                                &replaced, &error);
+        return CTL_OK;
+    }
+
+    *rc = exports_writer_put(im->store.writer, &parsed->line.manifest,
+                             &replaced, error);
+
+    if (*rc == EXPORTS_OK) {
         im->manifests++;
-        im->replaced += (rc == EXPORTS_OK && replaced);
-    }
-
-    if (rc != EXPORTS_OK) {
-        return refuse(im, parsed, &error);
-    }
-
-    if (parsed->number % PROGRESS_LINES == 0) {
-        progress_show(&im->progress, parsed, ctl_parser_size(im->parser));
+        im->replaced += (replaced != 0);
     }
 
     return CTL_OK;

@@ -13,7 +13,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 30 + 1;
+plan tests => @ctls * 44 + 1;
 
 my $n = 0;
 my $project = 'demo';
@@ -28,6 +28,51 @@ sub fresh { $t->store('order' . $n++) }
 sub file { $t->write_file('lines' . $n++, join '', @_) }
 
 sub count { scalar(() = $t->ctl_ok('export', @_) =~ /\n/g) }
+
+# what a store holds, as it came in
+sub stored {
+    return join '', map { "$_\n" } sort split /\n/, $t->ctl_ok('export', @_);
+}
+
+# lines of a few projects and users that replace each other, and what of them
+# stays; uuids that two users have if asked for, and the first line that is
+# refused for one
+sub random_lines {
+    my ($lines, $conflicts) = @_;
+    my (@lines, %kept, %user, $refused);
+
+    for my $n (1 .. $lines) {
+        my $time = '2026-06-0' . (1 + int rand 9) . 'T00:00:00Z';
+
+        if (rand() < 0.1) {
+            push @lines, token_line("pat_$n", project => 'p' . int rand 5)
+                         . "\n";
+
+        } elsif (rand() < 0.6) {
+            my $line = line(int(rand($lines / 10)), row_count => $n,
+                            project => 'p' . int(rand 5),
+                            created_at => $time);
+            my $of = json($line);
+
+            push @lines, $line;
+            $kept{"$of->{project} $of->{id}"} = $line;
+
+        } else {
+            my $id = int rand($lines / 10);
+            my $user = $conflicts && rand() < 0.01 ? 8 : 1 + $id % 4;
+            my $line = user_line(user => $user, uuid => "u-$id",
+                                 row_count => $n, requested_at => $time)
+                       . "\n";
+
+            push @lines, $line;
+            $user{$id} //= $user;
+            $refused //= $n if $user{$id} != $user;
+            $kept{$id} = $line;
+        }
+    }
+
+    return (\@lines, \%kept, $refused);
+}
 
 # the line that is refused, and why
 sub refused {
@@ -56,6 +101,52 @@ for my $ctl (@ctls) {
                      split /\n/, $t->ctl_ok('export', $store)),
            $expected, "batches of $batch: the last of each";
     }
+
+    # ---- many scopes, some lines of which are held back
+
+    my $seed = $ENV{TEST_SEED} // int rand 1 << 31;
+    srand $seed;
+
+    for my $count (50, 1000, 5000) {
+        my ($random, $kept) = random_lines($count, 0);
+        my $name = file(@$random);
+        my $model = fresh();
+
+        # each once: what replaces what is not left to the import
+
+        $t->ctl_ok('import', $model, file(values %$kept));
+
+        for my $batch (100_000, 333) {
+            my $store = fresh();
+
+            $t->ctl_ok('import', $store, $name, '--batch', $batch);
+            is stored($store), stored($model),
+               "$count random lines, batches of $batch (seed $seed)";
+        }
+
+        my $first;
+        ($random, undef, $first) = random_lines($count, 1) until $first;
+        $name = file(@$random);
+
+        for my $batch (100_000, 333) {
+            like refused(fresh(), $name, '--batch', $batch), qr/^$first: uuid:/,
+                 "the first of several conflicts, batches of $batch "
+                 . "(seed $seed)";
+        }
+    }
+
+    # more than are held back at once
+
+    my @much = map { line($_, project => 'p' . $_ % 997) } 1 .. 41_000;
+    my $held = fresh();
+
+    $much[2] = user_line(user => 1, uuid => 'u-1') . "\n";
+    $t->ctl_ok('import', $held, file(@much));
+    is count($held), 41_000, '41,000 lines';
+
+    $much[40_499] = user_line(user => 2, uuid => 'u-1') . "\n";
+    like refused(fresh(), file(@much)), qr/^40500: uuid: /,
+         'a conflict with a line that was put long before';
 
     # on one processor one thread parses
 

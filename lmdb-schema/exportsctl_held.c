@@ -1,0 +1,190 @@
+
+/*
+ * The manifests of a file come in the order of time, those of one scope far
+ * from each other.  In the store they are neighbours: put one after the other,
+ * they are put on the same pages, which are full then, and lie side by side.
+ * So some are held back, to be put in the order of their keys.
+ */
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exportsctl.h"
+
+
+/* as many as are parsed meanwhile: exportsctl_parser.c */
+#define HELD_MAX   20000
+#define HELD_SIZE  ((size_t) 32 << 20)
+
+/* a power of two */
+#define SLOTS      65536
+
+
+struct ctl_held_s {
+    size_t               n;
+    int                  in_order;
+    size_t               used;
+    const ctl_parsed_t  *lines[HELD_MAX];
+    uint32_t             slots[HELD_MAX];   /* in ids, of each line */
+    uint64_t             ids[SLOTS];        /* hashes of them; 0: none */
+    max_align_t          buf[HELD_SIZE / sizeof(max_align_t)];
+};
+
+
+static int claim_id(ctl_held_t *held, const exports_manifest_t *manifest);
+static int compare(const void *a, const void *b);
+
+
+ctl_held_t *
+ctl_held_make(void)
+{
+    ctl_held_t  *held;
+
+    /* what is never used of it takes no memory */
+
+    held = calloc(1, sizeof(ctl_held_t));
+
+    if (held == NULL) {
+        (void) ctl_error("out of memory");
+        return NULL;
+    }
+
+    held->in_order = 1;
+
+    return held;
+}
+
+
+void
+ctl_held_free(ctl_held_t *held)
+{
+    free(held);
+}
+
+
+int
+ctl_held_add(ctl_held_t *held, const ctl_parsed_t *parsed)
+{
+    ctl_parsed_t  *line;
+
+    if (held->n == HELD_MAX || sizeof(held->buf) - held->used < parsed->size
+        || !claim_id(held, &parsed->line.manifest))
+    {
+        return 0;
+    }
+
+    line = (ctl_parsed_t *) ((char *) held->buf + held->used);
+    memcpy(line, parsed, parsed->size);
+
+    held->used += parsed->size;
+    held->lines[held->n] = line;
+
+    if (held->n > 0 && compare(&held->lines[held->n - 1], &held->lines[held->n])
+                       > 0)
+    {
+        held->in_order = 0;
+    }
+
+    held->n++;
+
+    return 1;
+}
+
+
+size_t
+ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines)
+{
+    size_t  i, n;
+
+    n = held->n;
+
+    if (!held->in_order) {
+        qsort(held->lines, n, sizeof(held->lines[0]), compare);
+    }
+
+    for (i = 0; i < n; i++) {
+        held->ids[held->slots[i]] = 0;
+    }
+
+    held->n = 0;
+    held->used = 0;
+    held->in_order = 1;
+
+    *lines = held->lines;
+
+    return n;
+}
+
+
+/* 0: it is there.  That two IDs have one hash does no harm. */
+
+static int
+claim_id(ctl_held_t *held, const exports_manifest_t *manifest)
+{
+    size_t    slot;
+    uint64_t  hash;
+
+    hash = XXH3_64bits(manifest->id, manifest->id_len);
+
+    if (manifest->kind == EXPORTS_PROJECT) {
+        hash = XXH3_64bits_withSeed(manifest->scope, manifest->scope_len, hash);
+    }
+
+    hash |= 1;
+
+    for (slot = hash / 2 % SLOTS; held->ids[slot] != 0;
+         slot = (slot + 1) % SLOTS)
+    {
+        if (held->ids[slot] == hash) {
+            return 0;
+        }
+    }
+
+    held->ids[slot] = hash;
+    held->slots[held->n] = (uint32_t) slot;
+
+    return 1;
+}
+
+
+/* which scope comes first does not matter */
+
+static int
+compare(const void *a, const void *b)
+{
+    int                        order;
+    const ctl_parsed_t        *x, *y;
+    const exports_manifest_t  *m, *n;
+
+    x = *(const ctl_parsed_t *const *) a;
+    y = *(const ctl_parsed_t *const *) b;
+    m = &x->line.manifest;
+    n = &y->line.manifest;
+
+    if (m->kind != n->kind) {
+        return m->kind < n->kind ? -1 : 1;
+    }
+
+    if (m->scope_len != n->scope_len) {
+        return m->scope_len < n->scope_len ? -1 : 1;
+    }
+
+    order = memcmp(m->scope, n->scope, m->scope_len);
+
+    if (order != 0) {
+        return order;
+    }
+
+    if (m->created != n->created) {
+        return m->created < n->created ? -1 : 1;
+    }
+
+    if (m->tie != n->tie) {
+        return m->tie < n->tie ? -1 : 1;
+    }
+
+    return (x->number > y->number) - (x->number < y->number);
+}
