@@ -256,6 +256,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_exports_grouping_e grouping;
+    ngx_uint_t                  began;      /* the run, by this request */
     ngx_str_t                   key;        /* empty: null */
     ngx_str_t                   run;        /* empty: null */
 } ngx_http_exports_operation_t;
@@ -518,7 +519,8 @@ void ngx_http_exports_drop_brought(ngx_http_request_t *r);
 void ngx_http_exports_clear_headers(ngx_http_request_t *r);
 /* all of an answer that is not sent: another one of that status is */
 void ngx_http_exports_retract(ngx_http_request_t *r, ngx_uint_t status);
-/* those of an answer of ours; what another filter refuses is retracted */
+/* those of an answer of ours; what another filter refuses is retracted.
+   NGX_DONE: a filter has sent an error in its place, all of it */
 ngx_int_t ngx_http_exports_send_headers(ngx_http_request_t *r);
 /* names: up to an empty one */
 ngx_uint_t ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names);

@@ -140,7 +140,7 @@ ngx_http_exports_etag_matches(ngx_http_request_t *r,
     /* the client has to be told its run */
 
     if (r->headers_in.if_none_match == NULL
-        || ctx->operation.grouping == NGX_HTTP_EXPORTS_GENERATED_RUN
+        || ctx->operation.began
         || ctx->operation.grouping == NGX_HTTP_EXPORTS_RENEWED_AFTER_IDLE)
     {
         return 0;

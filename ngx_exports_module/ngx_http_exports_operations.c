@@ -279,6 +279,7 @@ ngx_http_exports_operation_group(ngx_http_request_t *r,
     }
 
     operation->grouping = d.grouping;
+    operation->began = d.began;
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "exports operation: \"%V\" run \"%V\" grouping %d",

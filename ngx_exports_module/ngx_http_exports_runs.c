@@ -129,6 +129,8 @@ ngx_http_exports_runs_decide(void *data, ngx_http_exports_decision_t *d)
 
     ngx_http_exports_run_t  *run;
 
+    d->began = 0;
+
     run = (d->given.len > 0) ? ngx_http_exports_run_given(sh, d)
                              : ngx_http_exports_run_of_key(sh, d);
 
@@ -244,6 +246,8 @@ ngx_http_exports_run_begin(ngx_http_exports_runs_sh_t *sh,
     ngx_http_exports_decision_t *d, ngx_http_exports_run_id_t *id)
 {
     ngx_http_exports_run_t  *run;
+
+    d->began = 1;
 
     run = ngx_http_exports_run_slot(sh, d);
 

@@ -33,6 +33,7 @@ typedef struct {
     ngx_http_exports_run_id_t     generated;
 
     ngx_http_exports_grouping_e   grouping;
+    ngx_uint_t                    began;    /* the run is a new one */
     u_char                        answer[NGX_HTTP_EXPORTS_LABEL_MAX];
     size_t                        len;
 } ngx_http_exports_decision_t;

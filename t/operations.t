@@ -71,7 +71,7 @@ my @malformed = (
     "a\x7f", 'a=b', 'a+b', '@', 'x' x 129, 'x' x 4000,
 );
 
-plan tests => 2 * @bad + @good + 4 * @malformed + 116;
+plan tests => 2 * @bad + @good + 4 * @malformed + 119;
 
 my $ID = qr/^oprun_\d{8}T\d{6}_\d{6}Z_[0-9a-f]{12}\z/;
 my $KEYS = 'ok data error request_id operation_key operation_run_id '
@@ -398,6 +398,12 @@ is $t->get('/projects/demo/exports', headers('new'), @match)->status, 200,
    'a generated run is never a 304';
 is $t->get('/projects/demo/exports', headers('new'), @match)->status, 304,
    'a continued one may be';
+is $t->get('/projects/demo/exports', headers('new', 'mine'), @match)->status,
+   200, 'nor is a run that the client begins';
+is $t->get('/projects/demo/exports', headers('new', 'mine'), @match)->status,
+   304, 'it may be from then on';
+is $t->get('/projects/demo/exports', headers(undef, 'mine'), @match)->status,
+   304, 'and a run without a key, which nobody keeps';
 
 
 # ---- idle ------------------------------------------------------------------
