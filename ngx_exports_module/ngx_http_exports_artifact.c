@@ -134,6 +134,10 @@ ngx_http_exports_artifact_body(ngx_http_request_t *r, ngx_buf_t *b,
 
     rc = ngx_http_exports_send_headers(r);
 
+    if (rc == NGX_DONE) {
+        return NGX_OK;
+    }
+
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }

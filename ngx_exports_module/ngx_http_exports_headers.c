@@ -169,6 +169,16 @@ ngx_http_exports_send_headers(ngx_http_request_t *r)
         ngx_http_exports_retract(r, rc);
     }
 
+    /* nginx takes it for a failure, and would close the connection, on which
+       that of a precondition is answered as well as any other error */
+
+    if ((rc == NGX_ERROR || rc == NGX_AGAIN) && r->filter_finalize
+        && r->header_sent && !r->connection->error)
+    {
+        r->filter_finalize = 0;
+        return NGX_DONE;
+    }
+
     return rc;
 }
 

@@ -451,6 +451,10 @@ ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     rc = ngx_http_exports_send_header(r, ctx);
 
+    if (rc == NGX_DONE) {
+        return NGX_OK;
+    }
+
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;
     }

@@ -13,7 +13,7 @@ use Test::More;
 
 use Exports::Test;
 
-plan tests => 354;
+plan tests => 359;
 
 my $t = Exports::Test->new;
 
@@ -514,6 +514,13 @@ for (['If-Match', '"x"'], ['If-Unmodified-Since', $before],
     is $r->status . $r->body, 412, "HEAD $name: $value";
 }
 
+my $c = $t->connect;
+is $c->get(uri('table'), auth('admin'), 'If-Match' => '"x"')->status, 412,
+   "connection kept: $_" for 1 .. 3;
+is_bytes $c->get(uri('table'), auth('admin')), $text, 'and good for the next';
+is_bytes $c->get(uri('table'), auth('admin'), 'If-Match' => $etag), $text,
+         'whose condition holds';
+
 is_bytes fetch('table', @$_), $text, "@$_: 200"
     for ['If-Match', $etag], ['If-Match', '*'], ['If-None-Match', '"x"'],
         ['If-Modified-Since', $before], ['If-Unmodified-Since', $when],
@@ -584,7 +591,7 @@ my @asked = map {
     [$_ % 5 ? 'GET' : 'HEAD', $id, $_ % 4 ? () : (Range => 'bytes=2-5')]
 } 0 .. 59;
 
-my $c = $t->connect;
+$c = $t->connect;
 $c->send(map { my ($method, $id, @headers) = @$_;
                Exports::Test::request_text($method, uri($id), auth('admin'),
                                            @headers) } @asked);
