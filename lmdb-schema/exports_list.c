@@ -25,20 +25,6 @@ static exports_rc_t check_end(exports_list_t *list);
 
 
 exports_rc_t
-exports_list_open(exports_list_t *list, exports_reader_t *reader,
-    unsigned slot, const exports_facet_t *key)
-{
-    exports_rc_t      rc;
-    exports_source_t  source;
-
-    rc = exports_reader_source(reader, DB_FACETS, &reader->facets[slot],
-                               &source);
-
-    return rc == EXPORTS_OK ? open_list(list, reader, &source, key) : rc;
-}
-
-
-exports_rc_t
 exports_lists_open(exports_list_t *lists, exports_reader_t *reader,
     const exports_facet_t *keys, unsigned n)
 {

@@ -36,10 +36,6 @@ typedef struct {
     const uint8_t          *ends[EXPORTS_RANK_LEVELS];
 } exports_list_t;
 
-/* slot: which of the reader's cursors it takes, if it takes one */
-exports_rc_t exports_list_open(exports_list_t *list, exports_reader_t *reader,
-    unsigned slot, const exports_facet_t *key);
-
 /* Opens n lists, the fastest in the order of their keys, with the first n of
    the reader's cursors at most. */
 exports_rc_t exports_lists_open(exports_list_t *lists,

@@ -271,7 +271,7 @@ check_total(page_walk_t *w)
 
     exports_facet_key(&all, query->scope, EXPORTS_FACET_ALL, NULL);
 
-    rc = exports_list_open(&w->lists[0], w->reader, 0, &all);
+    rc = exports_lists_open(w->lists, w->reader, &all, 1);
 
     if (rc == EXPORTS_OK
         && w->lists[0].count != count_of(query->counts, ALL_STATUSES))

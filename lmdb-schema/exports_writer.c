@@ -586,7 +586,7 @@ recount_scope(exports_writer_t *w, exports_scope_t *scope)
     {
         exports_facet_key(&key, scope->id, EXPORTS_FACET_STATUS, &values);
 
-        rc = exports_list_open(&list, &w->reader, 0, &key);
+        rc = exports_lists_open(&list, &w->reader, &key, 1);
 
         if (rc == EXPORTS_OK) {
             scope->counts[values.status - 1] = list.count;

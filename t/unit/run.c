@@ -282,7 +282,7 @@ read_list(exports_reader_t *reader, const values_t *of)
     key.len = of->len;
     memcpy(key.bytes, of->key, of->len);
 
-    rc = exports_list_open(&list, reader, 0, &key);
+    rc = exports_lists_open(&list, reader, &key, 1);
 
     if (rc == EXPORTS_OK) {
         rc = list.count == of->n ? exports_list_last(&list) : EXPORTS_FAILED;
