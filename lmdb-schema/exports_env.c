@@ -510,8 +510,7 @@ check_others(exports_env_t *env, MDB_txn *txn, exports_error_t *error)
     MDB_val   k, v;
     MDB_stat  st;
 
-    k.mv_data = EXPORTS_DB_META;
-    k.mv_size = sizeof(EXPORTS_DB_META) - 1;
+    k = exports_mdb_val(EXPORTS_DB_META, sizeof(EXPORTS_DB_META) - 1);
 
     rc = mdb_dbi_open(txn, NULL, 0, &names);
 

@@ -85,14 +85,23 @@ exports_mdb_remap(exports_env_t *env)
 }
 
 
+void
+exports_mdb_close(MDB_cursor **cursor)
+{
+    if (*cursor != NULL) {
+        mdb_cursor_close(*cursor);
+        *cursor = NULL;
+    }
+}
+
+
 exports_rc_t
 exports_mdb_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
     MDB_val *value)
 {
     MDB_val  k;
 
-    k.mv_data = (void *) key;
-    k.mv_size = key_len;
+    k = exports_mdb_val(key, key_len);
 
     return exports_rc_of_mdb(mdb_get(txn, dbi, &k, value));
 }

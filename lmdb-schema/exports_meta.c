@@ -172,10 +172,8 @@ exports_meta_put(MDB_txn *txn, const exports_env_t *env, const char *name,
     exports_put64(buf + len,
                   exports_checksum(name, strlen(name), value, len));
 
-    k.mv_data = (void *) name;
-    k.mv_size = strlen(name);
-    v.mv_data = buf;
-    v.mv_size = len + 8;
+    k = exports_mdb_val(name, strlen(name));
+    v = exports_mdb_val(buf, len + 8);
 
     rc = mdb_put(txn, env->dbi[DB_META], &k, &v, 0);
 

@@ -528,8 +528,7 @@ find_record(page_walk_t *w, const uint8_t *entry, found_t *found)
         return exports_tree_find(w->tree, key, &found->key, &found->value);
     }
 
-    k.mv_data = key;
-    k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
+    k = exports_mdb_val(key, EXPORTS_MANIFEST_KEY_LEN);
 
     rc = mdb_cursor_get(w->reader->manifests, &k, &found->value, MDB_SET_KEY);
     found->key = k.mv_data;

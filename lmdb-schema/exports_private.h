@@ -184,6 +184,20 @@ exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
  */
 exports_rc_t exports_env_fill(exports_env_t *env, exports_error_t *error);
 
+/* what LMDB is given, and leaves as it is */
+
+static inline MDB_val
+exports_mdb_val(const void *data, size_t len)
+{
+    MDB_val  value = { len, (void *) data };
+
+    return value;
+}
+
+
+/* a cursor, if there is one, and then there is none */
+void exports_mdb_close(MDB_cursor **cursor);
+
 /* To the size that another process has given the map, which may move it: while
    a reader of this process is at work MDB_MAP_RESIZED.  Other MDB codes. */
 int exports_mdb_remap(exports_env_t *env);

@@ -188,21 +188,11 @@ exports_reader_close_cursors(exports_reader_t *reader)
 {
     int  i;
 
-    if (reader->manifests != NULL) {
-        mdb_cursor_close(reader->manifests);
-        reader->manifests = NULL;
-    }
-
-    if (reader->ranks.cursor != NULL) {
-        mdb_cursor_close(reader->ranks.cursor);
-        reader->ranks.cursor = NULL;
-    }
+    exports_mdb_close(&reader->manifests);
+    exports_mdb_close(&reader->ranks.cursor);
 
     for (i = 0; i < EXPORTS_LISTS_MAX; i++) {
-        if (reader->facets[i] != NULL) {
-            mdb_cursor_close(reader->facets[i]);
-            reader->facets[i] = NULL;
-        }
+        exports_mdb_close(&reader->facets[i]);
     }
 }
 

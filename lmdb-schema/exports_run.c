@@ -45,8 +45,7 @@ find(exports_run_t *run, const uint8_t *key, size_t key_len, uint64_t *count)
     int      rc;
     MDB_val  k;
 
-    k.mv_data = (void *) key;
-    k.mv_size = key_len;
+    k = exports_mdb_val(key, key_len);
 
     rc = mdb_cursor_get(run->source.cursor, &k, NULL, MDB_SET_KEY);
 
@@ -79,10 +78,8 @@ exports_run_from(exports_run_t *run, const exports_source_t *source,
         return exports_run_tree_from(run, from);
     }
 
-    k.mv_data = (void *) key;
-    k.mv_size = key_len;
-    v.mv_data = (void *) from;
-    v.mv_size = size;
+    k = exports_mdb_val(key, key_len);
+    v = exports_mdb_val(from, size);
 
     rc = mdb_cursor_get(source->cursor, &k, &v,
                         from != NULL ? MDB_GET_BOTH_RANGE : MDB_SET);
@@ -198,8 +195,7 @@ leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
     int      rc;
     MDB_val  k, v;
 
-    v.mv_data = NULL;
-    v.mv_size = 0;
+    v = exports_mdb_val(NULL, 0);
 
     rc = mdb_cursor_get(run->source.cursor, &k, &v, op);
 

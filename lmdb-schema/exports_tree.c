@@ -200,8 +200,7 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 
     memcpy(&header, node, sizeof(header));
 
-    found->mv_data = (void *) (node + NODE_HEADER);
-    found->mv_size = header.key_len;
+    *found = exports_mdb_val(node + NODE_HEADER, header.key_len);
 
     size = node_value_len(&header);
     data = node + NODE_HEADER + header.key_len;
@@ -523,8 +522,7 @@ exports_tree_value(const exports_tree_t *tree, const uint8_t *node,
         return EXPORTS_CORRUPT;
     }
 
-    value->mv_data = (void *) data;
-    value->mv_size = size;
+    *value = exports_mdb_val(data, size);
 
     return EXPORTS_OK;
 }
@@ -557,8 +555,7 @@ read_overflow(const exports_tree_t *tree, const uint8_t *data, size_t size,
         return EXPORTS_CORRUPT;
     }
 
-    value->mv_data = (void *) (page + PAGE_HEADER);
-    value->mv_size = size;
+    *value = exports_mdb_val(page + PAGE_HEADER, size);
 
     return EXPORTS_OK;
 }

@@ -517,8 +517,7 @@ is_value(const uint8_t *node, int lists)
     memcpy(&header, node, sizeof(header));
 
     if (lists) {
-        key.mv_data = (void *) (node + NODE_HEADER);
-        key.mv_size = header.key_len;
+        key = exports_mdb_val(node + NODE_HEADER, header.key_len);
 
         return exports_run_count(&key, 0) > 0;
     }

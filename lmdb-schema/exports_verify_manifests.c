@@ -284,10 +284,8 @@ found_in_lists(exports_check_t *c, const uint8_t *key,
 
         c->expected++;
 
-        k.mv_data = list.bytes;
-        k.mv_size = list.len;
-        v.mv_data = (void *) (key + 8);
-        v.mv_size = EXPORTS_ENTRY_LEN;
+        k = exports_mdb_val(list.bytes, list.len);
+        v = exports_mdb_val(key + 8, EXPORTS_ENTRY_LEN);
 
         if (mdb_cursor_get(c->facets, &k, &v, MDB_GET_BOTH) != 0) {
             found = 0;

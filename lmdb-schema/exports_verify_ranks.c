@@ -27,7 +27,6 @@ static exports_rc_t check_key(check_t *c, const MDB_val *key);
 static exports_rc_t count_list(check_t *c, const uint8_t *key, size_t len);
 static exports_rc_t check_block(void *data, unsigned level,
     const uint8_t *key, size_t len, const uint8_t *block);
-static void close_cursors(check_t *c);
 
 
 exports_rc_t
@@ -65,7 +64,8 @@ exports_verify_ranks(exports_reader_t *reader, exports_rank_fault_pt fault,
         rc = check_keys(&c);
     }
 
-    close_cursors(&c);
+    exports_mdb_close(&c.facets);
+    exports_mdb_close(&c.ranks);
 
     return rc;
 }
@@ -119,9 +119,7 @@ check_nodes(exports_reader_t *reader, exports_db_t db)
         last = key;
     }
 
-    if (cursor != NULL) {
-        mdb_cursor_close(cursor);
-    }
+    exports_mdb_close(&cursor);
 
     return erc;
 }
@@ -213,9 +211,7 @@ check_keys(check_t *c)
         erc = check_key(c, &k);
     }
 
-    if (keys != NULL) {
-        mdb_cursor_close(keys);
-    }
+    exports_mdb_close(&keys);
 
     return erc;
 }
@@ -299,25 +295,10 @@ check_block(void *data, unsigned level, const uint8_t *key, size_t len,
     c->expected[level - 1]++;
     exports_env_step(c->reader->env);
 
-    k.mv_data = (void *) key;
-    k.mv_size = len;
-    v.mv_data = (void *) block;
-    v.mv_size = EXPORTS_RANK_LEN;
+    k = exports_mdb_val(key, len);
+    v = exports_mdb_val(block, EXPORTS_RANK_LEN);
 
     c->wrong |= mdb_cursor_get(c->ranks, &k, &v, MDB_GET_BOTH) != 0;
 
     return EXPORTS_OK;
-}
-
-
-static void
-close_cursors(check_t *c)
-{
-    if (c->facets != NULL) {
-        mdb_cursor_close(c->facets);
-    }
-
-    if (c->ranks != NULL) {
-        mdb_cursor_close(c->ranks);
-    }
 }

@@ -172,9 +172,7 @@ walk(exports_reader_t *reader, exports_db_t db, const range_t *range,
                          walked);
     }
 
-    if (cursor != NULL) {
-        mdb_cursor_close(cursor);
-    }
+    exports_mdb_close(&cursor);
 
     return rc;
 }
@@ -195,10 +193,8 @@ walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
     left = most_entries(reader);
     descents = 0;
     repeats = 0;
-    last.mv_data = (void *) range->from;
-    last.mv_size = range->from_len;
-    last_value.mv_data = NULL;
-    last_value.mv_size = 0;
+    last = exports_mdb_val(range->from, range->from_len);
+    last_value = exports_mdb_val(NULL, 0);
     k = last;
     v = last_value;
     op = range->from_len != 0 ? MDB_SET_RANGE : MDB_FIRST;

@@ -429,10 +429,8 @@ exports_writer_store(exports_writer_t *w, exports_db_t db, const void *key,
         return erc;
     }
 
-    k.mv_data = (void *) key;
-    k.mv_size = key_len;
-    v.mv_data = (void *) value;
-    v.mv_size = len;
+    k = exports_mdb_val(key, key_len);
+    v = exports_mdb_val(value, len);
 
     rc = mdb_put(w->txn, w->env->dbi[db], &k, &v, 0);
     exports_env_step(w->env);
@@ -457,10 +455,8 @@ exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
         return erc;
     }
 
-    k.mv_data = (void *) key;
-    k.mv_size = key_len;
-    v.mv_data = (void *) value;
-    v.mv_size = len;
+    k = exports_mdb_val(key, key_len);
+    v = exports_mdb_val(value, len);
 
     rc = mdb_del(w->txn, w->env->dbi[db], &k, value != NULL ? &v : NULL);
     exports_env_step(w->env);

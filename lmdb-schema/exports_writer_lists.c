@@ -348,10 +348,7 @@ put_all(exports_writer_t *w, exports_pending_t *p, const uint32_t *order,
     }
 
     mdb_cursor_close(cursor);
-
-    if (ranks != NULL) {
-        mdb_cursor_close(ranks);
-    }
+    exports_mdb_close(&ranks);
 
     return erc;
 }
@@ -557,10 +554,8 @@ count_older(MDB_cursor *cursor, const changed_t *list, const uint8_t *entries,
     int      rc;
     MDB_val  k, v;
 
-    k.mv_data = (void *) list->key.bytes;
-    k.mv_size = list->key.len;
-    v.mv_data = (void *) entries;
-    v.mv_size = EXPORTS_ENTRY_LEN;
+    k = exports_mdb_val(list->key.bytes, list->key.len);
+    v = exports_mdb_val(entries, EXPORTS_ENTRY_LEN);
 
     *older = 0;
 
@@ -601,12 +596,9 @@ put_run(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,
     MDB_val  k, v[2];
 
     while (n > 0) {
-        k.mv_data = (void *) list->key.bytes;
-        k.mv_size = list->key.len;
-        v[0].mv_data = (void *) entries;
-        v[0].mv_size = EXPORTS_ENTRY_LEN;
-        v[1].mv_data = NULL;
-        v[1].mv_size = n;
+        k = exports_mdb_val(list->key.bytes, list->key.len);
+        v[0] = exports_mdb_val(entries, EXPORTS_ENTRY_LEN);
+        v[1] = exports_mdb_val(NULL, n);
 
         rc = mdb_cursor_put(cursor, &k, v, MDB_MULTIPLE | flags);
         exports_env_step(w->env);

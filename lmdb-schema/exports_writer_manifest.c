@@ -262,10 +262,8 @@ unlist_everywhere(exports_writer_t *w, const uint8_t *key,
     while (erc == EXPORTS_OK
            && (rc = next_list(cursor, key, list, &len)) == 0)
     {
-        k.mv_data = list;
-        k.mv_size = len;
-        v.mv_data = (void *) (key + 8);
-        v.mv_size = EXPORTS_ENTRY_LEN;
+        k = exports_mdb_val(list, len);
+        v = exports_mdb_val(key + 8, EXPORTS_ENTRY_LEN);
 
         rc = mdb_cursor_get(cursor, &k, &v, MDB_GET_BOTH);
 
@@ -297,8 +295,7 @@ next_list(MDB_cursor *cursor, const uint8_t *scope, uint8_t *from, size_t *len)
     MDB_val  k, v;
 
     for ( ;; ) {
-        k.mv_data = from;
-        k.mv_size = *len;
+        k = exports_mdb_val(from, *len);
 
         rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 

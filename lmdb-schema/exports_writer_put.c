@@ -137,10 +137,8 @@ claim_id(exports_writer_t *w, place_t *place, int *found,
 
     exports_id_encode(value, place->key, place->id_key, place->id_len);
 
-    k.mv_data = place->id_key;
-    k.mv_size = place->id_len;
-    v.mv_data = value;
-    v.mv_size = EXPORTS_ID_VALUE_LEN;
+    k = exports_mdb_val(place->id_key, place->id_len);
+    v = exports_mdb_val(value, EXPORTS_ID_VALUE_LEN);
 
     rc = mdb_put(w->txn, w->env->dbi[DB_IDS], &k, &v, MDB_NOOVERWRITE);
     exports_env_step(w->env);
@@ -256,10 +254,8 @@ put_record(exports_writer_t *w, const exports_manifest_t *manifest,
         return erc;
     }
 
-    k.mv_data = (void *) key;
-    k.mv_size = EXPORTS_MANIFEST_KEY_LEN;
-    v.mv_data = NULL;
-    v.mv_size = manifest->record_len;
+    k = exports_mdb_val(key, EXPORTS_MANIFEST_KEY_LEN);
+    v = exports_mdb_val(NULL, manifest->record_len);
 
     rc = mdb_put(w->txn, w->env->dbi[DB_MANIFESTS], &k, &v,
                  MDB_RESERVE | (replace ? 0 : MDB_NOOVERWRITE));

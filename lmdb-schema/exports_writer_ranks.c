@@ -157,10 +157,8 @@ add_to_level(ranking_t *r)
 
     exports_rank_encode(block, count, r->key, r->len);
 
-    k.mv_data = r->key;
-    k.mv_size = r->len;
-    v.mv_data = block;
-    v.mv_size = EXPORTS_RANK_LEN;
+    k = exports_mdb_val(r->key, r->len);
+    v = exports_mdb_val(block, EXPORTS_RANK_LEN);
 
     return exports_rc_of_mdb(mdb_cursor_put(*r->ranks, &k, &v, MDB_CURRENT));
 }
@@ -292,10 +290,8 @@ put_boundary(ranking_t *r, const uint8_t *block)
 {
     MDB_val  k, v;
 
-    k.mv_data = r->key;
-    k.mv_size = r->len;
-    v.mv_data = (void *) block;
-    v.mv_size = EXPORTS_RANK_LEN;
+    k = exports_mdb_val(r->key, r->len);
+    v = exports_mdb_val(block, EXPORTS_RANK_LEN);
 
     return exports_rc_of_mdb(mdb_cursor_put(*r->ranks, &k, &v, 0));
 }
@@ -309,8 +305,7 @@ del_boundary(ranking_t *r, const uint8_t *block)
 
     /* no cursor may look on */
 
-    mdb_cursor_close(*r->ranks);
-    *r->ranks = NULL;
+    exports_mdb_close(r->ranks);
 
     erc = exports_writer_del(r->w, DB_RANKS, r->key, r->len, block,
                              EXPORTS_RANK_LEN, NULL);
@@ -336,10 +331,8 @@ find_block(ranking_t *r, const uint8_t *entry, uint8_t *block)
     memset(block, 0, EXPORTS_RANK_LEN);
     memcpy(block, entry, EXPORTS_ENTRY_LEN);
 
-    k.mv_data = r->key;
-    k.mv_size = r->len;
-    v.mv_data = block;
-    v.mv_size = EXPORTS_RANK_LEN;
+    k = exports_mdb_val(r->key, r->len);
+    v = exports_mdb_val(block, EXPORTS_RANK_LEN);
 
     rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH_RANGE);
 
@@ -464,10 +457,8 @@ put_count(ranking_t *r, int back, const uint8_t *old, const uint8_t *block)
     int      rc;
     MDB_val  k, v;
 
-    k.mv_data = r->key;
-    k.mv_size = r->len;
-    v.mv_data = (void *) old;
-    v.mv_size = EXPORTS_RANK_LEN;
+    k = exports_mdb_val(r->key, r->len);
+    v = exports_mdb_val(old, EXPORTS_RANK_LEN);
     rc = 0;
 
     /* for a higher level it has gone to the blocks below */
@@ -487,7 +478,7 @@ put_count(ranking_t *r, int back, const uint8_t *old, const uint8_t *block)
     }
 
     if (rc == 0) {
-        v.mv_data = (void *) block;
+        v = exports_mdb_val(block, EXPORTS_RANK_LEN);
         rc = mdb_cursor_put(*r->ranks, &k, &v, MDB_CURRENT);
     }
 

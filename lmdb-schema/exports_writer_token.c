@@ -170,8 +170,7 @@ find_digest(MDB_cursor *cursor, uint8_t *prefix, uint8_t *digest,
     MDB_val        k, v, next;
     exports_rc_t   erc;
 
-    k.mv_data = prefix;
-    k.mv_size = PREFIX_LEN;
+    k = exports_mdb_val(prefix, PREFIX_LEN);
 
     rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 
