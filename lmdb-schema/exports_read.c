@@ -416,7 +416,7 @@ static exports_rc_t
 settle_writer(exports_reader_t *reader, exports_db_t db)
 {
     return reader->borrowed
-           && (db == DB_FACETS || db == DB_RANKS || db == DB_SCOPES)
+           && (exports_db_has_runs(db) || db == DB_SCOPES)
                ? reader->settle(reader->borrowed, db)
                : EXPORTS_OK;
 }

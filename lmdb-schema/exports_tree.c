@@ -46,7 +46,7 @@ leaf_of(const exports_tree_t *tree)
 
 /*
  * NULL: no node can lie there, or none with a key of this database.  In the
- * free space before the nodes lie others that were once there, as sound as ever.
+ * free space before the nodes lie others that were once there, sound as ever.
  */
 
 static inline const uint8_t *
@@ -55,7 +55,7 @@ node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
     size_t          pos, key_len;
     const uint8_t  *node;
 
-    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+    pos = exports_tree_pos(level, i);
 
     if (pos < level->upper || pos + NODE_HEADER > tree->page_size) {
         return NULL;
@@ -460,8 +460,7 @@ static exports_rc_t
 enter(exports_tree_t *tree, unsigned level, uint64_t pgno)
 {
     return exports_tree_enter(tree, &tree->levels[level], pgno,
-                              level == tree->height - 1 ? LEAF_FLAG
-                                                        : BRANCH_FLAG);
+                              exports_tree_kind(tree, level));
 }
 
 

@@ -35,6 +35,16 @@ typedef enum {
     DB_RANKS
 } exports_db_t;
 
+
+/* whether what lies under a key is a run of values: MDB_DUPSORT */
+
+static inline int
+exports_db_has_runs(exports_db_t db)
+{
+    return db == DB_FACETS || db == DB_RANKS;
+}
+
+
 typedef struct {
     const uint8_t         *page;
     unsigned               n;           /* nodes of it */
@@ -57,6 +67,7 @@ typedef struct {
     uint64_t               root;
     unsigned               height;      /* 0: it is empty */
     size_t                 key_len;     /* of all keys; 0: they differ */
+    int                    runs;        /* exports_db_has_runs() */
 
     const uint8_t         *map;
     unsigned               maps;        /* of which map this is, 0: of none */
@@ -157,6 +168,25 @@ exports_tree_get16(const uint8_t *p)
 }
 
 
+/* what the pages of a level are, of KIND_FLAGS */
+
+static inline unsigned
+exports_tree_kind(const exports_tree_t *tree, unsigned level)
+{
+    return level == tree->height - 1 ? LEAF_FLAG : BRANCH_FLAG;
+}
+
+
+/* where in its page a node begins, as the page says */
+
+static inline unsigned
+exports_tree_pos(const exports_level_t *level, unsigned i)
+{
+    return exports_tree_get16(level->page + PAGE_HEADER
+                              + i * sizeof(uint16_t));
+}
+
+
 /* the number of the page below a node; NO_PAGE, where there is no node */
 
 static inline uint64_t
@@ -166,7 +196,7 @@ exports_tree_child(const exports_tree_t *tree, const exports_level_t *level,
     unsigned        pos;
     node_header_t   node;
 
-    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+    pos = exports_tree_pos(level, i);
 
     if (pos < level->upper || pos > tree->page_size - NODE_HEADER) {
         return NO_PAGE;
@@ -187,7 +217,7 @@ exports_tree_key(const exports_tree_t *tree, const exports_level_t *level,
     size_t          pos;
     const uint8_t  *node;
 
-    pos = exports_tree_get16(level->page + PAGE_HEADER + i * sizeof(uint16_t));
+    pos = exports_tree_pos(level, i);
 
     if (pos < level->upper || pos + NODE_HEADER + len > tree->page_size) {
         return NULL;
@@ -225,8 +255,7 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
         }
     }
 
-    pos = exports_tree_get16(leaf->page + PAGE_HEADER
-                             + leaf->at * sizeof(uint16_t));
+    pos = exports_tree_pos(leaf, leaf->at);
     room = tree->page_size - NODE_HEADER - EXPORTS_MANIFEST_KEY_LEN;
 
     if (pos < leaf->upper || pos > room) {

@@ -42,6 +42,8 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
                     : db == DB_TOKENS ? EXPORTS_SHA256_LEN
                     : 0;
 
+    tree->runs = exports_db_has_runs(db);
+
     rc = read_root(tree, env, txn, exports_db_names[db]);
 
     if (rc == EXPORTS_OK) {

@@ -28,7 +28,7 @@ exports_writer_check(exports_writer_t *w, exports_db_t db, const void *key,
     rc = committed_tree(w, db, &tree);
 
     if (rc == EXPORTS_OK) {
-        rc = tree != NULL ? exports_tree_check_way(tree, db, &w->sound, key,
+        rc = tree != NULL ? exports_tree_check_way(tree, &w->sound, key,
                                                    key_len)
                           : check_value(w, db, key, key_len);
     }
@@ -118,7 +118,7 @@ check_value(const exports_writer_t *w, exports_db_t db, const void *key,
     MDB_val       v;
     exports_rc_t  rc;
 
-    if (db == DB_FACETS || db == DB_RANKS) {
+    if (exports_db_has_runs(db)) {
         return EXPORTS_OK;
     }
 

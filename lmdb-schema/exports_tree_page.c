@@ -1,0 +1,236 @@
+
+/*
+ * Whether a page is such as LMDB writes it.  LMDB believes the nodes of a page:
+ * to delete one it moves all that lie before it by the length that this one
+ * says it has, and frees the pages that it says are its value's; when it splits
+ * a page or merges two, it copies nodes by their lengths; and of a page that it
+ * writes to it frees the one whose number stands in it.  So a wrong bit costs
+ * more than its own record, as soon as something near it is written to.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exports_private.h"
+#include "exports_tree_check.h"
+
+
+/* LMDB's nodes begin at even places */
+#define PLACES_MAX  (PAGE_SIZE_MAX / 2)
+
+
+static int is_filled(const exports_tree_t *tree, const exports_level_t *page,
+    int is_leaf);
+static size_t node_size(const node_header_t *node, int is_leaf);
+static int is_value(const exports_tree_t *tree, const uint8_t *node);
+static int is_run(const exports_tree_t *tree, const exports_level_t *leaf);
+
+
+const char *
+exports_tree_page_fault(const exports_tree_t *tree,
+    const exports_level_t *page, unsigned kind)
+{
+    unsigned        i;
+    page_header_t   header;
+
+    memcpy(&header, page->page, sizeof(header));
+
+    /* LMDB would write to one that says it has been copied already */
+
+    if (header.flags != kind) {
+        return "has flags of a page that is being written";
+    }
+
+    if (kind & LEAF2_FLAG) {
+        return is_run(tree, page) ? NULL : "has the bounds of another one";
+    }
+
+    if (!is_filled(tree, page, kind == LEAF_FLAG)) {
+        return "has nodes that overlap, or leave gaps";
+    }
+
+    if (kind == LEAF_FLAG) {
+
+        for (i = 0; i < page->n; i++) {
+            if (!is_value(tree, exports_tree_page_node(page, i))) {
+                return "has a value of another kind";
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * From where they begin to the end of the page its nodes lie one behind the
+ * other: each ends where another one begins, and together they are as long.
+ */
+
+static int
+is_filled(const exports_tree_t *tree, const exports_level_t *page, int is_leaf)
+{
+    size_t          pos, size, total;
+    uint64_t        starts[EXPORTS_BITS_WORDS(PLACES_MAX + 1)];
+    unsigned        i;
+    node_header_t   node;
+
+    memset(starts, 0,
+           EXPORTS_BITS_WORDS(tree->page_size / 2 + 1) * sizeof(uint64_t));
+    (void) exports_bits_put(starts, tree->page_size / 2);
+
+    for (i = 0; i < page->n; i++) {
+        pos = (size_t) (exports_tree_page_node(page, i) - page->page);
+
+        if (pos % 2 != 0 || pos < page->upper
+            || pos > tree->page_size - NODE_HEADER
+            || !exports_bits_put(starts, pos / 2))
+        {
+            return 0;
+        }
+    }
+
+    for (total = 0, i = 0; i < page->n; i++) {
+        memcpy(&node, exports_tree_page_node(page, i), sizeof(node));
+
+        pos = (size_t) (exports_tree_page_node(page, i) - page->page);
+        size = node_size(&node, is_leaf);
+
+        if (size > tree->page_size - pos
+            || !exports_bits_has(starts, (pos + size) / 2))
+        {
+            return 0;
+        }
+
+        total += size;
+    }
+
+    return total == tree->page_size - page->upper;
+}
+
+
+static size_t
+node_size(const node_header_t *node, int is_leaf)
+{
+    size_t  size;
+
+    size = NODE_HEADER + (size_t) node->key_len;
+
+    if (is_leaf) {
+        size += node->flags & OVERFLOW_FLAG
+                    ? sizeof(uint64_t)
+                    : node_value_len(node);
+    }
+
+    return size + size % 2;
+}
+
+
+/* of facets and ranks, as far as LMDB can be let near it, or of the others */
+
+static int
+is_value(const exports_tree_t *tree, const uint8_t *node)
+{
+    MDB_val         key;
+    node_header_t   header;
+
+    memcpy(&header, node, sizeof(header));
+
+    if (tree->runs) {
+        key = exports_mdb_val(node + NODE_HEADER, header.key_len);
+
+        return exports_run_count(&key, 0) > 0;
+    }
+
+    return header.flags == 0 || header.flags == OVERFLOW_FLAG;
+}
+
+
+/*
+ * A value that became shorter keeps as many pages as it was given at first.  In
+ * those that it does not need there are remains of it; what begins with its own
+ * number there is a page of something else.
+ */
+
+int
+exports_tree_own_pages(const exports_tree_t *tree, const uint8_t *node,
+    uint64_t *pgno, uint64_t *n)
+{
+    size_t          size;
+    uint32_t        pages;
+    uint64_t        i, number;
+    node_header_t   header;
+    page_header_t   page;
+
+    memcpy(&header, node, sizeof(header));
+    memcpy(pgno, node + NODE_HEADER + header.key_len, sizeof(*pgno));
+
+    if (*pgno >= tree->pages) {
+        return 0;
+    }
+
+    memcpy(&page, tree->map + *pgno * tree->page_size, sizeof(page));
+    memcpy(&pages, tree->map + *pgno * tree->page_size + PAGE_LOWER,
+           sizeof(pages));
+
+    size = PAGE_HEADER + node_value_len(&header);
+    *n = pages;
+
+    if (page.pgno != *pgno || page.flags != OVERFLOW_PAGE_FLAG
+        || pages > tree->pages - *pgno || pages * tree->page_size < size)
+    {
+        return 0;
+    }
+
+    for (i = (size + tree->page_size - 1) / tree->page_size; i < *n; i++) {
+        memcpy(&number, tree->map + (*pgno + i) * tree->page_size,
+               sizeof(number));
+
+        if (number == *pgno + i) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* a leaf of a list's tree: values without nodes */
+
+static int
+is_run(const exports_tree_t *tree, const exports_level_t *leaf)
+{
+    page_header_t  header;
+
+    memcpy(&header, leaf->page, sizeof(header));
+
+    return header.pad >= sizeof(uint16_t)
+           && header.lower % sizeof(uint16_t) == 0
+           && header.upper + leaf->n * (header.pad - sizeof(uint16_t))
+              == tree->page_size;
+}
+
+
+exports_rc_t
+exports_page_set_make(exports_page_set_t *set, const exports_tree_t *tree)
+{
+    if (set->words == NULL) {
+        set->words = calloc(EXPORTS_BITS_WORDS(tree->pages), sizeof(uint64_t));
+        set->n = tree->pages;
+    }
+
+    return set->words != NULL ? EXPORTS_OK : EXPORTS_NOMEM;
+}
+
+
+int
+exports_page_set_add(exports_page_set_t *set, uint64_t pgno, uint64_t n)
+{
+    for ( /* void */ ; n > 0; n--, pgno++) {
+        if (pgno >= set->n || !exports_bits_put(set->words, pgno)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
