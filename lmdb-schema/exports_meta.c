@@ -60,21 +60,16 @@ exports_rc_t
 exports_meta_check_format(exports_env_t *env, MDB_txn *txn,
     exports_error_t *error)
 {
-    size_t          len;
-    uint64_t        version;
-    exports_rc_t    rc;
-    const uint8_t  *value;
+    uint64_t  version;
 
-    rc = exports_meta_get(txn, env, EXPORTS_META_FORMAT, &value, &len);
-
-    if (rc != EXPORTS_OK || len != 8) {
+    if (exports_meta_get64(txn, env, EXPORTS_META_FORMAT, &version)
+        != EXPORTS_OK)
+    {
         return exports_error(error, EXPORTS_FORMAT,
                              "\"%s\" is not a store of exports, or is "
                              "damaged: its format version cannot be read",
                              env->path);
     }
-
-    version = exports_get64(value);
 
     if (version != EXPORTS_FORMAT_VERSION) {
         return exports_error(error, EXPORTS_FORMAT,
@@ -154,6 +149,28 @@ exports_meta_get(MDB_txn *txn, const exports_env_t *env, const char *name,
     *len = v.mv_size - 8;
 
     return EXPORTS_OK;
+}
+
+
+exports_rc_t
+exports_meta_get64(MDB_txn *txn, const exports_env_t *env, const char *name,
+    uint64_t *number)
+{
+    size_t          len;
+    exports_rc_t    rc;
+    const uint8_t  *value;
+
+    rc = exports_meta_get(txn, env, name, &value, &len);
+
+    if (rc == EXPORTS_OK && len != 8) {
+        return EXPORTS_CORRUPT;
+    }
+
+    if (rc == EXPORTS_OK) {
+        *number = exports_get64(value);
+    }
+
+    return rc;
 }
 
 

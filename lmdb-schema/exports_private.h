@@ -220,6 +220,8 @@ int exports_mdb_before(const MDB_val *key, const void *from, size_t from_len);
 /* a value of meta, its checksum verified and cut off */
 exports_rc_t exports_meta_get(MDB_txn *txn, const exports_env_t *env,
     const char *name, const uint8_t **value, size_t *len);
+exports_rc_t exports_meta_get64(MDB_txn *txn, const exports_env_t *env,
+    const char *name, uint64_t *number);
 exports_rc_t exports_meta_put(MDB_txn *txn, const exports_env_t *env,
     const char *name, const uint8_t *value, size_t len,
     exports_error_t *error);

@@ -15,6 +15,8 @@
 static const char  orphaned[] = "is of a scope that does not exist";
 
 
+static exports_rc_t check_index(exports_check_t *c, exports_db_t db,
+    uint64_t *count, uint64_t expected, exports_visit_pt check);
 static exports_rc_t pass(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len);
 static exports_rc_t check_manifest(void *data, const uint8_t *key,
@@ -36,8 +38,6 @@ static exports_rc_t check_entry(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static const char *entry_fault(exports_check_t *c, const uint8_t *key,
     size_t key_len, const uint8_t *entry);
-static exports_rc_t count_entries(exports_check_t *c, exports_db_t db,
-    uint64_t *count);
 
 
 exports_rc_t
@@ -59,36 +59,33 @@ exports_verify_manifests(exports_check_t *c)
 exports_rc_t
 exports_verify_ids(exports_check_t *c)
 {
-    exports_rc_t  rc;
-
-    rc = count_entries(c, DB_IDS, &c->result->ids);
-
-    if (rc == EXPORTS_OK) {
-        rc = exports_verify_walk(c, DB_IDS,
-                                 c->result->faults > 0
-                                     || c->result->ids != c->records
-                                     ? check_id : pass);
-    }
-
-    return rc;
+    return check_index(c, DB_IDS, &c->result->ids, c->records, check_id);
 }
 
 
 exports_rc_t
 exports_verify_entries(exports_check_t *c)
 {
-    exports_rc_t  rc;
+    return check_index(c, DB_FACETS, &c->result->entries, c->expected,
+                       check_entry);
+}
 
-    rc = count_entries(c, DB_FACETS, &c->result->entries);
 
-    if (rc == EXPORTS_OK) {
-        rc = exports_verify_walk(c, DB_FACETS,
-                                 c->result->faults > 0
-                                     || c->result->entries != c->expected
-                                     ? check_entry : pass);
+static exports_rc_t
+check_index(exports_check_t *c, exports_db_t db, uint64_t *count,
+    uint64_t expected, exports_visit_pt check)
+{
+    MDB_stat  st;
+
+    if (mdb_stat(c->reader->txn, c->reader->env->dbi[db], &st) != 0) {
+        return EXPORTS_FAILED;
     }
 
-    return rc;
+    *count = st.ms_entries;
+
+    return exports_verify_walk(c, db,
+                               c->result->faults > 0 || *count != expected
+                                   ? check : pass);
 }
 
 
@@ -419,19 +416,4 @@ entry_fault(exports_check_t *c, const uint8_t *key, size_t key_len,
     }
 
     return "leads to a record that does not belong in its list";
-}
-
-
-static exports_rc_t
-count_entries(exports_check_t *c, exports_db_t db, uint64_t *count)
-{
-    MDB_stat  st;
-
-    if (mdb_stat(c->reader->txn, c->reader->env->dbi[db], &st) != 0) {
-        return EXPORTS_FAILED;
-    }
-
-    *count = st.ms_entries;
-
-    return EXPORTS_OK;
 }

@@ -100,15 +100,10 @@ check_all_there(exports_check_t *c)
 static exports_rc_t
 check_next_scope(exports_check_t *c)
 {
-    size_t          len;
-    exports_rc_t    rc;
-    const uint8_t  *value;
-
-    rc = exports_meta_get(c->reader->txn, c->reader->env,
-                          EXPORTS_META_NEXT_SCOPE, &value, &len);
-
-    if (rc == EXPORTS_OK && len == 8) {
-        c->next_scope = exports_get64(value);
+    if (exports_meta_get64(c->reader->txn, c->reader->env,
+                           EXPORTS_META_NEXT_SCOPE, &c->next_scope)
+        == EXPORTS_OK)
+    {
         return EXPORTS_OK;
     }
 

@@ -356,15 +356,16 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
     const char *name, size_t len, exports_met_scope_t **met,
     exports_error_t *error)
 {
-    size_t                n;
-    uint8_t               next[8];
-    exports_rc_t          rc;
-    const uint8_t        *value;
-    exports_met_scope_t   made;
+    uint8_t              next[8];
+    exports_rc_t         rc;
+    exports_met_scope_t  made;
 
-    rc = exports_meta_get(w->txn, w->env, EXPORTS_META_NEXT_SCOPE, &value, &n);
+    memset(&made, 0, sizeof(exports_met_scope_t));
 
-    if (rc != EXPORTS_OK || n != 8) {
+    if (exports_meta_get64(w->txn, w->env, EXPORTS_META_NEXT_SCOPE,
+                           &made.scope.id)
+        != EXPORTS_OK)
+    {
         return exports_error(error, EXPORTS_CORRUPT,
                              "\"%s\" is damaged: the next scope ID cannot be "
                              "read", w->env->path);
@@ -373,11 +374,6 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
     made.key_len = exports_scope_key(made.key, kind, name, len);
     made.kind = kind;
     made.changed = 1;
-    made.given = 0;
-    made.recount = 0;
-    memset(&made.scope, 0, sizeof(exports_scope_t));
-    made.scope.id = exports_get64(value);
-    made.stored = 0;
 
     rc = check_unused(w, made.scope.id, error);
     if (rc != EXPORTS_OK) {

@@ -127,7 +127,7 @@ exports_writer_index(exports_writer_t *w, const uint8_t *key,
 
 exports_rc_t
 exports_writer_find_id(exports_writer_t *w, const uint8_t *id_key, size_t len,
-    uint8_t *old_key, exports_error_t *error)
+    uint8_t *key, exports_error_t *error)
 {
     MDB_val       v;
     exports_rc_t  rc;
@@ -140,7 +140,7 @@ exports_writer_find_id(exports_writer_t *w, const uint8_t *id_key, size_t len,
     rc = exports_mdb_get(w->txn, w->env->dbi[DB_IDS], id_key, len, &v);
 
     if (rc == EXPORTS_OK) {
-        return exports_writer_read_id(id_key, len, &v, old_key, error);
+        return exports_writer_read_id(id_key, len, &v, key, error);
     }
 
     return rc == EXPORTS_NOT_FOUND ? rc : bad_id(rc, error);
@@ -149,7 +149,7 @@ exports_writer_find_id(exports_writer_t *w, const uint8_t *id_key, size_t len,
 
 exports_rc_t
 exports_writer_read_id(const uint8_t *id_key, size_t len, const MDB_val *value,
-    uint8_t *old_key, exports_error_t *error)
+    uint8_t *key, exports_error_t *error)
 {
     exports_rc_t    rc;
     const uint8_t  *found;
@@ -160,7 +160,7 @@ exports_writer_read_id(const uint8_t *id_key, size_t len, const MDB_val *value,
         return bad_id(rc, error);
     }
 
-    memcpy(old_key, found, EXPORTS_MANIFEST_KEY_LEN);
+    memcpy(key, found, EXPORTS_MANIFEST_KEY_LEN);
 
     return EXPORTS_OK;
 }
