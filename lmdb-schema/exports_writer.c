@@ -1,5 +1,5 @@
 
-#define _GNU_SOURCE             /* tdestroy(), twalk_r() */
+#define _GNU_SOURCE             /* tdestroy() */
 
 #include <search.h>
 #include <stdio.h>
@@ -7,26 +7,14 @@
 #include <string.h>
 
 #include "exports_time.h"
-#include "exports_list.h"
 #include "exports_writer_private.h"
 
 
 static exports_rc_t touch(exports_writer_t *w, exports_kind_t kind,
     const char *scope, size_t len, exports_met_scope_t **met,
     exports_error_t *error);
-static exports_rc_t put_meta(exports_writer_t *w, const char *name,
-    const void *value, size_t len, exports_error_t *error);
 static exports_rc_t check_files(exports_writer_t *w, exports_error_t *error);
 static exports_rc_t flush_for_reader(exports_writer_t *w, exports_db_t db);
-static exports_rc_t flush_scopes(exports_writer_t *w);
-static void flush_scope(const void *node, VISIT which, void *data);
-static exports_rc_t recount_scope(exports_writer_t *w, exports_scope_t *scope);
-static int compare_scopes(const void *a, const void *b);
-static exports_rc_t keep_scope(exports_writer_t *w,
-    const exports_met_scope_t *found, exports_met_scope_t **met,
-    exports_error_t *error);
-static exports_rc_t check_unused(exports_writer_t *w, uint64_t id,
-    exports_error_t *error);
 
 
 exports_rc_t
@@ -89,7 +77,7 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
         return erc;
     }
 
-    erc = flush_scopes(w);
+    erc = exports_writer_flush_scopes(w);
 
     if (erc != EXPORTS_OK) {
         exports_writer_abort(w);
@@ -283,13 +271,13 @@ exports_writer_checkpoint(exports_writer_t *w, const char *name,
 
     (void) snprintf(key, sizeof(key), EXPORTS_META_CHECKPOINT "%s", name);
 
-    return put_meta(w, key, value, len, error);
+    return exports_writer_put_meta(w, key, value, len, error);
 }
 
 
-static exports_rc_t
-put_meta(exports_writer_t *w, const char *name, const void *value, size_t len,
-    exports_error_t *error)
+exports_rc_t
+exports_writer_put_meta(exports_writer_t *w, const char *name,
+    const void *value, size_t len, exports_error_t *error)
 {
     exports_rc_t  rc;
 
@@ -298,117 +286,6 @@ put_meta(exports_writer_t *w, const char *name, const void *value, size_t len,
     return rc == EXPORTS_OK ? exports_meta_put(w->txn, w->env, name, value,
                                                len, error)
                             : rc;
-}
-
-
-exports_rc_t
-exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
-    const char *name, size_t len, exports_met_scope_t **met,
-    exports_error_t *error)
-{
-    void                 *node;
-    MDB_val               v;
-    exports_rc_t          rc;
-    exports_met_scope_t   wanted;
-
-    wanted.key_len = exports_scope_key(wanted.key, kind, name, len);
-
-    node = tfind(&wanted, &w->scopes, compare_scopes);
-
-    if (node != NULL) {
-        *met = *(exports_met_scope_t **) node;
-        return EXPORTS_OK;
-    }
-
-    rc = exports_writer_check(w, DB_SCOPES, wanted.key, wanted.key_len, error);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    /* by the reader all that is held back would be stored first */
-
-    rc = exports_mdb_get(w->txn, w->env->dbi[DB_SCOPES], wanted.key,
-                         wanted.key_len, &v);
-
-    if (rc == EXPORTS_OK) {
-        rc = exports_scope_decode(&wanted.scope, wanted.key, wanted.key_len,
-                                  v.mv_data, v.mv_size);
-    }
-
-    if (rc != EXPORTS_OK) {
-        return exports_error(error, rc, "%s \"%.*s\": %s",
-                             exports_kind_name(kind), (int) len, name,
-                             exports_strerror(rc));
-    }
-
-    wanted.kind = kind;
-    wanted.stored = wanted.scope.revision;
-    wanted.changed = 0;
-    wanted.given = 0;
-    wanted.recount = 0;
-
-    return keep_scope(w, &wanted, met, error);
-}
-
-
-exports_rc_t
-exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
-    const char *name, size_t len, exports_met_scope_t **met,
-    exports_error_t *error)
-{
-    uint8_t              next[8];
-    exports_rc_t         rc;
-    exports_met_scope_t  made;
-
-    memset(&made, 0, sizeof(exports_met_scope_t));
-
-    if (exports_meta_get64(w->txn, w->env, EXPORTS_META_NEXT_SCOPE,
-                           &made.scope.id)
-        != EXPORTS_OK)
-    {
-        return exports_error(error, EXPORTS_CORRUPT,
-                             "\"%s\" is damaged: the next scope ID cannot be "
-                             "read", w->env->path);
-    }
-
-    made.key_len = exports_scope_key(made.key, kind, name, len);
-    made.kind = kind;
-    made.changed = 1;
-
-    rc = check_unused(w, made.scope.id, error);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    exports_put64(next, made.scope.id + 1);
-
-    rc = put_meta(w, EXPORTS_META_NEXT_SCOPE, next, 8, error);
-
-    return rc == EXPORTS_OK ? keep_scope(w, &made, met, error) : rc;
-}
-
-
-/* whoever is new must not come by the manifests of a scope that was lost */
-
-static exports_rc_t
-check_unused(exports_writer_t *w, uint64_t id, exports_error_t *error)
-{
-    uint64_t      last;
-    exports_rc_t  rc;
-
-    rc = exports_mdb_last_scope(w->txn, w->env, &last);
-
-    if (rc != EXPORTS_OK) {
-        return exports_error(error, rc, "reading \"%s\": %s", w->env->path,
-                             exports_strerror(rc));
-    }
-
-    return last < id
-               ? EXPORTS_OK
-               : exports_error(error, EXPORTS_CORRUPT,
-                               "\"%s\" is damaged: there are manifests of "
-                               "scopes whose IDs were never given out",
-                               w->env->path);
 }
 
 
@@ -505,121 +382,5 @@ flush_for_reader(exports_writer_t *w, exports_db_t db)
 
     rc = exports_writer_flush(w, NULL);
 
-    return rc == EXPORTS_OK && db == DB_SCOPES ? flush_scopes(w) : rc;
-}
-
-
-/* may be done again: what is stored depends on what was there at first */
-
-static exports_rc_t
-flush_scopes(exports_writer_t *w)
-{
-    w->flushed = EXPORTS_OK;
-
-    twalk_r(w->scopes, flush_scope, w);
-
-    return w->flushed;
-}
-
-
-static void
-flush_scope(const void *node, VISIT which, void *data)
-{
-    uint8_t               value[EXPORTS_SCOPE_VALUE_LEN];
-    exports_scope_t      *scope;
-    exports_writer_t     *w;
-    exports_met_scope_t  *met;
-
-    w = data;
-    met = *(exports_met_scope_t *const *) node;
-
-    /* inner nodes are visited three times; the order of keys is kept */
-
-    if ((which != postorder && which != leaf) || !met->changed
-        || w->flushed != EXPORTS_OK)
-    {
-        return;
-    }
-
-    scope = &met->scope;
-
-    if (!met->given) {
-        scope->revision = met->stored + 1 > w->now ? met->stored + 1 : w->now;
-    }
-
-    if (met->recount) {
-        w->flushed = recount_scope(w, scope);
-
-        if (w->flushed != EXPORTS_OK) {
-            return;
-        }
-    }
-
-    exports_scope_encode(value, scope, met->key, met->key_len);
-
-    w->flushed = exports_writer_store(w, DB_SCOPES, met->key, met->key_len,
-                                      value, EXPORTS_SCOPE_VALUE_LEN, NULL);
-}
-
-
-/* the lists have been flushed */
-
-static exports_rc_t
-recount_scope(exports_writer_t *w, exports_scope_t *scope)
-{
-    exports_rc_t      rc;
-    exports_list_t    list;
-    exports_facet_t   key;
-    exports_facets_t  values;
-
-    for (rc = EXPORTS_OK, values.status = 1;
-         values.status <= EXPORTS_STATUSES && rc == EXPORTS_OK;
-         values.status++)
-    {
-        exports_facet_key(&key, scope->id, EXPORTS_FACET_STATUS, &values);
-
-        rc = exports_lists_open(&list, &w->reader, &key, 1);
-
-        if (rc == EXPORTS_OK) {
-            scope->counts[values.status - 1] = list.count;
-        }
-
-        exports_reader_close_cursors(&w->reader);
-    }
-
-    return rc;
-}
-
-
-static int
-compare_scopes(const void *a, const void *b)
-{
-    const exports_met_scope_t  *x = a, *y = b;
-
-    return exports_key_order(x->key, x->key_len, y->key, y->key_len);
-}
-
-
-static exports_rc_t
-keep_scope(exports_writer_t *w, const exports_met_scope_t *found,
-    exports_met_scope_t **met, exports_error_t *error)
-{
-    exports_met_scope_t  *kept;
-
-    kept = malloc(sizeof(exports_met_scope_t));
-
-    if (kept == NULL) {
-        return exports_error(error, EXPORTS_NOMEM, "out of memory");
-    }
-
-    *kept = *found;
-
-    if (tsearch(kept, &w->scopes, compare_scopes) == NULL) {
-        free(kept);
-        return exports_error(error, EXPORTS_NOMEM, "out of memory");
-    }
-
-    *met = kept;
-
-    return EXPORTS_OK;
+    return rc == EXPORTS_OK && db == DB_SCOPES ? exports_writer_flush_scopes(w) : rc;
 }

@@ -58,13 +58,18 @@ struct exports_writer_s {
 };
 
 
-/* The scope of a name; it stays where it is until the writer ends. */
+/* The scope of a name; it stays where it is until the writer ends:
+   exports_writer_scopes.c */
 exports_rc_t exports_writer_find_scope(exports_writer_t *w,
     exports_kind_t kind, const char *name, size_t len,
     exports_met_scope_t **met, exports_error_t *error);
 exports_rc_t exports_writer_make_scope(exports_writer_t *w,
     exports_kind_t kind, const char *name, size_t len,
     exports_met_scope_t **met, exports_error_t *error);
+
+/* Stores those that have changed.  May be done again: what is stored depends on
+   what was there at first. */
+exports_rc_t exports_writer_flush_scopes(exports_writer_t *w);
 
 /* The key in manifests that an entry of ids leads to; read: of one found. */
 exports_rc_t exports_writer_find_id(exports_writer_t *w,
@@ -100,6 +105,9 @@ exports_rc_t exports_writer_store(exports_writer_t *w, exports_db_t db,
 exports_rc_t exports_writer_del(exports_writer_t *w, exports_db_t db,
     const void *key, size_t key_len, const void *value, size_t len,
     exports_error_t *error);
+
+exports_rc_t exports_writer_put_meta(exports_writer_t *w, const char *name,
+    const void *value, size_t len, exports_error_t *error);
 
 /*
  * Before what is under a key is put, replaced or deleted: LMDB goes by what
