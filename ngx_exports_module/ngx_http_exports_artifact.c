@@ -9,8 +9,7 @@
 static ngx_int_t ngx_http_exports_artifact_body(ngx_http_request_t *r,
     ngx_buf_t *b, ngx_file_info_t *fi);
 static ngx_int_t ngx_http_exports_artifact_open(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact,
-    ngx_file_t *file);
+    ngx_http_exports_ctx_t *ctx, ngx_file_t *file);
 static ngx_int_t ngx_http_exports_artifact_path(ngx_pool_t *pool,
     ngx_str_t *root, ngx_str_t *key, ngx_str_t *path);
 static ngx_int_t ngx_http_exports_artifact_failed(ngx_http_request_t *r,
@@ -60,7 +59,7 @@ ngx_http_exports_is_local(ngx_str_t *backend)
 
 ngx_int_t
 ngx_http_exports_artifact_send(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact)
+    ngx_http_exports_ctx_t *ctx)
 {
     ngx_int_t         rc;
     ngx_buf_t        *b;
@@ -76,7 +75,7 @@ ngx_http_exports_artifact_send(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_exports_artifact_open(r, ctx, artifact, b->file);
+    rc = ngx_http_exports_artifact_open(r, ctx, b->file);
 
     if (rc == NGX_OK) {
         rc = ngx_http_exports_artifact_stat(r, b->file, &fi);
@@ -108,7 +107,7 @@ ngx_http_exports_artifact_send(ngx_http_request_t *r,
     r->headers_out.last_modified_time = ngx_file_mtime(&fi);
 
     if (ngx_http_set_etag(r) != NGX_OK
-        || ngx_http_exports_artifact_headers(r, ctx, artifact) != NGX_OK)
+        || ngx_http_exports_artifact_headers(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -158,8 +157,12 @@ ngx_http_exports_artifact_body(ngx_http_request_t *r, ngx_buf_t *b,
 
 ngx_int_t
 ngx_http_exports_artifact_headers(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact)
+    ngx_http_exports_ctx_t *ctx)
 {
+    ngx_http_exports_artifact_t  *artifact;
+
+    artifact = ctx->artifact;
+
     ngx_http_exports_drop_brought(r);
     ngx_http_exports_content_type(r, &artifact->content_type);
 
@@ -182,11 +185,11 @@ ngx_http_exports_artifact_headers(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_exports_artifact_open(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, ngx_http_exports_artifact_t *artifact,
-    ngx_file_t *file)
+    ngx_http_exports_ctx_t *ctx, ngx_file_t *file)
 {
     ngx_fd_t                  root;
     ngx_err_t                 err;
+    ngx_str_t                *key;
     ngx_pool_cleanup_t       *cln;
     ngx_pool_cleanup_file_t  *clnf;
 
@@ -199,11 +202,13 @@ ngx_http_exports_artifact_open(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    key = &ctx->artifact->storage_key;
+
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_pool_cleanup_file_t));
 
     if (cln == NULL
-        || ngx_http_exports_artifact_path(r->pool, &ctx->conf->root,
-                                          &artifact->storage_key, &file->name)
+        || ngx_http_exports_artifact_path(r->pool, &ctx->conf->root, key,
+                                          &file->name)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -218,7 +223,7 @@ ngx_http_exports_artifact_open(ngx_http_request_t *r,
                                                 &ctx->conf->root);
     }
 
-    file->fd = exports_artifact_open(root, (char *) artifact->storage_key.data,
+    file->fd = exports_artifact_open(root, (char *) key->data,
                                      O_RDONLY|O_LARGEFILE);
     err = ngx_errno;
 

@@ -5,7 +5,6 @@
 
 
 typedef struct {
-    ngx_http_request_t           *request;
     ngx_http_exports_ctx_t       *ctx;
     ngx_http_exports_artifact_t  *artifact;
 } ngx_http_exports_download_t;
@@ -42,7 +41,6 @@ ngx_http_exports_download(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return ngx_http_exports_send_error(r, ctx, err);
     }
 
-    download.request = r;
     download.ctx = ctx;
     download.artifact = ngx_pcalloc(r->pool,
                                     sizeof(ngx_http_exports_artifact_t));
@@ -79,11 +77,9 @@ ngx_http_exports_download(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     ctx->artifact = download.artifact;
 
-    if (ngx_http_exports_is_local(&ctx->artifact->storage_backend)) {
-        return ngx_http_exports_artifact_send(r, ctx, ctx->artifact);
-    }
-
-    return ngx_http_exports_redirect(r, ctx, ctx->artifact);
+    return ngx_http_exports_is_local(&ctx->artifact->storage_backend)
+               ? ngx_http_exports_artifact_send(r, ctx)
+               : ngx_http_exports_redirect(r, ctx);
 }
 
 
@@ -195,7 +191,7 @@ ngx_http_exports_download_record(ngx_http_exports_download_t *download,
         return EXPORTS_OK;
     }
 
-    return ngx_http_exports_download_copy(download->request->pool,
+    return ngx_http_exports_download_copy(ctx->request->pool,
                                           download->artifact, &record);
 }
 

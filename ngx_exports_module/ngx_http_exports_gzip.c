@@ -21,10 +21,9 @@
 #define NGX_HTTP_EXPORTS_GZIP_FLUSH   16
 
 
-static z_stream *ngx_http_exports_gzip_stream(ngx_log_t *log);
+static z_stream *ngx_http_exports_gzip_stream(ngx_http_request_t *r);
 static ngx_http_exports_page_t *ngx_http_exports_gzip_shrink(
-    ngx_http_exports_ctx_t *ctx, ngx_http_exports_page_t *page,
-    ngx_log_t *log);
+    ngx_http_exports_ctx_t *ctx, ngx_http_exports_page_t *page);
 static u_char *ngx_http_exports_put_le(u_char *p, uint32_t n, ngx_uint_t len);
 
 
@@ -81,14 +80,14 @@ ngx_http_exports_gzip_ok(ngx_http_request_t *r,
 
 ngx_http_exports_page_t *
 ngx_http_exports_gzip(ngx_http_exports_ctx_t *ctx,
-    const ngx_http_exports_page_t *plain, ngx_log_t *log)
+    const ngx_http_exports_page_t *plain)
 {
     int                       rc;
     size_t                    size;
     z_stream                 *z;
     ngx_http_exports_page_t  *page;
 
-    z = ngx_http_exports_gzip_stream(log);
+    z = ngx_http_exports_gzip_stream(ctx->request);
     if (z == NULL) {
         return NULL;
     }
@@ -96,7 +95,7 @@ ngx_http_exports_gzip(ngx_http_exports_ctx_t *ctx,
     size = deflateBound(z, (uLong) plain->len) + NGX_HTTP_EXPORTS_GZIP_FLUSH;
 
     page = ngx_http_exports_page_create(ctx,
-                              NGX_HTTP_EXPORTS_GZIP_HEADER + size, 0, log);
+                                    NGX_HTTP_EXPORTS_GZIP_HEADER + size, 0);
     if (page == NULL) {
         return NULL;
     }
@@ -112,7 +111,7 @@ ngx_http_exports_gzip(ngx_http_exports_ctx_t *ctx,
     rc = deflate(z, Z_FULL_FLUSH);
 
     if (rc != Z_OK || z->avail_in > 0 || z->avail_out == 0) {
-        ngx_log_error(NGX_LOG_ALERT, log, 0,
+        ngx_log_error(NGX_LOG_ALERT, ngx_http_exports_log(ctx->request), 0,
                       "deflate() failed: %d, %ud bytes left", rc, z->avail_in);
         ngx_http_exports_page_release(page);
         return NULL;
@@ -124,7 +123,7 @@ ngx_http_exports_gzip(ngx_http_exports_ctx_t *ctx,
     page->plain_len = plain->len;
     page->crc = (uint32_t) crc32(0, plain->data, (uInt) plain->len);
 
-    return ngx_http_exports_gzip_shrink(ctx, page, log);
+    return ngx_http_exports_gzip_shrink(ctx, page);
 }
 
 
@@ -164,7 +163,7 @@ ngx_http_exports_gzip_done(void)
 
 
 static z_stream *
-ngx_http_exports_gzip_stream(ngx_log_t *log)
+ngx_http_exports_gzip_stream(ngx_http_request_t *r)
 {
     int  rc;
 
@@ -178,7 +177,8 @@ ngx_http_exports_gzip_stream(ngx_log_t *log)
     }
 
     if (rc != Z_OK) {
-        ngx_log_error(NGX_LOG_ALERT, log, 0, "%s() failed: %d",
+        ngx_log_error(NGX_LOG_ALERT, ngx_http_exports_log(r), 0,
+                      "%s() failed: %d",
                       ngx_http_exports_z_made ? "deflateReset"
                                               : "deflateInit2", rc);
         return NULL;
@@ -194,7 +194,7 @@ ngx_http_exports_gzip_stream(ngx_log_t *log)
 
 static ngx_http_exports_page_t *
 ngx_http_exports_gzip_shrink(ngx_http_exports_ctx_t *ctx,
-    ngx_http_exports_page_t *page, ngx_log_t *log)
+    ngx_http_exports_page_t *page)
 {
     ngx_http_exports_page_t  *kept;
 
@@ -202,7 +202,7 @@ ngx_http_exports_gzip_shrink(ngx_http_exports_ctx_t *ctx,
         return page;
     }
 
-    kept = ngx_http_exports_page_create(ctx, page->len, 1, log);
+    kept = ngx_http_exports_page_create(ctx, page->len, 1);
     if (kept == NULL) {
         return page;
     }

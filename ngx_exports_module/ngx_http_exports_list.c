@@ -5,7 +5,6 @@
 
 
 typedef struct {
-    ngx_http_request_t       *request;
     ngx_http_exports_ctx_t   *ctx;
     ngx_http_exports_page_t  *found;    /* in the cache */
     ngx_uint_t                logged;   /* why it cannot be read */
@@ -19,12 +18,10 @@ static exports_rc_t ngx_http_exports_list_read(exports_reader_t *reader,
 static exports_rc_t ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     exports_reader_t *reader);
 static ngx_uint_t ngx_http_exports_list_empty(const exports_scope_t *scope);
-static void ngx_http_exports_list_use(ngx_http_request_t *r,
-    ngx_http_exports_list_t *list);
-static void ngx_http_exports_list_compress(ngx_http_request_t *r,
-    ngx_http_exports_list_t *list);
-static void ngx_http_exports_log_unreadable(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page);
+static void ngx_http_exports_list_use(ngx_http_exports_list_t *list);
+static void ngx_http_exports_list_compress(ngx_http_exports_list_t *list);
+static void ngx_http_exports_log_unreadable(ngx_http_exports_ctx_t *ctx,
+    const exports_page_t *page);
 
 
 ngx_int_t
@@ -50,7 +47,6 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     ctx->gzip = ngx_http_exports_gzip_ok(r, ctx->conf);
 
-    list.request = r;
     list.ctx = ctx;
     list.found = NULL;
     list.logged = 0;
@@ -80,7 +76,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     }
 
     if (!ctx->not_modified) {
-        ngx_http_exports_list_use(r, &list);
+        ngx_http_exports_list_use(&list);
     }
 
     return ngx_http_exports_send(r, ctx);
@@ -115,8 +111,8 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
     ngx_http_request_t      *r;
     ngx_http_exports_ctx_t  *ctx;
 
-    r = list->request;
     ctx = list->ctx;
+    r = ctx->request;
 
     lineage = exports_reader_lineage(reader);
 
@@ -178,7 +174,6 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
 {
     exports_rc_t                   rc;
     exports_facet_t                lists[EXPORTS_LISTS_MAX];
-    ngx_http_request_t            *r;
     exports_page_query_t           query;
     ngx_http_exports_ctx_t        *ctx;
     ngx_http_exports_render_t      render;
@@ -188,7 +183,6 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
 
     static exports_page_t          page;
 
-    r = list->request;
     ctx = list->ctx;
     api = ctx->conf->api;
 
@@ -199,7 +193,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     query.limit = ctx->limit;
     query.counts = ctx->found.counts;
 
-    ngx_http_exports_render_init(&render, r, ctx);
+    ngx_http_exports_render_init(&render, ctx);
 
     if (ngx_http_exports_list_empty(&ctx->found)) {
         page.nitems = 0;
@@ -215,7 +209,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
 
     if (rc == EXPORTS_CORRUPT) {
         ngx_http_exports_guard_hold(1);
-        ngx_http_exports_log_unreadable(r, ctx, &page);
+        ngx_http_exports_log_unreadable(ctx, &page);
         ngx_http_exports_guard_hold(0);
 
         list->logged = 1;
@@ -245,8 +239,7 @@ ngx_http_exports_list_empty(const exports_scope_t *scope)
 /* outside of the guard: what changes the cache must not be interrupted */
 
 static void
-ngx_http_exports_list_use(ngx_http_request_t *r,
-    ngx_http_exports_list_t *list)
+ngx_http_exports_list_use(ngx_http_exports_list_t *list)
 {
     ngx_http_exports_ctx_t   *ctx;
     ngx_http_exports_page_t  *page;
@@ -258,7 +251,7 @@ ngx_http_exports_list_use(ngx_http_request_t *r,
     ctx->has_total = 1;
 
     if (!page->gzip && ngx_http_exports_gzip_takes(ctx, page->len)) {
-        ngx_http_exports_list_compress(r, list);
+        ngx_http_exports_list_compress(list);
     }
 
     if (list->found != NULL) {
@@ -277,8 +270,7 @@ ngx_http_exports_list_use(ngx_http_request_t *r,
 /* a page that cannot be compressed is sent as it is */
 
 static void
-ngx_http_exports_list_compress(ngx_http_request_t *r,
-    ngx_http_exports_list_t *list)
+ngx_http_exports_list_compress(ngx_http_exports_list_t *list)
 {
     ngx_http_exports_ctx_t   *ctx;
     ngx_http_exports_page_t  *page;
@@ -286,8 +278,7 @@ ngx_http_exports_list_compress(ngx_http_request_t *r,
     ctx = list->ctx;
 
     page = ngx_http_exports_gzip(ctx, list->found != NULL ? list->found
-                                                          : ctx->page,
-                                 ngx_http_exports_log(r));
+                                                          : ctx->page);
     if (page == NULL) {
         return;
     }
@@ -302,10 +293,13 @@ ngx_http_exports_list_compress(ngx_http_request_t *r,
 
 
 static void
-ngx_http_exports_log_unreadable(ngx_http_request_t *r,
-    ngx_http_exports_ctx_t *ctx, const exports_page_t *page)
+ngx_http_exports_log_unreadable(ngx_http_exports_ctx_t *ctx,
+    const exports_page_t *page)
 {
-    u_char  key[2 * EXPORTS_MANIFEST_KEY_LEN];
+    u_char               key[2 * EXPORTS_MANIFEST_KEY_LEN];
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     if (!ngx_http_exports_log_due(r, &ctx->scope)) {
         return;

@@ -6,7 +6,7 @@
 
 ngx_http_exports_page_t *
 ngx_http_exports_page_create(ngx_http_exports_ctx_t *ctx, size_t len,
-    ngx_uint_t keep, ngx_log_t *log)
+    ngx_uint_t keep)
 {
     size_t                    size, key;
     ngx_http_exports_page_t  *page;
@@ -14,7 +14,7 @@ ngx_http_exports_page_create(ngx_http_exports_ctx_t *ctx, size_t len,
     key = keep ? ctx->key.len : 0;
     size = sizeof(ngx_http_exports_page_t) + key + len;
 
-    page = ngx_alloc(size, log);
+    page = ngx_alloc(size, ngx_http_exports_log(ctx->request));
     if (page == NULL) {
         return NULL;
     }

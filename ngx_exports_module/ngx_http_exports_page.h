@@ -48,7 +48,7 @@ struct ngx_http_exports_page_s {
  */
 
 ngx_http_exports_page_t *ngx_http_exports_page_create(
-    ngx_http_exports_ctx_t *ctx, size_t len, ngx_uint_t keep, ngx_log_t *log);
+    ngx_http_exports_ctx_t *ctx, size_t len, ngx_uint_t keep);
 void ngx_http_exports_page_release(ngx_http_exports_page_t *page);
 
 /* of the only reference: gives back what its bytes, and so many behind them, do
@@ -115,7 +115,6 @@ void ngx_http_exports_cache_done(ngx_log_t *log);
 /* render.c: a page of the context's, as its items are read */
 
 typedef struct {
-    ngx_http_request_t         *request;
     ngx_http_exports_ctx_t     *ctx;
     ngx_uint_t                  limit;      /* items of a page */
     ngx_uint_t                  expected;   /* items */
@@ -126,7 +125,7 @@ typedef struct {
 } ngx_http_exports_render_t;
 
 void ngx_http_exports_render_init(ngx_http_exports_render_t *render,
-    ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx);
+    ngx_http_exports_ctx_t *ctx);
 
 /* for exports_page_visit(); EXPORTS_OK or EXPORTS_NOMEM */
 
@@ -162,7 +161,7 @@ ngx_uint_t ngx_http_exports_gzip_ok(ngx_http_request_t *r,
 /* NULL: it has been logged why */
 
 ngx_http_exports_page_t *ngx_http_exports_gzip(ngx_http_exports_ctx_t *ctx,
-    const ngx_http_exports_page_t *plain, ngx_log_t *log);
+    const ngx_http_exports_page_t *plain);
 
 /* from p to last stands the end of the body, with room around it */
 

@@ -56,11 +56,13 @@ static ngx_str_t  ngx_http_exports_storage_kept[] = {
 
 
 ngx_int_t
-ngx_http_exports_redirect(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
-    ngx_http_exports_artifact_t *artifact)
+ngx_http_exports_redirect(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 {
     ngx_int_t                     rc;
+    ngx_http_exports_artifact_t  *artifact;
     ngx_http_exports_redirect_t  *redirect;
+
+    artifact = ctx->artifact;
 
     redirect = ngx_http_exports_redirect_find(ctx->conf->redirects,
                                               &artifact->storage_backend);
@@ -395,7 +397,7 @@ ngx_http_exports_storage_headers(ngx_http_request_t *r,
 
     ngx_http_exports_drop_headers(r, ngx_http_exports_storage_kept);
 
-    if (ngx_http_exports_artifact_headers(r, ctx, ctx->artifact) != NGX_OK) {
+    if (ngx_http_exports_artifact_headers(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

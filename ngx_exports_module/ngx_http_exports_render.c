@@ -33,9 +33,8 @@ static size_t  ngx_http_exports_item_size[NGX_HTTP_EXPORTS_APIS] = {
 
 void
 ngx_http_exports_render_init(ngx_http_exports_render_t *render,
-    ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
+    ngx_http_exports_ctx_t *ctx)
 {
-    render->request = r;
     render->ctx = ctx;
     render->limit = ctx->limit - ctx->conf->api->beyond;
     render->items = 0;
@@ -224,8 +223,7 @@ ngx_http_exports_render_room(ngx_http_exports_render_t *render, size_t len)
     ngx_http_exports_guard_hold(1);
 
     page = ngx_http_exports_page_create(ctx, size,
-                                        ngx_http_exports_cache_keeps(ctx),
-                                        ngx_http_exports_log(render->request));
+                                        ngx_http_exports_cache_keeps(ctx));
 
     if (page != NULL && ctx->page != NULL) {
         ngx_memcpy(page->data, ctx->page->data, used);

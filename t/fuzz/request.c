@@ -240,7 +240,7 @@ fuzz_body(ngx_http_request_t *r, exports_page_t *page, u_char **last)
     ctx = fuzz_ctx(r);
     nitems = page->nitems;
 
-    ngx_http_exports_render_init(&render, r, ctx);
+    ngx_http_exports_render_init(&render, ctx);
 
     /* one, two, and so on: what the store hands over at a time may be any */
 
