@@ -186,13 +186,6 @@ typedef struct {
 } ngx_http_exports_main_conf_t;
 
 
-/* keys of signed links: the first signs, all verify */
-
-typedef struct {
-    ngx_array_t                 keys;       /* exports_hmac_t */
-} ngx_http_exports_keys_t;
-
-
 /* artifacts of another storage backend */
 
 typedef struct {
@@ -223,7 +216,8 @@ typedef struct {
                                                end */
     ngx_array_t                *redirects;  /* ngx_http_exports_redirect_t */
 
-    ngx_http_exports_keys_t    *keys;
+    /* of signed links: the first signs, all verify */
+    ngx_array_t                *keys;       /* exports_hmac_t */
     uint64_t                    signer;     /* tells the first key */
     time_t                      link_ttl;
     ngx_http_complex_value_t   *base_url;   /* NULL: $scheme://$http_host */

@@ -25,6 +25,10 @@ static ngx_str_t  ngx_http_exports_brought[] = {
 };
 
 
+static void ngx_http_exports_drop(ngx_http_request_t *r, ngx_str_t *names,
+    ngx_uint_t listed);
+
+
 ngx_table_elt_t *
 ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
     size_t name_len, u_char *value, size_t len)
@@ -55,10 +59,6 @@ ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
 void
 ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
     r->headers_out.server = NULL;
     r->headers_out.date = NULL;
     r->headers_out.location = NULL;
@@ -77,15 +77,7 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
                 sizeof(r->headers_out.cache_control));
     ngx_memzero(&r->headers_out.link, sizeof(r->headers_out.link));
 
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (!ngx_http_exports_is_listed(&h[i].key, kept)) {
-                h[i].hash = 0;
-            }
-        }
-    }
+    ngx_http_exports_drop(r, kept, 0);
 
     if (r->headers_out.content_encoding
         && r->headers_out.content_encoding->hash == 0)
@@ -100,22 +92,30 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
 void
 ngx_http_exports_drop_brought(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
     r->headers_out.expires = NULL;
 
     ngx_memzero(&r->headers_out.cache_control,
                 sizeof(r->headers_out.cache_control));
 
+    ngx_http_exports_drop(r, ngx_http_exports_brought, 1);
+}
+
+
+/* those of the names, or all others */
+
+static void
+ngx_http_exports_drop(ngx_http_request_t *r, ngx_str_t *names,
+    ngx_uint_t listed)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
     for (part = &r->headers_out.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (ngx_http_exports_is_listed(&h[i].key,
-                                           ngx_http_exports_brought))
-            {
+            if (ngx_http_exports_is_listed(&h[i].key, names) == listed) {
                 h[i].hash = 0;
             }
         }

@@ -17,7 +17,7 @@
 static ngx_int_t ngx_http_exports_read_keys(ngx_conf_t *cf, ngx_str_t *path,
     u_char *buf, size_t *len);
 static char *ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_http_exports_keys_t *keys, u_char *p, u_char *last);
+    ngx_array_t *keys, u_char *p, u_char *last);
 static ngx_uint_t ngx_http_exports_lines(u_char *p, u_char *last);
 static void ngx_http_exports_forget_keys(void *data);
 static void ngx_http_exports_signature(const exports_hmac_t *key,
@@ -52,11 +52,10 @@ ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    elcf->keys = ngx_palloc(cf->pool, sizeof(ngx_http_exports_keys_t));
     buf = ngx_palloc(cf->temp_pool, NGX_HTTP_EXPORTS_KEY_FILE_MAX + 1);
     cln = ngx_pool_cleanup_add(cf->pool, 0);
 
-    if (elcf->keys == NULL || buf == NULL || cln == NULL) {
+    if (buf == NULL || cln == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -67,17 +66,16 @@ ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* room for all: an array that moves leaves its keys behind */
 
-    if (ngx_array_init(&elcf->keys->keys, cf->pool,
-                       ngx_http_exports_lines(buf, buf + len),
-                       sizeof(exports_hmac_t))
-        != NGX_OK)
-    {
+    elcf->keys = ngx_array_create(cf->pool,
+                                  ngx_http_exports_lines(buf, buf + len),
+                                  sizeof(exports_hmac_t));
+    if (elcf->keys == NULL) {
         ngx_explicit_memzero(buf, len);
         return NGX_CONF_ERROR;
     }
 
     cln->handler = ngx_http_exports_forget_keys;
-    cln->data = &elcf->keys->keys;
+    cln->data = elcf->keys;
 
     rv = ngx_http_exports_add_keys(cf, &path, elcf->keys, buf, buf + len);
 
@@ -93,7 +91,7 @@ void
 ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf, const u_char *path,
     size_t len, u_char *signature)
 {
-    ngx_http_exports_signature(elcf->keys->keys.elts, path, len, signature);
+    ngx_http_exports_signature(elcf->keys->elts, path, len, signature);
 }
 
 
@@ -118,8 +116,7 @@ ngx_http_exports_verify_link(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    valid = ngx_http_exports_is_signed(&ctx->conf->keys->keys, text, len,
-                                       signature);
+    valid = ngx_http_exports_is_signed(ctx->conf->keys, text, len, signature);
 
     until = ngx_atotm(expires.data, expires.len);
 
@@ -203,7 +200,7 @@ done:
 
 static char *
 ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
-    ngx_http_exports_keys_t *keys, u_char *p, u_char *last)
+    ngx_array_t *keys, u_char *p, u_char *last)
 {
     u_char          *end;
     ngx_uint_t       line;
@@ -225,7 +222,7 @@ ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
             return NGX_CONF_ERROR;
         }
 
-        key = ngx_array_push(&keys->keys);
+        key = ngx_array_push(keys);
         if (key == NULL) {
             return NGX_CONF_ERROR;
         }
@@ -233,7 +230,7 @@ ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
         exports_hmac_key(key, p, end - p);
     }
 
-    if (keys->keys.nelts == 0) {
+    if (keys->nelts == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the key file \"%V\" is empty", path);
         return NGX_CONF_ERROR;

@@ -118,8 +118,8 @@ static void
 ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
     exports_page_query_t *query)
 {
-    uint8_t                         hashes[NGX_HTTP_EXPORTS_VALUES_MAX]
-                                          [EXPORTS_HASH_LEN];
+    uint8_t                         hashes[EXPORTS_LISTS_MAX][EXPORTS_HASH_LEN];
+    uint32_t                        statuses;
     unsigned                        status;
     ngx_uint_t                      n, facet;
     exports_facet_t                *lists;
@@ -142,23 +142,23 @@ ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
 
     ngx_http_exports_user_hashes(ua, hashes);
 
-    if (ua->statuses == NGX_HTTP_EXPORTS_ALL_STATUSES) {
+    statuses = ua->statuses;
+
+    if (statuses == NGX_HTTP_EXPORTS_ALL_STATUSES) {
         facet &= ~EXPORTS_FACET_STATUS;
     }
 
-    n = 0;
+    /* not fixed: once, whatever it is */
 
     if ((facet & EXPORTS_FACET_STATUS) == 0) {
-        n = ngx_http_exports_user_types(ua, hashes, lists, n, query->scope,
-                                        facet, &values);
+        statuses = 1;
+    }
 
-    } else {
-        for (status = 0; status < 32; status++) {
-            if (ua->statuses & (1U << status)) {
-                values.status = (uint8_t) status;
-                n = ngx_http_exports_user_types(ua, hashes, lists, n,
-                                                query->scope, facet, &values);
-            }
+    for (n = 0, status = 0; statuses >> status; status++) {
+        if (statuses & (1U << status)) {
+            values.status = (uint8_t) status;
+            n = ngx_http_exports_user_types(ua, hashes, lists, n,
+                                            query->scope, facet, &values);
         }
     }
 

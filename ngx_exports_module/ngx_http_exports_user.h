@@ -8,9 +8,6 @@
 #include "ngx_http_exports.h"
 
 
-/* lists that a request may ask for at once: statuses times types */
-#define NGX_HTTP_EXPORTS_VALUES_MAX  EXPORTS_LISTS_MAX
-
 /* bits of all there are: the same as the filter left out, and one list */
 #define NGX_HTTP_EXPORTS_ALL_STATUSES                                         \
     ((1U << EXPORTS_STATUS_READY)                                             \
@@ -25,7 +22,7 @@ typedef struct {
     ngx_uint_t                  given;          /* EXPORTS_FACET_* bits */
     uint32_t                    statuses;       /* bits */
     ngx_uint_t                  ntypes;         /* different ones */
-    ngx_str_t                   types[NGX_HTTP_EXPORTS_VALUES_MAX];
+    ngx_str_t                   types[EXPORTS_LISTS_MAX];
     ngx_str_t                   subject_type;
     int64_t                     subject_id;
 

@@ -387,7 +387,7 @@ ngx_http_exports_user_filter_type(ngx_http_exports_user_parse_t *up,
         }
     }
 
-    if (ua->ntypes == NGX_HTTP_EXPORTS_VALUES_MAX) {
+    if (ua->ntypes == EXPORTS_LISTS_MAX) {
         up->overflow = 1;
         return;
     }

@@ -68,8 +68,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         must(rv == NGX_CONF_OK, "%.*s", (int) fuzz_logged.len,
              fuzz_logged.data);
-        must(elcf->keys->keys.nelts == n, "%u keys, not %u",
-             (unsigned) elcf->keys->keys.nelts, n);
+        must(elcf->keys->nelts == n, "%u keys, not %u",
+             (unsigned) elcf->keys->nelts, n);
         check_keys(elcf, data, size);
     }
 
