@@ -410,18 +410,18 @@ exports_rc_t ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
  * operations.c: the operation that the headers of an authorized request name,
  * to ctx->operation.  Only what cannot be had (memory) is an error.
  */
-char *ngx_http_exports_operation_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_operation_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_exports_operations(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_operations(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_operation(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
 /* rate.c: counts the request of a user, or of an address when the scope is 0;
    to ctx->rate */
-char *ngx_http_exports_rate_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_rate_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_exports_rate_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_rate_limit(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_exports_rate(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     uint64_t scope, const uint8_t *lineage);
@@ -432,7 +432,7 @@ void ngx_http_exports_rate(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
  */
 #define NGX_HTTP_EXPORTS_SIGNATURE_LEN  64
 
-char *ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf,
     const u_char *path, size_t len, u_char *signature);
@@ -459,7 +459,7 @@ ngx_int_t ngx_http_exports_artifact_send(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 ngx_int_t ngx_http_exports_artifact_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-char *ngx_http_exports_redirect_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_redirect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);

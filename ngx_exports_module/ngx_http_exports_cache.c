@@ -56,7 +56,8 @@ static ngx_http_exports_cache_t  ngx_http_exports_cache;
 
 
 char *
-ngx_http_exports_page_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_exports_main_conf_t *emcf = conf;
 

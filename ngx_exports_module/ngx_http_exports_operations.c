@@ -28,7 +28,8 @@ static ngx_int_t ngx_http_exports_operation_digest(
 
 
 char *
-ngx_http_exports_operation_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_exports_conf_operation_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_int_t                 idle;
     ngx_str_t                *value, s;
@@ -70,7 +71,8 @@ ngx_http_exports_operation_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_exports_operations(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_exports_conf_operations(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_exports_loc_conf_t *elcf = conf;
 

@@ -76,7 +76,7 @@ typedef struct {
 extern ngx_http_exports_cache_stat_t  ngx_http_exports_cache_stat;
 
 
-char *ngx_http_exports_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /* whether pages of the context may be kept at all */

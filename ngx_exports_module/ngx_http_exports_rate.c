@@ -69,7 +69,7 @@ static const ngx_http_exports_zone_type_t  ngx_http_exports_rate_type = {
 
 
 char *
-ngx_http_exports_rate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_exports_conf_rate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_exports_shm_define(cf, &ngx_http_exports_rate_type) != NULL
            ? NGX_CONF_OK : NGX_CONF_ERROR;
@@ -77,7 +77,8 @@ ngx_http_exports_rate_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_exports_rate_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_exports_conf_rate_limit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_exports_loc_conf_t *elcf = conf;
 

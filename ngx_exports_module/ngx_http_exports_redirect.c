@@ -98,7 +98,7 @@ ngx_http_exports_redirect(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
 
 char *
-ngx_http_exports_redirect_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+ngx_http_exports_conf_redirect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
     ngx_http_exports_loc_conf_t *elcf = conf;

@@ -31,7 +31,8 @@ static ngx_uint_t ngx_http_exports_is_signed(const ngx_array_t *keys,
 
 
 char *
-ngx_http_exports_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_exports_conf_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_exports_loc_conf_t *elcf = conf;
 

@@ -74,7 +74,7 @@ void ngx_http_exports_user_fault(ngx_http_exports_user_faults_t *faults,
     ngx_http_exports_rule_e broken, ngx_int_t place);
 
 /* user_url.c */
-char *ngx_http_exports_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 /* url, query and expiry of the arguments, and when links expire to
    ctx->version */

@@ -29,7 +29,7 @@ static u_char *ngx_http_exports_user_component(u_char *p,
 
 
 char *
-ngx_http_exports_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_exports_loc_conf_t *elcf = conf;
 

@@ -69,7 +69,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
     r = fuzz_request(&ngx_http_exports_user);
     elcf = fuzz_ctx(r)->conf;
 
-    must(ngx_http_exports_link_key_file(cf, NULL, elcf) == NGX_CONF_OK,
+    must(ngx_http_exports_conf_link_key_file(cf, NULL, elcf) == NGX_CONF_OK,
          "%.*s", (int) fuzz_logged.len, fuzz_logged.data);
 
     fuzz_request_done(r);

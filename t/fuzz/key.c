@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cf->pool = r->pool;
     cf->temp_pool = r->pool;
 
-    rv = ngx_http_exports_link_key_file(cf, NULL, elcf);
+    rv = ngx_http_exports_conf_link_key_file(cf, NULL, elcf);
 
     n = model_keys(data, size, &bad);
 

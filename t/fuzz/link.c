@@ -50,7 +50,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 
     r = fuzz_request(&ngx_http_exports_user);
 
-    must(ngx_http_exports_link_key_file(cf, NULL, fuzz_ctx(r)->conf)
+    must(ngx_http_exports_conf_link_key_file(cf, NULL, fuzz_ctx(r)->conf)
          == NGX_CONF_OK, "%.*s", (int) fuzz_logged.len, fuzz_logged.data);
 
     fuzz_request_done(r);

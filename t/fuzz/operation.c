@@ -81,7 +81,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 
     cf = fuzz_conf("operations:1m");
 
-    must(ngx_http_exports_operation_zone(cf, NULL, NULL) == NGX_CONF_OK,
+    must(ngx_http_exports_conf_operation_zone(cf, NULL, NULL) == NGX_CONF_OK,
          "%.*s", (int) fuzz_logged.len, fuzz_logged.data);
 
     zones = cf->cycle->shared_memory.part.elts;
