@@ -12,14 +12,14 @@
 
 static int reserve_descriptors(void);
 static const ctl_command_t *find_command(int argc, char **argv, int *words);
-static int run_top(int argc, char **argv);
+static int run_top(const ctl_args_t *args);
 static int run_command(const ctl_command_t *command, int argc, char **argv);
 static void print_usage(const ctl_command_t *command);
 static void print_commands(const char *prefix);
 
 
 static const ctl_command_t  top = {
-    "", CTL_TOP, CTL_SCOPE_NONE, 0, 0, "", "", NULL
+    "", CTL_TOP, CTL_SCOPE_NONE, 0, 0, "", "", run_top
 };
 
 
@@ -99,7 +99,7 @@ main(int argc, char **argv)
     }
 
     if (argv[1][0] == '-') {
-        return run_top(argc, argv);
+        return run_command(&top, argc, argv);
     }
 
     command = find_command(argc, argv, &words);
@@ -179,36 +179,16 @@ find_command(int argc, char **argv, int *words)
 
 
 static int
-run_top(int argc, char **argv)
+run_top(const ctl_args_t *args)
 {
-    int          rc;
-    char       **operands;
-    ctl_args_t   args;
-
-    operands = calloc((size_t) argc + 1, sizeof(char *));
-    if (operands == NULL) {
-        return ctl_error("out of memory");
-    }
-
-    rc = ctl_options(&args, &top, argc, argv, operands);
-    free(operands);
-
-    if (rc != CTL_OK) {
-        return rc;
-    }
-
-    if (args.version) {
-        (void) printf("exportsctl " EXPORTS_VERSION " (store format %d)\n",
-                      EXPORTS_FORMAT_VERSION);
-
-    } else if (args.help) {
-        print_usage(&top);
-
-    } else {
+    if (!args->version) {
         return ctl_usage("no command is given");
     }
 
-    return ctl_finish(CTL_OK);
+    (void) printf("exportsctl " EXPORTS_VERSION " (store format %d)\n",
+                  EXPORTS_FORMAT_VERSION);
+
+    return CTL_OK;
 }
 
 
@@ -231,7 +211,11 @@ run_command(const ctl_command_t *command, int argc, char **argv)
         rc = ctl_finish(CTL_OK);
 
     } else if (rc == CTL_OK) {
-        ctl_guard();
+
+        if (command != &top) {
+            ctl_guard();
+        }
+
         rc = ctl_finish(command->run(&args));
     }
 

@@ -10,7 +10,7 @@
 
 #define PAGE_ITEMS  500
 
-#define TABLE_ROW   "%-36s  %-10s  %-27s  %s\n"
+#define TABLE_ROW   "%-36s  %-10s  %-27s  %s"
 
 
 static int list_pages(ctl_store_t *store, const ctl_args_t *args,
@@ -76,7 +76,7 @@ list_pages(ctl_store_t *store, const ctl_args_t *args,
     query.counts = scope->counts;
 
     if (!args->json) {
-        (void) printf(TABLE_ROW, "ID", "STATUS", "CREATED", "NAME");
+        (void) printf(TABLE_ROW "\n", "ID", "STATUS", "CREATED", "NAME");
     }
 
     left = args->limit != 0 ? args->limit : UINT64_MAX;
@@ -140,7 +140,7 @@ print_row(const exports_record_t *record, uint64_t created)
                          record->name.len);
     time[exports_time_format(time, created)] = '\0';
 
-    (void) snprintf(row, sizeof(row), "%-36s  %-10s  %-27s  %s", id,
+    (void) snprintf(row, sizeof(row), TABLE_ROW, id,
                     exports_status_name(record->item.status), time,
                     record->name.data != NULL ? name : "-");
 

@@ -102,7 +102,6 @@ static int rewrite(sweep_t *sw, const found_t *found, json_t *manifest);
 static exports_rc_t put(sweep_t *sw, const char *text,
     exports_error_t *error);
 static void count(sweep_t *sw, const found_t *found);
-static json_t *time_or_null(const sweep_t *sw, int set);
 static int print_result(const sweep_t *sw);
 
 
@@ -624,10 +623,12 @@ is_as_found(const exports_record_t *record, const found_t *found)
 static json_t *
 changed(const sweep_t *sw, const found_t *found, const char *text)
 {
-    int      gone, failed;
-    json_t  *manifest;
+    int       gone, failed;
+    json_t   *manifest;
+    uint64_t  second;
 
     gone = found->reason != NULL;
+    second = sw->now / 1000000 * 1000000;
     manifest = json_loads(text, 0, NULL);
 
     failed = json_object_set_new(manifest, "status",
@@ -636,7 +637,7 @@ changed(const sweep_t *sw, const found_t *found, const char *text)
                                    gone ? json_string(found->reason)
                                         : json_null())
              | json_object_set_new(manifest, "missing_at",
-                                   time_or_null(sw, gone));
+                                   ctl_json_time(gone ? second : 0));
 
     if (failed) {
         json_decref(manifest);
@@ -708,13 +709,6 @@ count(sweep_t *sw, const found_t *found)
     } else {
         sw->missing++;
     }
-}
-
-
-static json_t *
-time_or_null(const sweep_t *sw, int set)
-{
-    return ctl_json_time(set ? sw->now / 1000000 * 1000000 : 0);
 }
 
 

@@ -15,6 +15,8 @@
 
 #define RIGHTS_MAX    128
 
+#define TABLE_ROW     "%-20s  %-8s  %-20s  %-27s  %s"
+
 
 typedef struct {
     const ctl_args_t  *args;
@@ -278,8 +280,8 @@ ctl_token_list(const ctl_args_t *args)
     if (list.result == CTL_OK) {
 
         if (!args->json) {
-            (void) printf("%-20s  %-8s  %-20s  %-27s  %s\n", "TOKEN ID",
-                          "STATE", "SCOPE", "EXPIRES", "RIGHTS");
+            (void) printf(TABLE_ROW "\n", "TOKEN ID", "STATE", "SCOPE",
+                          "EXPIRES", "RIGHTS");
         }
 
         rc = exports_walk_tokens(store.reader, list_token, &list);
@@ -383,7 +385,7 @@ list_row(list_t *list, const uint8_t *key, const exports_token_t *token,
 
     describe_rights(rights, sizeof(rights), token);
 
-    (void) snprintf(row, sizeof(row), "%-20s  %-8s  %-20s  %-27s  %s", id,
+    (void) snprintf(row, sizeof(row), TABLE_ROW, id,
                     token_state(token, list->now), name, expires, rights);
 
     if (ctl_print_line(row) != CTL_OK) {
