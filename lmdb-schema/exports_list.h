@@ -78,6 +78,27 @@ exports_list_entry(const exports_list_t *list)
     return list->entries + (list->left - 1) * EXPORTS_ENTRY_LEN;
 }
 
+
+/*
+ * Lists as one: exports_merge.c.  The newest entry of those that are not at
+ * their end is the current one of heap[0].
+ */
+typedef struct {
+    exports_reader_t       *reader;
+    unsigned                n;
+    exports_list_t         *heap[EXPORTS_LISTS_MAX];
+} exports_merge_t;
+
+/* at the newest entry of n lists that are open */
+exports_rc_t exports_merge_begin(exports_merge_t *merge,
+    exports_reader_t *reader, exports_list_t *lists, unsigned n);
+
+/* n entries on, less than there are: only from the newest one */
+exports_rc_t exports_merge_skip(exports_merge_t *merge, uint64_t n);
+
+/* an entry on; there must be one */
+exports_rc_t exports_merge_next(exports_merge_t *merge);
+
 /*
  * Positions lists, n of them which are not empty, so that the newest "offset"
  * entries of them all have been passed: exports_union.c.  Lists at their end

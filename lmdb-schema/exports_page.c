@@ -8,8 +8,8 @@
  * damaged tree that lacks some records, or lists, would look like a sound one.
  *
  *   lists    one for each value that is asked for, each with its newest first
- *     |      heap_build(), heap_skip() to the offset
- *   heap     on top the list with the newest entry
+ *     |      exports_merge.c: merged, and skipped to the offset
+ *   merge    first the list with the newest entry
  *     |      find_items(): the record of that entry, not yet read
  *   found    two sets of 8: one is filled while memory brings the other
  *     |      add_items(): checks, decodes
@@ -48,8 +48,7 @@ typedef struct {
     unsigned                     fixed;     /* by a list: EXPORTS_FACET_* */
     unsigned                     statuses;  /* to scan for; 0: no scan */
     unsigned                     misses;    /* of the scan */
-    unsigned                     nheap;
-    exports_list_t              *heap[EXPORTS_LISTS_MAX];
+    exports_merge_t              merge;
     exports_list_t               lists[EXPORTS_LISTS_MAX];
 } page_walk_t;
 
@@ -97,13 +96,6 @@ static inline exports_rc_t add_item(page_walk_t *w, const found_t *found,
 static exports_rc_t check_members(page_walk_t *w, const found_t *found,
     const exports_item_t *items, unsigned n);
 
-static exports_rc_t heap_build(page_walk_t *w);
-static void heapify(page_walk_t *w);
-static exports_rc_t heap_skip(page_walk_t *w, uint64_t n);
-static exports_rc_t heap_pop(page_walk_t *w);
-static void heap_down(page_walk_t *w, unsigned i);
-static int newer(const exports_list_t *a, const exports_list_t *b);
-
 
 exports_rc_t
 exports_page_read(exports_reader_t *reader, const exports_page_query_t *query,
@@ -140,7 +132,6 @@ exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
     w.fixed = 0;
     w.statuses = 0;
     w.misses = 0;
-    w.nheap = 0;
 
     rc = read_page(&w);
 
@@ -179,11 +170,12 @@ read_page(page_walk_t *w)
     rc = open_manifests(w);
 
     if (rc == EXPORTS_OK) {
-        rc = heap_build(w);
+        rc = exports_merge_begin(&w->merge, w->reader, w->lists,
+                                 query->nlists);
     }
 
     if (rc == EXPORTS_OK && query->offset > 0) {
-        rc = heap_skip(w, query->offset);
+        rc = exports_merge_skip(&w->merge, query->offset);
     }
 
     return rc == EXPORTS_OK ? read_items(w, want) : rc;
@@ -368,7 +360,7 @@ find_items(page_walk_t *w, found_t *found, unsigned n)
 
     while (found < end) {
 
-        if (w->nheap == 1 && w->heap[0]->left > 1 && w->statuses != 0
+        if (w->merge.n == 1 && w->merge.heap[0]->left > 1 && w->statuses != 0
             && w->tree->positioned)
         {
             rc = scan_list(w, &found, end);
@@ -400,7 +392,7 @@ scan_list(page_walk_t *w, found_t **found, const found_t *end)
     exports_list_t  *list;
     const uint8_t   *entry;
 
-    list = w->heap[0];
+    list = w->merge.heap[0];
     entry = exports_list_entry(list);
     statuses = list->statuses;
     f = *found;
@@ -471,11 +463,11 @@ find_next(page_walk_t *w, found_t *found)
     exports_list_t  *list;
     const uint8_t   *entry;
 
-    if (w->nheap == 0) {
+    if (w->merge.n == 0) {
         return EXPORTS_CORRUPT;
     }
 
-    list = w->heap[0];
+    list = w->merge.heap[0];
     entry = exports_list_entry(list);
 
     found->statuses = list->statuses;
@@ -491,7 +483,7 @@ find_next(page_walk_t *w, found_t *found)
 
     fetch_record(found->value.mv_data);
 
-    return heap_pop(w);
+    return exports_merge_next(&w->merge);
 }
 
 
@@ -681,152 +673,4 @@ check_members(page_walk_t *w, const found_t *found,
     }
 
     return EXPORTS_OK;
-}
-
-
-static exports_rc_t
-heap_build(page_walk_t *w)
-{
-    unsigned         i;
-    exports_rc_t     rc;
-    exports_list_t  *list;
-
-    w->nheap = 0;
-
-    for (i = 0; i < w->query->nlists; i++) {
-        list = &w->lists[i];
-
-        if (list->count == 0) {
-            continue;
-        }
-
-        rc = exports_list_last(list);
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-
-        w->heap[w->nheap++] = list;
-    }
-
-    heapify(w);
-
-    return EXPORTS_OK;
-}
-
-
-static void
-heapify(page_walk_t *w)
-{
-    unsigned  i;
-
-    for (i = w->nheap / 2; i > 0; i--) {
-        heap_down(w, i - 1);
-    }
-}
-
-
-/* less than there is */
-
-static exports_rc_t
-heap_skip(page_walk_t *w, uint64_t n)
-{
-    unsigned      i, left;
-    exports_rc_t  rc;
-
-    rc = exports_reader_source(w->reader, DB_RANKS, &w->reader->ranks.cursor,
-                               &w->reader->ranks);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    if (w->nheap == 1) {
-        return exports_list_seek(w->heap[0], n);
-    }
-
-    rc = exports_union_seek(w->heap, w->nheap, n, &n);
-    if (rc != EXPORTS_OK) {
-        return rc;
-    }
-
-    for (left = 0, i = 0; i < w->nheap; i++) {
-        if (w->heap[i]->left > 0) {
-            w->heap[left++] = w->heap[i];
-        }
-    }
-
-    w->nheap = left;
-    heapify(w);
-
-    for ( /* void */ ; n > 0 && w->nheap > 0; n--) {
-        rc = heap_pop(w);
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-    }
-
-    return EXPORTS_OK;
-}
-
-
-static exports_rc_t
-heap_pop(page_walk_t *w)
-{
-    exports_rc_t     rc;
-    exports_list_t  *list;
-
-    list = w->heap[0];
-
-    if (list->left > 1) {
-        list->left--;
-
-    } else {
-        rc = exports_list_skip(list, 1);
-        if (rc != EXPORTS_OK) {
-            return rc;
-        }
-
-        if (list->left == 0) {
-            w->heap[0] = w->heap[--w->nheap];
-        }
-    }
-
-    if (w->nheap > 1) {
-        heap_down(w, 0);
-    }
-
-    return EXPORTS_OK;
-}
-
-
-static void
-heap_down(page_walk_t *w, unsigned i)
-{
-    unsigned         child;
-    exports_list_t  *list;
-
-    while ((child = 2 * i + 1) < w->nheap) {
-
-        if (child + 1 < w->nheap && newer(w->heap[child + 1], w->heap[child]))
-        {
-            child++;
-        }
-
-        if (!newer(w->heap[child], w->heap[i])) {
-            return;
-        }
-
-        list = w->heap[i];
-        w->heap[i] = w->heap[child];
-        w->heap[child] = list;
-        i = child;
-    }
-}
-
-
-static int
-newer(const exports_list_t *a, const exports_list_t *b)
-{
-    return exports_order(exports_list_entry(a), exports_list_entry(b),
-                         EXPORTS_ENTRY_LEN)
-           > 0;
 }
