@@ -67,6 +67,7 @@ typedef struct {
     uint64_t               root;
     unsigned               height;      /* 0: it is empty */
     size_t                 key_len;     /* of all keys; 0: they differ */
+    size_t                 value_len;   /* of all values; 0: they differ */
     int                    runs;        /* exports_db_has_runs() */
 
     const uint8_t         *map;

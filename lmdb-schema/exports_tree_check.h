@@ -38,16 +38,18 @@ exports_rc_t exports_tree_check(exports_reader_t *reader, exports_db_t db,
 
 /*
  * The pages that LMDB may write to when it puts or deletes what is under a key:
- * those on the way to its place, and beside them, and of its value, if that has
- * pages of its own.  LMDB frees a page by the number that stands in it, and
- * copies nodes by the lengths that they say they have.  sound: pages of the
- * snapshot that have been looked at, and stay so.  exports_tree_way.c
+ * those on the way to its place, with "merging" those beside them, and of its
+ * value, if that has pages of its own, which is then in *value; else its mv_data
+ * is NULL.  LMDB frees a page by the number that stands in it, and copies nodes
+ * by the lengths that they say they have.  sound: pages of the snapshot that
+ * have been looked at, and stay so.  exports_tree_way.c
  *
  * EXPORTS_CORRUPT  others may be lost by that
  * EXPORTS_NOMEM
  */
 exports_rc_t exports_tree_check_way(exports_tree_t *tree,
-    exports_page_set_t *sound, const uint8_t *key, size_t len);
+    exports_page_set_t *sound, const uint8_t *key, size_t len, int merging,
+    MDB_val *value);
 
 
 /* exports_tree_page.c */
@@ -56,6 +58,11 @@ exports_rc_t exports_tree_check_way(exports_tree_t *tree,
    words to follow its number.  NULL: nothing. */
 const char *exports_tree_page_fault(const exports_tree_t *tree,
     const exports_level_t *page, unsigned kind);
+
+/* Whether one of the nodes of a leaf, at least, is such as those of this
+   database are: another one's has none. */
+int exports_tree_page_is_of(const exports_tree_t *tree,
+    const exports_level_t *leaf);
 
 /* of a page that has no fault */
 

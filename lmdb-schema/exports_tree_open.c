@@ -17,6 +17,22 @@ static exports_rc_t find_map(exports_tree_t *tree, const exports_env_t *env,
 static int is_in_place(const exports_tree_t *tree, const uint8_t *p);
 
 
+/* those that are all alike */
+
+static const struct {
+    size_t  key_len;
+    size_t  value_len;
+} lengths[] = {
+    [DB_META] = { 0, 0 },
+    [DB_SCOPES] = { 0, EXPORTS_SCOPE_VALUE_LEN },
+    [DB_TOKENS] = { EXPORTS_SHA256_LEN, 0 },
+    [DB_MANIFESTS] = { EXPORTS_MANIFEST_KEY_LEN, 0 },
+    [DB_IDS] = { 0, EXPORTS_ID_VALUE_LEN },
+    [DB_FACETS] = { 0, EXPORTS_ENTRY_LEN },
+    [DB_RANKS] = { 0, EXPORTS_RANK_LEN }
+};
+
+
 /* The number of a snapshot comes from the lock file, which says 0 as long as no
    writer has been there. */
 
@@ -38,10 +54,8 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     }
 
     tree->txnid = 0;
-    tree->key_len = db == DB_MANIFESTS ? EXPORTS_MANIFEST_KEY_LEN
-                    : db == DB_TOKENS ? EXPORTS_SHA256_LEN
-                    : 0;
-
+    tree->key_len = lengths[db].key_len;
+    tree->value_len = lengths[db].value_len;
     tree->runs = exports_db_has_runs(db);
 
     rc = read_root(tree, env, txn, exports_db_names[db]);

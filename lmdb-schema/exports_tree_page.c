@@ -23,6 +23,7 @@ static int is_filled(const exports_tree_t *tree, const exports_level_t *page,
     int is_leaf);
 static size_t node_size(const node_header_t *node, int is_leaf);
 static int is_value(const exports_tree_t *tree, const uint8_t *node);
+static int is_page(const exports_tree_t *tree, uint64_t pgno);
 static int is_run(const exports_tree_t *tree, const exports_level_t *leaf);
 
 
@@ -146,10 +147,37 @@ is_value(const exports_tree_t *tree, const uint8_t *node)
 }
 
 
+int
+exports_tree_page_is_of(const exports_tree_t *tree,
+    const exports_level_t *leaf)
+{
+    unsigned        i;
+    MDB_val         key;
+    node_header_t   node;
+
+    for (i = 0; i < leaf->n; i++) {
+        memcpy(&node, exports_tree_page_node(leaf, i), sizeof(node));
+
+        key = exports_mdb_val(exports_tree_page_node(leaf, i) + NODE_HEADER,
+                              node.key_len);
+
+        if (tree->runs ? exports_run_count(&key, tree->value_len) > 0
+                       : (tree->key_len == 0 || node.key_len == tree->key_len)
+                         && (tree->value_len == 0
+                             || node_value_len(&node) == tree->value_len))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /*
  * A value that became shorter keeps as many pages as it was given at first.  In
- * those that it does not need there are remains of it; what begins with its own
- * number there is a page of something else.
+ * those that it does not need there are remains of it, or a page of something
+ * else if they are not its own.
  */
 
 int
@@ -158,7 +186,7 @@ exports_tree_own_pages(const exports_tree_t *tree, const uint8_t *node,
 {
     size_t          size;
     uint32_t        pages;
-    uint64_t        i, number;
+    uint64_t        i;
     node_header_t   header;
     page_header_t   page;
 
@@ -183,15 +211,43 @@ exports_tree_own_pages(const exports_tree_t *tree, const uint8_t *node,
     }
 
     for (i = (size + tree->page_size - 1) / tree->page_size; i < *n; i++) {
-        memcpy(&number, tree->map + (*pgno + i) * tree->page_size,
-               sizeof(number));
-
-        if (number == *pgno + i) {
+        if (is_page(tree, *pgno + i)) {
             return 0;
         }
     }
 
     return 1;
+}
+
+
+/* Whether a page is there, or remains: these may begin with their number, too,
+   as those of a value that ends with the first byte, zeroes behind it. */
+
+static int
+is_page(const exports_tree_t *tree, uint64_t pgno)
+{
+    page_header_t  page;
+
+    memcpy(&page, tree->map + pgno * tree->page_size, sizeof(page));
+
+    if (page.pgno != pgno) {
+        return 0;
+    }
+
+    switch (page.flags) {
+
+    case OVERFLOW_PAGE_FLAG:
+        return 1;
+
+    case BRANCH_FLAG:
+    case LEAF_FLAG:
+    case LEAF_FLAG|LEAF2_FLAG:
+        return page.lower >= PAGE_HEADER && page.lower <= page.upper
+               && page.upper <= tree->page_size;
+
+    default:
+        return 0;
+    }
 }
 
 

@@ -10,27 +10,31 @@
 static exports_rc_t search(exports_tree_t *tree, const uint8_t *key,
     size_t len, const uint8_t **node);
 static exports_rc_t check_level(const exports_tree_t *tree, unsigned level,
-    exports_page_set_t *sound);
-static int may_merge(const exports_tree_t *tree, unsigned level);
+    int merging, exports_page_set_t *sound);
 static exports_rc_t check_child(const exports_tree_t *tree, unsigned level,
     unsigned i, exports_page_set_t *sound);
 static exports_rc_t check_page(const exports_tree_t *tree,
     const exports_level_t *page, unsigned level, exports_page_set_t *sound);
-static int is_between(const exports_tree_t *tree,
-    const exports_level_t *above, unsigned i, const exports_level_t *page,
-    unsigned level);
+static int is_between(const exports_tree_t *tree, unsigned level, unsigned i,
+    const exports_level_t *page);
+static const uint8_t *lower_bound(const exports_tree_t *tree, unsigned level,
+    unsigned i);
+static const uint8_t *upper_bound(const exports_tree_t *tree, unsigned level,
+    unsigned i);
 static int compare_nodes(const uint8_t *a, const uint8_t *b);
 
 
 exports_rc_t
 exports_tree_check_way(exports_tree_t *tree, exports_page_set_t *sound,
-    const uint8_t *key, size_t len)
+    const uint8_t *key, size_t len, int merging, MDB_val *value)
 {
     uint64_t         pgno, n;
     unsigned         level;
     exports_rc_t     rc;
     node_header_t    header;
     const uint8_t   *node;
+
+    value->mv_data = NULL;
 
     rc = search(tree, key, len, &node);
 
@@ -39,7 +43,7 @@ exports_tree_check_way(exports_tree_t *tree, exports_page_set_t *sound,
     }
 
     for (level = 0; level < tree->height && rc == EXPORTS_OK; level++) {
-        rc = check_level(tree, level, sound);
+        rc = check_level(tree, level, merging, sound);
     }
 
     if (rc != EXPORTS_OK || node == NULL) {
@@ -48,9 +52,12 @@ exports_tree_check_way(exports_tree_t *tree, exports_page_set_t *sound,
 
     memcpy(&header, node, sizeof(header));
 
-    return (header.flags & OVERFLOW_FLAG)
-           && !exports_tree_own_pages(tree, node, &pgno, &n)
-               ? EXPORTS_CORRUPT : EXPORTS_OK;
+    if ((header.flags & OVERFLOW_FLAG) == 0) {
+        return EXPORTS_OK;
+    }
+
+    return exports_tree_own_pages(tree, node, &pgno, &n)
+               ? exports_tree_value(tree, node, value) : EXPORTS_CORRUPT;
 }
 
 
@@ -85,10 +92,11 @@ search(exports_tree_t *tree, const uint8_t *key, size_t len,
 }
 
 
-/* a page on the way, and those beside it where LMDB may merge it with one */
+/* A page on the way, and those beside it: LMDB merges a page with one of them
+   when deletions have left too little of it, be it by one that was large. */
 
 static exports_rc_t
-check_level(const exports_tree_t *tree, unsigned level,
+check_level(const exports_tree_t *tree, unsigned level, int merging,
     exports_page_set_t *sound)
 {
     unsigned                i, last;
@@ -103,7 +111,7 @@ check_level(const exports_tree_t *tree, unsigned level,
     i = above->at;
     last = i;
 
-    if (may_merge(tree, level)) {
+    if (merging) {
         i -= i > 0;
         last += last + 1 < above->n;
     }
@@ -116,35 +124,16 @@ check_level(const exports_tree_t *tree, unsigned level,
 }
 
 
-/*
- * LMDB merges a leaf when deletions have left it less than a quarter full, and
- * a branch when it has one node.  A writer that deletes more in one go than what
- * this leaves room for meets pages that were not looked at.
- */
-
-static int
-may_merge(const exports_tree_t *tree, unsigned level)
-{
-    const exports_level_t  *page;
-
-    page = &tree->levels[level];
-
-    return level < tree->height - 1 ? page->n < 4
-                                    : page->upper > tree->page_size / 2;
-}
-
-
 static exports_rc_t
 check_child(const exports_tree_t *tree, unsigned level, unsigned i,
     exports_page_set_t *sound)
 {
-    exports_rc_t            rc;
-    exports_level_t         page;
-    const exports_level_t  *above;
+    exports_rc_t     rc;
+    exports_level_t  page;
 
-    above = &tree->levels[level - 1];
-
-    rc = exports_tree_enter(tree, &page, exports_tree_child(tree, above, i),
+    rc = exports_tree_enter(tree, &page,
+                            exports_tree_child(tree, &tree->levels[level - 1],
+                                               i),
                             exports_tree_kind(tree, level));
 
     if (rc == EXPORTS_OK) {
@@ -153,8 +142,15 @@ check_child(const exports_tree_t *tree, unsigned level, unsigned i,
 
     /* a sound page may be another one's: that depends on where it is met */
 
-    return rc == EXPORTS_OK && !is_between(tree, above, i, &page, level)
-               ? EXPORTS_CORRUPT : rc;
+    if (rc == EXPORTS_OK
+        && (!is_between(tree, level, i, &page)
+            || (level == tree->height - 1
+                && !exports_tree_page_is_of(tree, &page))))
+    {
+        return EXPORTS_CORRUPT;
+    }
+
+    return rc;
 }
 
 
@@ -184,14 +180,15 @@ check_page(const exports_tree_t *tree, const exports_level_t *page,
 }
 
 
-/* whether the keys of a page, the i-th below, are those that it has to have;
-   nodes of both are sound */
+/* whether the keys of a page, the i-th of its level below the way, are those
+   that it has to have; nodes of all pages above are sound */
 
 static int
-is_between(const exports_tree_t *tree, const exports_level_t *above,
-    unsigned i, const exports_level_t *page, unsigned level)
+is_between(const exports_tree_t *tree, unsigned level, unsigned i,
+    const exports_level_t *page)
 {
-    unsigned  first;
+    unsigned        first;
+    const uint8_t  *bound;
 
     /* the first key of a branch is taken for less than all, whatever it is */
 
@@ -201,18 +198,53 @@ is_between(const exports_tree_t *tree, const exports_level_t *above,
         return 1;
     }
 
-    if (i > 0
-        && compare_nodes(exports_tree_page_node(above, i),
-                         exports_tree_page_node(page, first))
-           > 0)
+    bound = lower_bound(tree, level, i);
+
+    if (bound != NULL
+        && compare_nodes(bound, exports_tree_page_node(page, first)) > 0)
     {
         return 0;
     }
 
-    return i + 1 == above->n
-           || compare_nodes(exports_tree_page_node(above, i + 1),
-                            exports_tree_page_node(page, page->n - 1))
+    bound = upper_bound(tree, level, i);
+
+    return bound == NULL
+           || compare_nodes(bound, exports_tree_page_node(page, page->n - 1))
               > 0;
+}
+
+
+/* the node above by whose key it begins; NULL: with the least of all keys */
+
+static const uint8_t *
+lower_bound(const exports_tree_t *tree, unsigned level, unsigned i)
+{
+    while (i == 0) {
+        if (--level == 0) {
+            return NULL;
+        }
+
+        i = tree->levels[level - 1].at;
+    }
+
+    return exports_tree_page_node(&tree->levels[level - 1], i);
+}
+
+
+/* the node above before whose key it ends */
+
+static const uint8_t *
+upper_bound(const exports_tree_t *tree, unsigned level, unsigned i)
+{
+    while (i + 1 == tree->levels[level - 1].n) {
+        if (--level == 0) {
+            return NULL;
+        }
+
+        i = tree->levels[level - 1].at;
+    }
+
+    return exports_tree_page_node(&tree->levels[level - 1], i + 1);
 }
 
 

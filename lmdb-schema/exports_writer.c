@@ -281,7 +281,7 @@ exports_writer_put_meta(exports_writer_t *w, const char *name,
 {
     exports_rc_t  rc;
 
-    rc = exports_writer_check(w, DB_META, name, strlen(name), error);
+    rc = exports_writer_check(w, DB_META, name, strlen(name), 0, error);
 
     return rc == EXPORTS_OK ? exports_meta_put(w->txn, w->env, name, value,
                                                len, error)
@@ -297,7 +297,7 @@ exports_writer_store(exports_writer_t *w, exports_db_t db, const void *key,
     MDB_val       k, v;
     exports_rc_t  erc;
 
-    erc = exports_writer_check(w, db, key, key_len, error);
+    erc = exports_writer_check(w, db, key, key_len, 0, error);
     if (erc != EXPORTS_OK) {
         return erc;
     }
@@ -323,7 +323,7 @@ exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
     MDB_val       k, v;
     exports_rc_t  erc;
 
-    erc = exports_writer_check(w, db, key, key_len, error);
+    erc = exports_writer_check(w, db, key, key_len, 1, error);
     if (erc != EXPORTS_OK) {
         return erc;
     }

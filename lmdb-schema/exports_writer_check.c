@@ -9,6 +9,9 @@
 #include "exports_writer_private.h"
 
 
+static exports_rc_t check_long_value(exports_writer_t *w, exports_db_t db,
+    const void *key, size_t len, const MDB_val *value);
+static exports_rc_t shared_page(void *data, uint64_t pgno, const char *text);
 static int is_sound(const exports_writer_t *w, exports_db_t db,
     const void *key, size_t len, const MDB_val *value);
 static exports_rc_t committed_tree(exports_writer_t *w, exports_db_t db,
@@ -20,17 +23,24 @@ static exports_rc_t check_value(const exports_writer_t *w, exports_db_t db,
 
 exports_rc_t
 exports_writer_check(exports_writer_t *w, exports_db_t db, const void *key,
-    size_t key_len, exports_error_t *error)
+    size_t key_len, int deleting, exports_error_t *error)
 {
+    MDB_val          value;
     exports_rc_t     rc;
     exports_tree_t  *tree;
 
     rc = committed_tree(w, db, &tree);
 
-    if (rc == EXPORTS_OK) {
-        rc = tree != NULL ? exports_tree_check_way(tree, &w->sound, key,
-                                                   key_len)
-                          : check_value(w, db, key, key_len);
+    if (rc == EXPORTS_OK && tree == NULL) {
+        rc = check_value(w, db, key, key_len);
+
+    } else if (rc == EXPORTS_OK) {
+        rc = exports_tree_check_way(tree, &w->sound, key, key_len, deleting,
+                                    &value);
+
+        if (rc == EXPORTS_OK && value.mv_data != NULL) {
+            rc = check_long_value(w, db, key, key_len, &value);
+        }
     }
 
     if (rc == EXPORTS_CORRUPT) {
@@ -105,6 +115,56 @@ begin(exports_env_t *env)
     }
 
     return exports_reader_renew(env->committed);
+}
+
+
+/*
+ * Where the number of its first page is wrong, the value is another one's, which
+ * the checksum tells, for the key is part of it.  But a value may be damaged on
+ * its own pages as well: then no other one has them.
+ */
+
+static exports_rc_t
+check_long_value(exports_writer_t *w, exports_db_t db, const void *key,
+    size_t len, const MDB_val *value)
+{
+    exports_rc_t        rc;
+    exports_page_set_t  seen = { NULL, 0 };
+
+    if (is_sound(w, db, key, len, value)) {
+        return EXPORTS_OK;
+    }
+
+    if (w->disjoint == 0) {
+        rc = exports_tree_check(w->env->committed, DB_MANIFESTS, &seen,
+                                shared_page, NULL);
+
+        if (rc == EXPORTS_OK) {
+            rc = exports_tree_check(w->env->committed, DB_TOKENS, &seen,
+                                    shared_page, NULL);
+        }
+
+        free(seen.words);
+
+        if (rc != EXPORTS_OK && rc != EXPORTS_CORRUPT) {
+            return rc;
+        }
+
+        w->disjoint = rc == EXPORTS_OK ? 1 : -1;
+    }
+
+    return w->disjoint == 1 ? EXPORTS_OK : EXPORTS_CORRUPT;
+}
+
+
+static exports_rc_t
+shared_page(void *data, uint64_t pgno, const char *text)
+{
+    (void) data;
+    (void) pgno;
+    (void) text;
+
+    return EXPORTS_CORRUPT;
 }
 
 

@@ -517,7 +517,7 @@ put_entries(exports_writer_t *w, MDB_cursor *cursor, changed_t *list,
         return EXPORTS_OK;
     }
 
-    erc = exports_writer_check(w, DB_FACETS, list->key.bytes, list->key.len,
+    erc = exports_writer_check(w, DB_FACETS, list->key.bytes, list->key.len, 0,
                                error);
     if (erc != EXPORTS_OK) {
         return erc;

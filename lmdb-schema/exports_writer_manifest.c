@@ -132,7 +132,7 @@ exports_writer_find_id(exports_writer_t *w, const uint8_t *id_key, size_t len,
     MDB_val       v;
     exports_rc_t  rc;
 
-    rc = exports_writer_check(w, DB_IDS, id_key, len, error);
+    rc = exports_writer_check(w, DB_IDS, id_key, len, 0, error);
     if (rc != EXPORTS_OK) {
         return rc;
     }
@@ -202,7 +202,7 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
     memset(listing, 0, sizeof(exports_listing_t));
 
     rc = exports_writer_check(w, DB_MANIFESTS, key, EXPORTS_MANIFEST_KEY_LEN,
-                              error);
+                              0, error);
     if (rc != EXPORTS_OK) {
         return rc;
     }

@@ -53,6 +53,8 @@ struct exports_writer_s {
     exports_reader_t   reader;
     int                checking;    /* what it began with can be read */
     exports_page_set_t sound;       /* pages of that which were looked at */
+    int                disjoint;    /* no long value has pages of another one:
+                                       1; -1: one has; 0: not known */
     uint64_t           now;
     exports_rc_t       flushed;     /* what flushing the scopes returned */
 };
@@ -110,15 +112,15 @@ exports_rc_t exports_writer_put_meta(exports_writer_t *w, const char *name,
     const void *value, size_t len, exports_error_t *error);
 
 /*
- * Before what is under a key is put, replaced or deleted: LMDB goes by what
- * pages and nodes say of their numbers and lengths, and if that is wrong, others
- * are lost.  The pages are looked at as they were committed, each once for a
- * writer.  exports_writer_check.c
+ * Before what is under a key is put, replaced or, with "deleting", deleted: LMDB
+ * goes by what pages and nodes say of their numbers and lengths, and if that is
+ * wrong, others are lost.  The pages are looked at as they were committed, each
+ * once for a writer.  exports_writer_check.c
  *
  * EXPORTS_CORRUPT  pages are damaged, not only what is stored there
  */
 exports_rc_t exports_writer_check(exports_writer_t *w, exports_db_t db,
-    const void *key, size_t key_len, exports_error_t *error);
+    const void *key, size_t key_len, int deleting, exports_error_t *error);
 void exports_writer_uncheck(exports_writer_t *w);
 
 /*

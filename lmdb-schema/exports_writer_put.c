@@ -130,7 +130,8 @@ claim_id(exports_writer_t *w, place_t *place, int *found,
     MDB_val       k, v;
     exports_rc_t  erc;
 
-    erc = exports_writer_check(w, DB_IDS, place->id_key, place->id_len, error);
+    erc = exports_writer_check(w, DB_IDS, place->id_key, place->id_len, 0,
+                               error);
     if (erc != EXPORTS_OK) {
         return erc;
     }
@@ -249,7 +250,7 @@ put_record(exports_writer_t *w, const exports_manifest_t *manifest,
     exports_rc_t  erc;
 
     erc = exports_writer_check(w, DB_MANIFESTS, key, EXPORTS_MANIFEST_KEY_LEN,
-                               error);
+                               0, error);
     if (erc != EXPORTS_OK) {
         return erc;
     }

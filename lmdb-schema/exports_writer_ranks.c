@@ -95,7 +95,7 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
 
         if (rc == EXPORTS_OK) {
             r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
-            rc = exports_writer_check(w, DB_RANKS, r.key, r.len, error);
+            rc = exports_writer_check(w, DB_RANKS, r.key, r.len, 1, error);
         }
 
         if (rc == EXPORTS_OK) {

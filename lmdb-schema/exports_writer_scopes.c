@@ -43,7 +43,8 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
         return EXPORTS_OK;
     }
 
-    rc = exports_writer_check(w, DB_SCOPES, wanted.key, wanted.key_len, error);
+    rc = exports_writer_check(w, DB_SCOPES, wanted.key, wanted.key_len, 0,
+                              error);
     if (rc != EXPORTS_OK) {
         return rc;
     }

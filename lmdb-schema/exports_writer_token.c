@@ -137,7 +137,7 @@ find_token(exports_writer_t *w, const char *token_id, size_t len,
                              "digits", (int) len, token_id);
     }
 
-    erc = exports_writer_check(w, DB_TOKENS, prefix, PREFIX_LEN, error);
+    erc = exports_writer_check(w, DB_TOKENS, prefix, PREFIX_LEN, 0, error);
     if (erc != EXPORTS_OK) {
         return erc;
     }

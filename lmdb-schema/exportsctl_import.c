@@ -213,8 +213,12 @@ put_held(import_t *im)
 }
 
 
-/* What was in the way of a line may be gone when all lines before it are put.
-   The first that is still refused is the one that it is by their order, too. */
+/*
+ * What was in the way of a line may be gone when all lines before it are put;
+ * the first that is still refused is the one that it is by their order, too.
+ * Lines behind it have been put as well, but can make way for it only if the
+ * SHA-256 of two IDs begin alike: then it is let in.
+ */
 
 static int
 put_in_turn(import_t *im, const ctl_parsed_t **lines, size_t n)

@@ -13,7 +13,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 44 + 1;
+plan tests => @ctls * 47 + 1;
 
 my $n = 0;
 my $project = 'demo';
@@ -134,6 +134,24 @@ for my $ctl (@ctls) {
                  . "(seed $seed)";
         }
     }
+
+    # two IDs whose SHA-256 begin with the same 8 bytes: they cannot have one
+    # time, and the first may give its own up by a line that comes before
+
+    my ($older, $newer) = ('2026-06-01T00:00:00Z', '2026-06-02T00:00:00Z');
+    my $at_first = line('da1dc6b6b1e54f96', created_at => $older);
+    my $later = line('da1dc6b6b1e54f96', created_at => $newer);
+    my $second = line('85fc068470f09856', created_at => $older);
+    my $like = fresh();
+
+    like refused($like, file($at_first, $second)),
+         qr/^2: exp_85fc068470f09856: cannot be told in order from /,
+         'of one tie and time';
+    $t->ctl_ok('import', $like, file($at_first));
+    like refused($like, file($second)),
+         qr/^1: exp_85fc068470f09856: cannot be told/, 'of a stored one';
+    $t->ctl_ok('import', $like, file($later, $second));
+    is count($like), 2, 'of one that has been moved';
 
     # more than are held back at once
 

@@ -22,6 +22,7 @@
 #define NCHECKPOINTS  2
 #define NTHINGS       (NITEMS + NTOKENS + NCHECKPOINTS)
 #define NNEW          10
+#define NMANY         60
 #define PAGES_MAX     1024
 
 /* of a thing that cannot be read */
@@ -52,6 +53,7 @@ typedef enum {
     PUT_LONGER,
     PUT_MOVED,
     DELETE,
+    DELETE_MANY,
     PUT_TOKEN,
     REVOKE,
     CHECKPOINT,
@@ -76,6 +78,7 @@ typedef struct {
     unsigned          died;         /* bits: phases that ended it */
     operation_t       operation;
     int               about;        /* a thing, -1: all or none */
+    unsigned          many;         /* of them, from that one on */
     exports_rc_t      rc;
     exports_error_t   error;
     exports_verify_t  repaired;
@@ -95,7 +98,7 @@ static const struct {
 
 static const char *const  operations[] = {
     "repair", "put", "put of another length", "put of another time", "delete",
-    "put of a token", "revoke", "checkpoint", "put of new ones"
+    "delete of many", "put of a token", "revoke", "checkpoint", "put of new ones"
 };
 
 static exports_error_t  error;
@@ -424,9 +427,7 @@ damage_node(int in_header)
 
     n = (header.lower - PAGE_HEADER) / sizeof(pos);
 
-    /* the first of a branch has no key to tell another page by */
-
-    i = header.flags & BRANCH_FLAG ? 1 + below(n - 1) : below(n);
+    i = below(n);
     memcpy(&pos, page + PAGE_HEADER + i * sizeof(pos), sizeof(pos));
     at = pgno * page_size + pos;
 
@@ -441,6 +442,39 @@ damage_node(int in_header)
         change_byte(at + NODE_HEADER + node.key_len + below(len),
                     "the value of a node", pgno);
     }
+}
+
+
+/* the number of its first page: that of another one */
+
+static void
+damage_place(void)
+{
+    uint8_t        *page;
+    uint64_t        to;
+    uint16_t        pos;
+    unsigned        tries;
+    node_header_t   node;
+    page_header_t   header;
+
+    for (tries = 0; tries < 10000; tries++) {
+        page = damaged + trees[below(ntrees)] * page_size;
+        memcpy(&header, page, sizeof(header));
+        memcpy(&pos, page + PAGE_HEADER
+                     + below((header.lower - PAGE_HEADER) / sizeof(pos))
+                       * sizeof(pos), sizeof(pos));
+        memcpy(&node, page + pos, sizeof(node));
+
+        if (header.flags == LEAF_FLAG && node.flags == OVERFLOW_FLAG) {
+            to = values[below(nvalues)];
+            memcpy(page + pos + NODE_HEADER + node.key_len, &to, sizeof(to));
+            (void) snprintf(damage_text, sizeof(damage_text),
+                            "a long value at page %" PRIu64, to);
+            return;
+        }
+    }
+
+    must(0, "no long value");
 }
 
 
@@ -484,7 +518,7 @@ damage(void)
 {
     memcpy(damaged, image, image_size);
 
-    switch (below(10)) {
+    switch (below(11)) {
 
     case 0:
         damage_page();
@@ -504,6 +538,10 @@ damage(void)
 
     case 4:
         damage_node(0);
+        break;
+
+    case 5:
+        damage_place();
         break;
 
     default:
@@ -715,9 +753,42 @@ put_new(exports_writer_t *w, unsigned from)
 
 
 static exports_rc_t
+delete_item(exports_writer_t *w, unsigned n)
+{
+    spec_t  spec;
+
+    item_spec(&spec, n, 0);
+
+    return exports_writer_delete(w, spec.kind, spec.scope, strlen(spec.scope),
+                                 spec.id, strlen(spec.id), &now->error);
+}
+
+
+/* so that pages are merged; what cannot be read is not found */
+
+static exports_rc_t
+delete_many(exports_writer_t *w, unsigned from)
+{
+    unsigned      i;
+    exports_rc_t  rc;
+
+    now->many = NITEMS - from < NMANY ? NITEMS - from : NMANY;
+
+    for (rc = EXPORTS_OK, i = 0; i < now->many && rc == EXPORTS_OK; i++) {
+        rc = delete_item(w, from + i);
+
+        if (rc == EXPORTS_NOT_FOUND) {
+            rc = EXPORTS_OK;
+        }
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
 write_item(exports_writer_t *w)
 {
-    spec_t    spec;
     unsigned  n, size;
 
     n = (unsigned) (now->about = a_thing(0, NITEMS));
@@ -734,12 +805,11 @@ write_item(exports_writer_t *w)
     case PUT_MOVED:
         return put_item(w, n, size, 1 + below(1000));
 
-    default:
-        item_spec(&spec, n, 0);
+    case DELETE_MANY:
+        return delete_many(w, n);
 
-        return exports_writer_delete(w, spec.kind, spec.scope,
-                                     strlen(spec.scope), spec.id,
-                                     strlen(spec.id), &now->error);
+    default:
+        return delete_item(w, n);
     }
 }
 
@@ -771,6 +841,7 @@ operate(exports_writer_t *w)
     look_t  ignored = { .faults = 0 };
 
     now->about = -1;
+    now->many = 1;
 
     switch (now->operation) {
 
@@ -961,13 +1032,21 @@ is_sound(unsigned n)
 
 
 static int
+is_about(unsigned n)
+{
+    return now->about != -1 && n >= (unsigned) now->about
+           && n - (unsigned) now->about < now->many;
+}
+
+
+static int
 check_kept(unsigned n)
 {
     int       good;
     unsigned  i;
 
     for (good = 1, i = 0; i < NTHINGS; i++) {
-        if ((int) i != now->about && now->looks[0].sums[i] != UNREAD
+        if (!is_about(i) && now->looks[0].sums[i] != UNREAD
             && !check(now->looks[n].sums[i] == now->looks[0].sums[i],
                       "thing %u is %s", i,
                       now->looks[n].sums[i] == UNREAD ? "lost" : "another"))
