@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 111 + 5;
+plan tests => @ctls * 111 + 9;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -334,6 +334,45 @@ for my $ctl (@ctls) {
 
     $n++;
 }
+
+# Behind a value that became shorter there are remains of it.  They may begin
+# with the number of their page: where the value ended with the first byte of
+# page 255, of ff and zeroes.
+
+sub long_line {
+    my ($n, $escaped, $plain) = @_;
+    return project_line(project => 'demo', id => sprintf('exp_%04d', $n),
+                        storage_key => 'k' x 900, download_name => 'd' x 900,
+                        created_at => "2026-06-01T00:00:00.00${n}Z",
+                        status_reason => "\x01" x $escaped . 'r' x $plain)
+           . "\n";
+}
+
+sub data_of { $t->read_file("$_[0]/data.mdb") }
+
+my $remains = $t->store('remains_1');
+$t->ctl_ok('import', $remains, $t->write_file('long', long_line(1001, 1, 0)));
+
+my ($length) = data_of('remains_1') =~ /EXR1(.{4}).*"exp_1001"/s;
+my $missing = 2 * 4096 - 16 + 1 - unpack('N', $length) + 6;
+my $escaped = int $missing / 6 - 2;
+
+my @both = map { long_line($_, $escaped, $missing - 6 * $escaped),
+                 long_line($_, int $escaped / 2, 0) } 1001 .. 1200;
+
+$remains = $t->store('remains_200');
+$t->ctl_ok('import', $remains, $t->write_file('both', join '', @both));
+
+is unpack('Q<', substr data_of('remains_200'), 255 * 4096, 8), 255,
+   'remains that begin with their number';
+like $t->ctl_ok('verify', $remains), qr/\b0 faults/, 'are no fault';
+$t->ctl_ok('import', $remains, $t->write_file('again', join '', @both));
+$t->ctl_ok('delete', $remains, '--project', 'demo', map { "exp_$_" }
+           1001 .. 1200);
+is json($t->ctl_ok('stat', $remains, '--json'))->{entries}{manifests}, 0,
+   'nor in the way of a writer';
+like $t->ctl_ok('verify', $remains), qr/\b0 faults/, 'and none after';
+
 
 # a backup is served
 
