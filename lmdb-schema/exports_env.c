@@ -27,7 +27,6 @@ static exports_rc_t open_mdb(exports_env_t *env,
 static unsigned open_flags(unsigned options);
 static exports_rc_t open_store(exports_env_t *env,
     const exports_env_options_t *options, exports_error_t *error);
-static exports_rc_t sync_files(exports_env_t *env, exports_error_t *error);
 static exports_rc_t check_locks(exports_env_t *env, exports_error_t *error);
 static exports_rc_t check_others(exports_env_t *env, MDB_txn *txn,
     exports_error_t *error);
@@ -176,6 +175,27 @@ exports_env_reap(exports_env_t *env)
     (void) mdb_reader_check(env->mdb, &dead);
 
     return (unsigned) dead;
+}
+
+
+/* LMDB has synced the data, but not that there is a file of that name */
+
+exports_rc_t
+exports_env_sync(exports_env_t *env, exports_error_t *error)
+{
+    int   fd;
+    char  parent[FILE_NAME_SIZE + 4];
+
+    (void) snprintf(parent, sizeof(parent), "%s/..", env->path);
+
+    (void) mdb_env_get_fd(env->mdb, &fd);
+
+    return fsync(fd) == 0 && exports_directory_sync(env->path, fd) == 0
+           && exports_directory_sync(parent, fd) == 0
+               ? EXPORTS_OK
+               : exports_error(error, EXPORTS_FAILED,
+                               "\"%s\" cannot be synced: %s", env->path,
+                               strerror(errno));
 }
 
 
@@ -453,28 +473,7 @@ open_store(exports_env_t *env, const exports_env_options_t *options,
         return exports_mdb_error(error, env, "opening", rc);
     }
 
-    return env->created ? sync_files(env, error) : EXPORTS_OK;
-}
-
-
-/* LMDB has synced the data, but not that there is a file of that name */
-
-static exports_rc_t
-sync_files(exports_env_t *env, exports_error_t *error)
-{
-    int   fd;
-    char  parent[FILE_NAME_SIZE + 4];
-
-    (void) snprintf(parent, sizeof(parent), "%s/..", env->path);
-
-    (void) mdb_env_get_fd(env->mdb, &fd);
-
-    return exports_directory_sync(env->path, fd) == 0
-           && exports_directory_sync(parent, fd) == 0
-               ? EXPORTS_OK
-               : exports_error(error, EXPORTS_FAILED,
-                               "\"%s\" cannot be synced: %s", env->path,
-                               strerror(errno));
+    return env->created ? exports_env_sync(env, error) : EXPORTS_OK;
 }
 
 

@@ -105,6 +105,12 @@ const char *exports_env_path(const exports_env_t *env);
 int exports_env_created(const exports_env_t *env);
 
 /*
+ * Data file and names survive a power cut.  The open that makes a store does
+ * this; who finds one there cannot know whether that open came to its end.
+ */
+exports_rc_t exports_env_sync(exports_env_t *env, exports_error_t *error);
+
+/*
  * Frees the reader slots of processes that are gone; a slot left behind pins
  * pages, and the file grows.  Returns the number of slots freed.
  */

@@ -34,10 +34,11 @@
 static exports_rc_t make_directory(const exports_env_options_t *options,
     const char *made, exports_error_t *error);
 static exports_rc_t create_file(const char *path, mode_t mode, gid_t group,
-    int begun, exports_error_t *error);
+    int begun, int sync, exports_error_t *error);
 static int open_new(const char *path, mode_t mode, int begun, int *made);
 static exports_rc_t not_created(const char *path, exports_error_t *error);
 static int give(int fd, mode_t mode, gid_t group);
+static int sync_modes(int fd);
 static exports_rc_t reserve(const char *lock_file, exports_error_t *error);
 
 
@@ -146,6 +147,10 @@ make_directory(const exports_env_options_t *options, const char *made,
     rc = fd == -1 ? errno
                   : give(fd, EXPORTS_DIRECTORY_MODE, options->group);
 
+    if (rc == 0) {
+        rc = sync_modes(fd);
+    }
+
     if (fd != -1) {
         (void) close(fd);
     }
@@ -161,7 +166,7 @@ exports_rc_t
 exports_files_create(const exports_env_options_t *options,
     const char *data_file, const char *lock_file, exports_error_t *error)
 {
-    int           begun;
+    int           begun, create;
     gid_t         group;
     exports_rc_t  rc;
     struct stat   st;
@@ -170,11 +175,11 @@ exports_files_create(const exports_env_options_t *options,
 
     begun = exports_files_new(data_file, options);
 
-    group = (options->flags & EXPORTS_ENV_CREATE) ? options->group
-                                                  : (gid_t) -1;
+    create = (options->flags & EXPORTS_ENV_CREATE) != 0;
+    group = create ? options->group : (gid_t) -1;
 
-    if (options->flags & EXPORTS_ENV_CREATE) {
-        rc = create_file(data_file, EXPORTS_DATA_MODE, group, begun, error);
+    if (create) {
+        rc = create_file(data_file, EXPORTS_DATA_MODE, group, begun, 1, error);
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -197,7 +202,8 @@ exports_files_create(const exports_env_options_t *options,
 
     begun = exports_files_new(data_file, options);
 
-    rc = create_file(lock_file, EXPORTS_LOCK_MODE, group, begun, error);
+    rc = create_file(lock_file, EXPORTS_LOCK_MODE, group, begun, create,
+                     error);
 
     return rc == EXPORTS_OK ? reserve(lock_file, error) : rc;
 }
@@ -280,10 +286,13 @@ exports_files_access(const char *file, int mode, exports_error_t *error)
 }
 
 
-/* begun: what is there already gets its mode and group, too */
+/*
+ * begun: what is there already gets its mode and group, too.  sync: they survive
+ * a power cut; not for a reader, who would wait for the disk.
+ */
 
 static exports_rc_t
-create_file(const char *path, mode_t mode, gid_t group, int begun,
+create_file(const char *path, mode_t mode, gid_t group, int begun, int sync,
     exports_error_t *error)
 {
     int  fd, rc, made;
@@ -302,6 +311,10 @@ create_file(const char *path, mode_t mode, gid_t group, int begun,
     }
 
     rc = give(fd, mode, group);
+
+    if (rc == 0 && sync) {
+        rc = sync_modes(fd);
+    }
 
     (void) close(fd);
 
@@ -379,6 +392,17 @@ give(int fd, mode_t mode, gid_t group)
     return fstat(fd, &st) == -1
            || ((st.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
                ? errno : 0;
+}
+
+
+/* LMDB syncs data and sizes only.  0 or errno */
+
+static int
+sync_modes(int fd)
+{
+    /* some file systems do not sync directories */
+
+    return fsync(fd) == -1 && errno != EINVAL ? errno : 0;
 }
 
 

@@ -39,6 +39,7 @@ static int give_group(const backup_t *b, int fd, const char *path);
 static int sync_directory(const backup_t *b, const char *path);
 static int check_copy(backup_t *b, const ctl_args_t *args);
 static void show_fault(void *data, const char *text);
+static int sync_copy(const backup_t *b);
 static int publish(const backup_t *b);
 static int print_backup(const backup_t *b, const ctl_args_t *args);
 
@@ -69,6 +70,10 @@ ctl_backup(const ctl_args_t *args)
 
     if (rc == CTL_OK) {
         rc = check_copy(&b, args);
+    }
+
+    if (rc == CTL_OK) {
+        rc = sync_copy(&b);
     }
 
     if (rc == CTL_OK) {
@@ -121,7 +126,7 @@ make_copy(backup_t *b, ctl_store_t *store)
         return CTL_FAILED;
     }
 
-    return sync_directory(b, b->copy);
+    return CTL_OK;
 }
 
 
@@ -306,6 +311,30 @@ show_fault(void *data, const char *text)
 }
 
 
+/* the names, and the lock file's mode: nobody has the copy open now */
+
+static int
+sync_copy(const backup_t *b)
+{
+    int   fd, rc;
+    char  path[PATH_SIZE + 16];
+
+    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_LOCK_FILE, b->copy);
+
+    fd = open(path, O_RDONLY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return ctl_error("\"%s\": %s", path, strerror(errno));
+    }
+
+    rc = fsync(fd) == -1 ? ctl_error("\"%s\": %s", path, strerror(errno))
+                         : CTL_OK;
+    (void) close(fd);
+
+    return rc == CTL_OK ? sync_directory(b, b->copy) : rc;
+}
+
+
 static int
 publish(const backup_t *b)
 {
@@ -321,7 +350,13 @@ publish(const backup_t *b)
 
     } else {
         ctl_doom(NULL);
-        rc = sync_directory(b, parent);
+        rc = CTL_OK;
+
+        if (exports_directory_sync(parent, b->fd) == -1) {
+            rc = ctl_error("\"%s\" is made and whole, but a power cut may take "
+                           "it away, for its directory cannot be synced: %s",
+                           b->directory, strerror(errno));
+        }
     }
 
     ctl_release();

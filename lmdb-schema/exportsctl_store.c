@@ -28,7 +28,10 @@ ctl_store_make(ctl_store_t *store, const ctl_args_t *args)
 
     rc = open_env(store, args, 0, &error);
 
-    if (rc == EXPORTS_MISSING) {
+    if (rc == EXPORTS_OK) {
+        rc = exports_env_sync(store->env, &error);
+
+    } else if (rc == EXPORTS_MISSING) {
         rc = open_env(store, args, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE,
                       &error);
     }
