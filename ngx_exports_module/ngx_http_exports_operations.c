@@ -254,11 +254,11 @@ ngx_http_exports_operation_group(ngx_http_request_t *r,
     }
 
     for ( ;; ) {
-        ngx_shmtx_lock(&zone->shpool->mutex);
+        ngx_http_exports_shm_lock(zone);
 
         rc = ngx_http_exports_runs_decide(zone->sh, &d);
 
-        ngx_shmtx_unlock(&zone->shpool->mutex);
+        ngx_http_exports_shm_unlock(zone);
 
         if (rc == NGX_OK) {
             break;

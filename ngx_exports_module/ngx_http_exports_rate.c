@@ -180,7 +180,7 @@ ngx_http_exports_rate(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     uncounted = 0;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_http_exports_shm_lock(zone);
 
     window = ngx_http_exports_rate_get(sh, key, class);
 
@@ -191,7 +191,7 @@ ngx_http_exports_rate(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
         uncounted = ngx_http_exports_rate_tell(sh);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_http_exports_shm_unlock(zone);
 
     if (uncounted > 0) {
         ngx_log_error(NGX_LOG_WARN, ngx_http_exports_log(r), 0,

@@ -14,6 +14,7 @@ static ngx_shm_zone_t *ngx_http_exports_shm_add(ngx_conf_t *cf,
     ngx_str_t *name, size_t size, const ngx_http_exports_zone_type_t *type);
 static ngx_int_t ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone,
     void *data);
+static void ngx_http_exports_shm_reset(ngx_http_exports_zone_t *zone);
 static void ngx_http_exports_shm_lost(ngx_shm_zone_t *shm_zone);
 static ngx_shm_zone_t *ngx_http_exports_shm_zone(ngx_list_part_t *part,
     ngx_str_t *name);
@@ -165,6 +166,7 @@ ngx_http_exports_shm_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     }
 
     zone->type = type;
+    zone->name = shm_zone->shm.name;
     zone->file = cf->conf_file->file.name;
     zone->line = cf->conf_file->line;
 
@@ -194,6 +196,7 @@ ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone, void *data)
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
     if (old != NULL) {
+        zone->head = old->head;
         zone->sh = old->sh;
         return NGX_OK;
     }
@@ -209,11 +212,72 @@ ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    zone->sh = p;
-    zone->type->init(p, ngx_align_ptr(p + zone->type->size, NGX_ALIGNMENT),
-                     p + size);
+    ngx_http_exports_shm_start(zone, p, size);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_exports_shm_start(ngx_http_exports_zone_t *zone, void *memory,
+    size_t size)
+{
+    zone->head = memory;
+    zone->head->end = (u_char *) memory + size;
+    zone->sh = zone->head + 1;
+
+    ngx_http_exports_shm_reset(zone);
+}
+
+
+static void
+ngx_http_exports_shm_reset(ngx_http_exports_zone_t *zone)
+{
+    u_char  *start;
+
+    start = (u_char *) zone->sh + zone->type->size;
+
+    ngx_memzero(zone->sh, zone->type->size);
+    zone->type->init(zone->sh, ngx_align_ptr(start, NGX_ALIGNMENT),
+                     zone->head->end);
+}
+
+
+/*
+ * nginx takes the lock from a process that has died.  What it was changing then
+ * may be half changed: trees and queues that lead anywhere, for all processes,
+ * and over reloads
+ */
+
+void
+ngx_http_exports_shm_lock(ngx_http_exports_zone_t *zone)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (zone->head->changing) {
+        ngx_http_exports_shm_reset(zone);
+        zone->lost = 1;
+    }
+
+    zone->head->changing = 1;
+    ngx_memory_barrier();
+}
+
+
+void
+ngx_http_exports_shm_unlock(ngx_http_exports_zone_t *zone)
+{
+    ngx_memory_barrier();
+    zone->head->changing = 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (zone->lost) {
+        zone->lost = 0;
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "exports zone \"%V\" was being changed by a process "
+                      "that died, its state starts empty", &zone->name);
+    }
 }
 
 

@@ -27,10 +27,22 @@ typedef struct {
 } ngx_http_exports_zone_type_t;
 
 
+/* what its memory begins with; behind it the type's state */
+
+typedef struct {
+    ngx_uint_t                  changing;   /* a process is at it, or was when
+                                               it died */
+    u_char                     *end;        /* of the memory */
+} ngx_http_exports_shm_head_t;
+
+
 struct ngx_http_exports_zone_s {
     const ngx_http_exports_zone_type_t *type;
+    ngx_str_t                   name;
     ngx_slab_pool_t            *shpool;     /* for its lock */
+    ngx_http_exports_shm_head_t *head;
     void                       *sh;         /* the type's state */
+    ngx_uint_t                  lost;       /* to be logged */
 
     ngx_msec_t                  idle;       /* of runs of operations */
 
@@ -75,6 +87,17 @@ ngx_shm_zone_t *ngx_http_exports_shm_use(ngx_conf_t *cf, ngx_str_t *name,
 /* behind all directives: whether all zones that are used are defined */
 
 ngx_int_t ngx_http_exports_shm_check(ngx_conf_t *cf);
+
+
+/* the memory of a zone, which starts empty */
+
+void ngx_http_exports_shm_start(ngx_http_exports_zone_t *zone, void *memory,
+    size_t size);
+
+/* the state is changed between the two only */
+
+void ngx_http_exports_shm_lock(ngx_http_exports_zone_t *zone);
+void ngx_http_exports_shm_unlock(ngx_http_exports_zone_t *zone);
 
 
 ngx_msec_t ngx_http_exports_shm_elapsed(ngx_msec_t since);

@@ -106,7 +106,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t                    len, room;
+    size_t                    len;
     unsigned                  n;
     fuzz_input_t              in = { data, data + size };
     const uint8_t            *line;
@@ -117,11 +117,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     m.nruns = 0;
 
     zone = zones->data;
-    zone->sh = memory;
-    room = zone_sizes[m.small];
-
-    zone->type->init(memory, memory + ngx_align(zone->type->size, 16),
-                     memory + room);
+    ngx_http_exports_shm_start(zone, memory, zone_sizes[m.small]);
 
     ngx_current_msec = 0;
 
