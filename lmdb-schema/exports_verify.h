@@ -43,6 +43,10 @@ exports_rc_t exports_verify(exports_reader_t *reader,
  * of lists and the manifests of scopes are counted, and a manifest that cannot
  * be read goes, with every entry that led to it, as does a token.
  *
+ * An item that jansson cannot parse is one of them, and jansson does not tell
+ * when that was for want of memory: a program that goes on without memory must
+ * not repair.
+ *
  * EXPORTS_CORRUPT  entries are missing or out of order, and nothing was changed;
  *                  or it could not read on: the transaction is to be aborted
  */

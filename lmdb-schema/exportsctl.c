@@ -86,6 +86,8 @@ main(int argc, char **argv)
         return CTL_FAILED;
     }
 
+    ctl_arena_init();
+
     /* past a limit of the file size: an error to report, not a death */
 
     (void) signal(SIGXFSZ, SIG_IGN);

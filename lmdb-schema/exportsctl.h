@@ -293,8 +293,9 @@ size_t ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines);
 
 
 /*
- * exportsctl_arena.c: memory for jansson.  What a thread lets it allocate
- * between begin and end must be freed by then: the next begin takes the same.
+ * exportsctl_arena.c: memory for jansson; where there is none, the program ends.
+ * What a thread lets it allocate between begin and end must be freed by then: the
+ * next begin takes the same.
  */
 void ctl_arena_init(void);      /* before anything is allocated */
 void ctl_arena_begin(void);
@@ -323,6 +324,9 @@ int ctl_interrupted(void);
 /* around what waits for other writers: after a while it says so */
 void ctl_wait(void);
 void ctl_wait_end(void);
+
+/* ends the program, from any thread */
+void ctl_no_memory(void) __attribute__((noreturn));
 
 /* what to add to the message when a signal ends the program; one line */
 void ctl_last_words(const char *text);

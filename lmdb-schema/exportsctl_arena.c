@@ -1,4 +1,10 @@
 
+/*
+ * Memory for jansson.  Where it gets none it may print an object without a key,
+ * or refuse what is sound JSON as any other, or fail an assertion: so that is
+ * the end of the program.
+ */
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -49,10 +55,17 @@ ctl_arena_end(void)
 static void *
 allocate(size_t size)
 {
-    size_t  n;
+    void    *p;
+    size_t   n;
 
     if (!arena.active || size > ARENA_SIZE - arena.used) {
-        return malloc(size);
+        p = malloc(size);
+
+        if (p == NULL) {
+            ctl_no_memory();
+        }
+
+        return p;
     }
 
     n = arena.used / sizeof(max_align_t);

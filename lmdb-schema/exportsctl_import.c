@@ -47,6 +47,7 @@ static int refuse(import_t *im, const ctl_parsed_t *parsed,
     const exports_error_t *error);
 static int commit(import_t *im);
 static void describe_committed(const import_t *im, char *text, size_t size);
+static void describe_doubt(const import_t *im, char *text, size_t size);
 static int give_up(import_t *im);
 static int print_import(import_t *im);
 static void progress_show(progress_t *p, const ctl_parsed_t *parsed,
@@ -315,6 +316,9 @@ commit(import_t *im)
     rc = CTL_OK;
 
     if (im->store.writer != NULL) {
+        describe_doubt(im, text, sizeof(text));
+        ctl_last_words(text);
+
         rc = ctl_store_commit(&im->store);
 
         if (!im->store.committed) {
@@ -345,6 +349,19 @@ describe_committed(const import_t *im, char *text, size_t size)
     (void) snprintf(text, size, "lines 1-%llu are committed, line %llu and "
                     "after are not", (unsigned long long) im->committed,
                     (unsigned long long) im->committed + 1);
+}
+
+
+/* while it is being committed; of what signals cannot hold back */
+
+static void
+describe_doubt(const import_t *im, char *text, size_t size)
+{
+    (void) snprintf(text, size, "lines before %llu are committed, lines "
+                    "%llu-%llu may be",
+                    (unsigned long long) im->committed + 1,
+                    (unsigned long long) im->committed + 1,
+                    (unsigned long long) im->lines);
 }
 
 

@@ -212,8 +212,6 @@ start_threads(ctl_parser_t *p)
     (void) pthread_cond_init(&p->changed, NULL);
     (void) pthread_cond_init(&p->halted, NULL);
 
-    ctl_arena_init();
-
     n = count_threads();
     rc = 0;
 

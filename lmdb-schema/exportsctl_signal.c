@@ -153,6 +153,17 @@ ctl_wait_end(void)
 
 
 void
+ctl_no_memory(void)
+{
+    char  text[96];
+
+    (void) snprintf(text, sizeof(text), "exportsctl: %s: out of memory\n",
+                    ctl_name());
+    die(text);
+}
+
+
+void
 ctl_last_words(const char *text)
 {
     (void) snprintf(last_words, sizeof(last_words), "exportsctl: %s: %s\n",
