@@ -56,7 +56,8 @@ typedef struct {
     ino_t  lock_ino;
 } exports_identity_t;
 
-/* EXPORTS_OK, EXPORTS_MISSING, EXPORTS_DENIED or EXPORTS_FAILED */
+/* EXPORTS_MISSING, EXPORTS_DENIED, EXPORTS_FAILED; EXPORTS_NOMEM: the kernel
+   cannot tell now */
 exports_rc_t exports_identity(exports_identity_t *identity, const char *path,
     exports_error_t *error);
 

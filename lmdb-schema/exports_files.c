@@ -31,6 +31,7 @@
 #define STAT_BLOCK      512
 
 
+static exports_rc_t not_found(const char *file, exports_error_t *error);
 static exports_rc_t make_directory(const exports_env_options_t *options,
     const char *made, exports_error_t *error);
 static exports_rc_t create_file(const char *path, mode_t mode, gid_t group,
@@ -58,14 +59,7 @@ exports_identity(exports_identity_t *identity, const char *path,
     }
 
     if (stat(file, &st) == -1) {
-        if (errno == EACCES) {
-            return exports_files_denied(error, file, "reachable");
-        }
-
-        return exports_error(error,
-                             errno == ENOENT || errno == ENOTDIR
-                                 ? EXPORTS_MISSING : EXPORTS_FAILED,
-                             "\"%s\": %s", file, strerror(errno));
+        return not_found(file, error);
     }
 
     identity->data_dev = st.st_dev;
@@ -74,6 +68,10 @@ exports_identity(exports_identity_t *identity, const char *path,
     (void) snprintf(file, sizeof(file), "%s/" EXPORTS_LOCK_FILE, path);
 
     if (stat(file, &st) == -1) {
+        if (errno != ENOENT) {
+            return not_found(file, error);
+        }
+
         st.st_dev = 0;
         st.st_ino = 0;
     }
@@ -82,6 +80,35 @@ exports_identity(exports_identity_t *identity, const char *path,
     identity->lock_ino = st.st_ino;
 
     return EXPORTS_OK;
+}
+
+
+static exports_rc_t
+not_found(const char *file, exports_error_t *error)
+{
+    exports_rc_t  rc;
+
+    switch (errno) {
+
+    case EACCES:
+        return exports_files_denied(error, file, "reachable");
+
+    case ENOENT:
+    case ENOTDIR:
+        rc = EXPORTS_MISSING;
+        break;
+
+    /* this says nothing of the file */
+
+    case ENOMEM:
+        rc = EXPORTS_NOMEM;
+        break;
+
+    default:
+        rc = EXPORTS_FAILED;
+    }
+
+    return exports_error(error, rc, "\"%s\": %s", file, strerror(errno));
 }
 
 

@@ -319,14 +319,25 @@ ngx_http_exports_store_reap(ngx_http_exports_store_t *store, ngx_log_t *log)
 static void
 ngx_http_exports_store_look(ngx_http_exports_store_t *store, ngx_log_t *log)
 {
+    exports_rc_t         rc;
     exports_error_t      error;
     exports_identity_t   identity;
 
     store->checked = ngx_current_msec;
 
-    if (exports_identity(&identity, (char *) store->path.data, &error)
-        != EXPORTS_OK)
-    {
+    rc = exports_identity(&identity, (char *) store->path.data, &error);
+
+    if (rc == EXPORTS_NOMEM && store->env != NULL && !store->env->broken) {
+
+        /* nothing is known, so it is what it was */
+
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "exports store \"%V\" cannot be looked for: %s",
+                      &store->path, error.text);
+        return;
+    }
+
+    if (rc != EXPORTS_OK) {
         ngx_http_exports_store_release(store);
         ngx_http_exports_store_failed(store, &error, log);
         return;
