@@ -102,7 +102,7 @@ ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines)
     n = held->n;
 
     if (!held->in_order) {
-        qsort(held->lines, n, sizeof(held->lines[0]), compare);
+        qsort(held->lines, n, sizeof(void *), compare);
     }
 
     for (i = 0; i < n; i++) {

@@ -208,7 +208,7 @@ put_held(import_t *im)
         }
     }
 
-    qsort(lines, late, sizeof(lines[0]), compare_numbers);
+    qsort(lines, late, sizeof(void *), compare_numbers);
 
     return put_in_turn(im, lines, late);
 }
