@@ -283,6 +283,10 @@ typedef struct ctl_held_s  ctl_held_t;
 ctl_held_t *ctl_held_make(void);
 void ctl_held_free(ctl_held_t *held);
 
+/* 1: a line that holds a manifest need not be held back, for nothing is, and it
+   comes behind the last that was not */
+int ctl_held_pass(ctl_held_t *held, const ctl_parsed_t *parsed);
+
 /* A line that holds a manifest; it is copied.  0: take what is held before, for
    there is no room, or one with that ID. */
 int ctl_held_add(ctl_held_t *held, const ctl_parsed_t *parsed);

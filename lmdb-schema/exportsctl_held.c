@@ -3,12 +3,14 @@
  * The manifests of a file come in the order of time, those of one scope far
  * from each other.  In the store they are neighbours: put one after the other,
  * they are put on the same pages, which are full then, and lie side by side.
- * So some are held back, to be put in the order of their keys.
+ * So some are held back, to be put in the order of their keys.  What comes in
+ * that order is not: it would only be copied.
  */
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +27,9 @@
 
 struct ctl_held_s {
     size_t               n;
-    int                  in_order;
     size_t               used;
+    int                  passed;
+    ctl_parsed_t         last;              /* that passed, but for its record */
     const ctl_parsed_t  *lines[HELD_MAX];
     uint32_t             slots[HELD_MAX];   /* in ids, of each line */
     uint64_t             ids[SLOTS];        /* hashes of them; 0: none */
@@ -52,8 +55,6 @@ ctl_held_make(void)
         return NULL;
     }
 
-    held->in_order = 1;
-
     return held;
 }
 
@@ -62,6 +63,25 @@ void
 ctl_held_free(ctl_held_t *held)
 {
     free(held);
+}
+
+
+int
+ctl_held_pass(ctl_held_t *held, const ctl_parsed_t *parsed)
+{
+    const ctl_parsed_t  *last;
+
+    last = &held->last;
+
+    if (held->n > 0 || (held->passed && compare(&last, &parsed) > 0)) {
+        return 0;
+    }
+
+    held->passed = 1;
+    memcpy(&held->last, parsed,
+           offsetof(ctl_parsed_t, line.manifest.record));
+
+    return 1;
 }
 
 
@@ -80,15 +100,7 @@ ctl_held_add(ctl_held_t *held, const ctl_parsed_t *parsed)
     memcpy(line, parsed, parsed->size);
 
     held->used += parsed->size;
-    held->lines[held->n] = line;
-
-    if (held->n > 0 && compare(&held->lines[held->n - 1], &held->lines[held->n])
-                       > 0)
-    {
-        held->in_order = 0;
-    }
-
-    held->n++;
+    held->lines[held->n++] = line;
 
     return 1;
 }
@@ -101,9 +113,7 @@ ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines)
 
     n = held->n;
 
-    if (!held->in_order) {
-        qsort(held->lines, n, sizeof(void *), compare);
-    }
+    qsort(held->lines, n, sizeof(void *), compare);
 
     for (i = 0; i < n; i++) {
         held->ids[held->slots[i]] = 0;
@@ -111,7 +121,6 @@ ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines)
 
     held->n = 0;
     held->used = 0;
-    held->in_order = 1;
 
     *lines = held->lines;
 

@@ -46,6 +46,7 @@ static int put_line(import_t *im, const ctl_parsed_t *parsed,
 static int refuse(import_t *im, const ctl_parsed_t *parsed,
     const exports_error_t *error);
 static int commit(import_t *im);
+static int sync_last(import_t *im);
 static void describe_committed(const import_t *im, char *text, size_t size);
 static void describe_doubt(const import_t *im, char *text, size_t size);
 static int give_up(import_t *im);
@@ -141,7 +142,7 @@ import(import_t *im)
             break;
 
         case CTL_PARSED_END:
-            rc = commit(im);
+            rc = commit(im) == CTL_OK ? sync_last(im) : CTL_FAILED;
             break;
 
         case CTL_PARSED_REFUSED:
@@ -166,22 +167,26 @@ take_line(import_t *im, const ctl_parsed_t *parsed)
         progress_show(&im->progress, parsed, ctl_parser_size(im->parser));
     }
 
-    if (parsed->line_type == EXPORTS_LINE_MANIFEST
-        && ctl_held_add(im->held, parsed))
-    {
-        return CTL_OK;
+    if (parsed->line_type == EXPORTS_LINE_MANIFEST) {
+
+        if (ctl_held_pass(im->held, parsed)) {
+            return put_in_turn(im, &parsed, 1);
+        }
+
+        if (ctl_held_add(im->held, parsed)) {
+            return CTL_OK;
+        }
     }
 
     if (put_held(im) != CTL_OK) {
         return CTL_FAILED;
     }
 
-    if (parsed->line_type == EXPORTS_LINE_MANIFEST) {
-        (void) ctl_held_add(im->held, parsed);
-        return CTL_OK;
-    }
+    /* there is room for it now, unless it is a token */
 
-    return put_in_turn(im, &parsed, 1);
+    return parsed->line_type == EXPORTS_LINE_MANIFEST
+           && ctl_held_add(im->held, parsed)
+               ? CTL_OK : put_in_turn(im, &parsed, 1);
 }
 
 
@@ -335,6 +340,19 @@ commit(import_t *im)
     ctl_release();
 
     return rc;
+}
+
+
+/* with nometasync that is left to the next commit, which there is none of */
+
+static int
+sync_last(import_t *im)
+{
+    exports_error_t  error;
+
+    return !im->args->nometasync
+           || exports_env_sync(im->store.env, &error) == EXPORTS_OK
+               ? CTL_OK : ctl_error("%s", error.text);
 }
 
 
