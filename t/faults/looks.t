@@ -52,8 +52,8 @@ sub while_failing {
         open STDERR, '>', '/dev/null';
         exec 'strace', '-qq', '-o', $log, '-p', $worker, '-P', "$store/$file",
              '-e', 'trace=stat,newfstatat', '-e',
-             "inject=stat,newfstatat:error=$errno";
-        POSIX::_exit(1);
+             "inject=stat,newfstatat:error=$errno"
+            or POSIX::_exit(1);
     }
 
     my $failed = sub { my $text = $t->read_file($log);

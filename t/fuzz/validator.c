@@ -62,8 +62,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* to be told its run, a client gets the page */
 
-    ctx->operation.grouping = NGX_HTTP_EXPORTS_GENERATED_RUN;
+    ctx->operation.began = 1;
     must(!matches(r, value, n), "a run would be lost");
+
+    ctx->operation.began = 0;
+    ctx->operation.grouping = NGX_HTTP_EXPORTS_RENEWED_AFTER_IDLE;
+    must(!matches(r, value, n), "a new run would be lost");
 
     fuzz_request_done(r);
 
