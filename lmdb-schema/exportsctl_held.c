@@ -17,7 +17,7 @@
 #include "exportsctl.h"
 
 
-/* as many as are parsed meanwhile: exportsctl_parser.c */
+/* somewhat more than are parsed while they are put: exportsctl_parser.c */
 #define HELD_MAX   20000
 #define HELD_SIZE  ((size_t) 32 << 20)
 

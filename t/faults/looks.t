@@ -10,10 +10,11 @@ use POSIX ();
 use Test::More;
 
 use Exports::Faults;
+use Exports::Power;
 use Exports::Test;
 
-my $why = qx{strace -qq -o /dev/null true 2>&1};
-plan skip_all => 'strace: ' . ($why || 'not there') if $? != 0;
+my $missing = Exports::Power::missing();
+plan skip_all => $missing if defined $missing;
 plan tests => 15;
 
 my $t = Exports::Test->new;
