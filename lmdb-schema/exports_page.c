@@ -34,6 +34,9 @@
 /* records that are found before they are read */
 #define FOUND_AHEAD     8
 
+/* of the tree of manifests, that a page which is not the first may be under */
+#define BRANCHES_MORE   3
+
 
 typedef struct {
     exports_reader_t            *reader;
@@ -185,6 +188,7 @@ read_page(page_walk_t *w)
 static exports_rc_t
 open_manifests(page_walk_t *w)
 {
+    uint8_t       newest[EXPORTS_MANIFEST_KEY_LEN];
     exports_rc_t  rc;
 
     rc = exports_reader_tree(w->reader, DB_MANIFESTS, &w->tree);
@@ -199,6 +203,14 @@ open_manifests(page_walk_t *w)
     }
 
     w->statuses = scan_statuses(w->query);
+
+    if (w->statuses != 0) {
+        memcpy(newest, w->scope, 8);
+        memset(newest + 8, 0xff, EXPORTS_ENTRY_LEN);
+
+        exports_tree_scan(w->tree, newest,
+                          w->query->offset > 0 ? BRANCHES_MORE : 0);
+    }
 
     return EXPORTS_OK;
 }
@@ -567,6 +579,7 @@ scan_on(page_walk_t *w, const uint8_t *entry, found_t *found)
 
         if (++w->misses > SCAN_MISSES + 2 * w->page->nitems) {
             w->statuses = 0;
+            w->tree->scan = 0;
             return exports_tree_find(w->tree, key, &found->key,
                                      &found->value);
         }

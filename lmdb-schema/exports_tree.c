@@ -6,35 +6,27 @@
 
 
 /* from the root, before it pays to compare the keys of branches */
-#define SEARCHES      8
-
-/* leaves that are asked for before their use, and how few may be left */
-#define LEAVES_AHEAD  12
-#define LEAVES_LEFT   2
+#define SEARCHES  8
 
 
 static exports_rc_t find(exports_tree_t *tree, const uint8_t *key,
     size_t len, const uint8_t **found, MDB_val *value);
 static int is_ordered(exports_tree_t *tree);
-static unsigned climb(const exports_tree_t *tree, const uint8_t *key,
-    size_t len);
+static unsigned climb(const exports_tree_t *tree, unsigned level,
+    const uint8_t *key, size_t len);
 static unsigned common_level(const exports_tree_t *tree,
     const uint8_t *key, size_t len);
 static int leads_down(const exports_tree_t *tree,
     const exports_level_t *branch, const uint8_t *key, size_t len);
 static exports_rc_t descend(exports_tree_t *tree, unsigned level,
-    unsigned end, const uint8_t *key, size_t len, const uint8_t **found);
-static exports_rc_t leaf_back(exports_tree_t *tree);
+    unsigned last, unsigned end, const uint8_t *key, size_t len,
+    const uint8_t **found);
+static exports_rc_t enter_next(exports_tree_t *tree, unsigned level);
 static exports_rc_t enter(exports_tree_t *tree, unsigned level,
     uint64_t pgno);
 static exports_rc_t enter_child(exports_tree_t *tree, unsigned level);
 static exports_rc_t read_overflow(const exports_tree_t *tree,
     const uint8_t *data, size_t size, MDB_val *value);
-static void read_ahead(exports_tree_t *tree);
-static void fetch_heads(exports_tree_t *tree);
-static void fetch_nodes(const exports_tree_t *tree, unsigned before);
-static const uint8_t *leaf_before(const exports_tree_t *tree,
-    unsigned before);
 
 
 static inline const exports_level_t *
@@ -94,6 +86,7 @@ exports_tree_get(exports_tree_t *tree, const uint8_t *key, size_t len,
     const uint8_t  *found;
 
     tree->positioned = 0;
+    tree->reached = 0;
 
     rc = find(tree, key, len, &found, value);
 
@@ -113,6 +106,28 @@ exports_tree_find(exports_tree_t *tree, const uint8_t *key,
 }
 
 
+void
+exports_tree_scan(exports_tree_t *tree, const uint8_t *key, unsigned more)
+{
+    const uint8_t  *node;
+
+    tree->positioned = 0;
+    tree->reached = 0;
+
+    if (tree->height >= 3
+        && enter(tree, 0, tree->root) == EXPORTS_OK
+        && descend(tree, 0, tree->height - 3, tree->levels[0].n, key,
+                   EXPORTS_MANIFEST_KEY_LEN, &node) != EXPORTS_CORRUPT)
+    {
+        tree->reached = tree->height - 2;
+
+        exports_tree_fetch_branches(tree, key, more);
+    }
+
+    tree->scan = 1;
+}
+
+
 static exports_rc_t
 find(exports_tree_t *tree, const uint8_t *key, size_t len,
     const uint8_t **found, MDB_val *value)
@@ -126,8 +141,12 @@ find(exports_tree_t *tree, const uint8_t *key, size_t len,
     }
 
     if (tree->positioned) {
-        level = climb(tree, key, len);
+        level = climb(tree, tree->height - 1, key, len);
         end = tree->levels[level].at;
+
+    } else if (tree->reached > 0) {
+        level = climb(tree, tree->reached - 1, key, len);
+        end = tree->levels[level].at + 1;
 
     } else {
         rc = enter(tree, 0, tree->root);
@@ -140,16 +159,22 @@ find(exports_tree_t *tree, const uint8_t *key, size_t len,
     }
 
     tree->positioned = 0;
+    tree->reached = 0;
     tree->ahead = 0;
     node = NULL;
 
-    rc = descend(tree, level, end, key, len, &node);
+    rc = descend(tree, level, tree->height - 1, end, key, len, &node);
     if (rc != EXPORTS_OK) {
         return rc;
     }
 
     tree->positioned = 1;
     *found = node + NODE_HEADER;
+
+    if (tree->scan) {
+        exports_tree_fetch_nodes(tree, 0);
+        exports_tree_read_ahead(tree);
+    }
 
     return exports_tree_value(tree, node, value);
 }
@@ -184,7 +209,8 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 
     node = NULL;
 
-    rc = descend(tree, level, tree->levels[level].n, key, len, &node);
+    rc = descend(tree, level, tree->height - 1, tree->levels[level].n, key, len,
+                 &node);
 
     /* where branches are out of order, another leaf may have it */
 
@@ -249,18 +275,19 @@ is_ordered(exports_tree_t *tree)
 
 
 /*
- * The lowest level whose page begins at the key or before: a page begins with
- * its key in the page above, where it is not the first, which has none.
+ * From a level to the lowest whose page begins at the key or before: a page
+ * begins with its key in the page above, where it is not the first, which has
+ * none.
  */
 
 static unsigned
-climb(const exports_tree_t *tree, const uint8_t *key, size_t len)
+climb(const exports_tree_t *tree, unsigned level, const uint8_t *key,
+    size_t len)
 {
-    unsigned                level;
     const uint8_t          *node;
     const exports_level_t  *above;
 
-    for (level = tree->height - 1; level > 0; level--) {
+    for ( /* void */ ; level > 0; level--) {
         above = &tree->levels[level - 1];
 
         if (above->at > 0) {
@@ -322,13 +349,14 @@ leads_down(const exports_tree_t *tree, const exports_level_t *branch,
 }
 
 
-/* from a page of that level, of whose nodes only those before "end" count */
+/* from a page of that level, of whose nodes only those before "end" count, to
+   the last level that is asked for */
 
 static exports_rc_t
-descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
-    size_t len, const uint8_t **found)
+descend(exports_tree_t *tree, unsigned level, unsigned last, unsigned end,
+    const uint8_t *key, size_t len, const uint8_t **found)
 {
-    int               order, is_leaf;
+    int               order;
     unsigned          low, middle;
     exports_rc_t      rc;
     const uint8_t    *node;
@@ -336,8 +364,7 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
 
     for ( ;; ) {
         l = &tree->levels[level];
-        is_leaf = level == tree->height - 1;
-        low = !is_leaf;
+        low = level < tree->height - 1;
         order = 1;
 
         /* behind the last node that is not greater; the first of a branch
@@ -369,11 +396,11 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
 
         l->at = low - 1;
 
-        if (is_leaf) {
+        if (level == last) {
             return order == 0 ? EXPORTS_OK : EXPORTS_NOT_FOUND;
         }
 
-        rc = enter_child(tree, level++);
+        rc = enter_next(tree, level++);
         if (rc != EXPORTS_OK) {
             return rc;
         }
@@ -383,31 +410,33 @@ descend(exports_tree_t *tree, unsigned level, unsigned end, const uint8_t *key,
 }
 
 
-exports_rc_t
-exports_tree_step_back(exports_tree_t *tree)
+/* what a search comes to; asking for what it will need */
+
+static exports_rc_t
+enter_next(exports_tree_t *tree, unsigned level)
 {
-    exports_level_t  *leaf;
+    exports_rc_t  rc;
 
-    if (!tree->ahead) {
-        read_ahead(tree);
+    if (!tree->scan) {
+        return enter_child(tree, level);
     }
 
-    leaf = &tree->levels[tree->height - 1];
-
-    if (leaf->at == 0) {
-        return leaf_back(tree);
+    if (level == tree->height - 2) {
+        exports_tree_fetch_heads(tree);
     }
 
-    leaf->at--;
+    rc = enter_child(tree, level);
 
-    return EXPORTS_OK;
+    if (rc == EXPORTS_OK) {
+        exports_tree_fetch_middles(&tree->levels[level + 1]);
+    }
+
+    return rc;
 }
 
 
-/* to the last node of the leaf before */
-
-static exports_rc_t
-leaf_back(exports_tree_t *tree)
+exports_rc_t
+exports_tree_leaf_back(exports_tree_t *tree)
 {
     unsigned      level;
     exports_rc_t  rc;
@@ -439,7 +468,9 @@ leaf_back(exports_tree_t *tree)
 
     tree->positioned = 1;
 
-    read_ahead(tree);
+    if (tree->scan) {
+        exports_tree_read_ahead(tree);
+    }
 
     return EXPORTS_OK;
 }
@@ -557,105 +588,4 @@ read_overflow(const exports_tree_t *tree, const uint8_t *data, size_t size,
     *value = exports_mdb_val(page + PAGE_HEADER, size);
 
     return EXPORTS_OK;
-}
-
-
-/*
- * A page that is in no cache takes as long to come as several records take to
- * be read, and its address, which the processor has to look up first, longer
- * still.  So the heads of several leaves are asked for together, and the nodes
- * of the next leaf when its head has come, which tells where they lie.
- */
-
-static void
-read_ahead(exports_tree_t *tree)
-{
-    if (tree->ahead == 0) {
-        fetch_nodes(tree, 0);
-    }
-
-    if (tree->ahead <= LEAVES_LEFT) {
-        fetch_heads(tree);
-    }
-
-    fetch_nodes(tree, 1);
-}
-
-
-/* of those that have not been asked for */
-
-static void
-fetch_heads(exports_tree_t *tree)
-{
-    unsigned        n;
-    const uint8_t  *leaf;
-
-    for (n = tree->ahead + 1; n <= LEAVES_AHEAD; n++) {
-        leaf = leaf_before(tree, n);
-
-        if (leaf == NULL) {
-            break;
-        }
-
-        exports_fetch(leaf);
-    }
-
-    tree->ahead = LEAVES_AHEAD;
-}
-
-
-static void
-fetch_nodes(const exports_tree_t *tree, unsigned before)
-{
-    unsigned        pos;
-    const uint8_t  *leaf, *p, *end;
-
-    leaf = leaf_before(tree, before);
-
-    if (leaf == NULL) {
-        return;
-    }
-
-    end = leaf + exports_tree_get16(leaf + PAGE_LOWER);
-
-    if (end > leaf + CACHE_LINE) {
-        end = leaf + CACHE_LINE;
-    }
-
-    for (p = leaf + PAGE_HEADER; p < end; p += sizeof(uint16_t)) {
-        pos = exports_tree_get16(p);
-
-        if (pos < tree->page_size) {
-            exports_fetch(leaf + pos);
-            exports_fetch(leaf + pos + CACHE_LINE);
-        }
-    }
-}
-
-
-/* NULL: that is not below the same page */
-
-static const uint8_t *
-leaf_before(const exports_tree_t *tree, unsigned before)
-{
-    uint64_t                pgno;
-    const exports_level_t  *above;
-
-    if (before == 0) {
-        return leaf_of(tree)->page;
-    }
-
-    if (tree->height < 2) {
-        return NULL;
-    }
-
-    above = &tree->levels[tree->height - 2];
-
-    if (above->at < before) {
-        return NULL;
-    }
-
-    pgno = exports_tree_child(tree, above, above->at - before);
-
-    return pgno < tree->pages ? tree->map + pgno * tree->page_size : NULL;
 }

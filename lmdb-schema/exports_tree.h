@@ -77,6 +77,8 @@ typedef struct {
 
     unsigned               positioned;
     unsigned               searched;    /* keys: the levels lead to the last */
+    unsigned               reached;     /* levels, by exports_tree_scan() */
+    int                    scan;        /* records are read one by one */
     unsigned               ahead;       /* leaves that are asked for already;
                                            0: none yet */
     exports_level_t        levels[DEPTH_MAX];   /* the root's, to the leaf's */
@@ -127,6 +129,16 @@ exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
     size_t len, MDB_val *value);
 
 /*
+ * Of manifests, before the first search: the record that is found will be
+ * followed by those before it.  The way to the last one up to a key is entered
+ * as far as it is likely to be in a cache, and memory is asked for what comes
+ * then, also for so many more of the lowest branches before, as long as they are
+ * of one scope.  Keys that are greater must not be sought then.  What is wrong
+ * with the way, the search will find.
+ */
+void exports_tree_scan(exports_tree_t *tree, const uint8_t *key, unsigned more);
+
+/*
  * Of manifests: to the record of a key.  Keys must come in descending order
  * after exports_tree_open().  On EXPORTS_OK the tree is positioned at the
  * record, after EXPORTS_NOT_FOUND it is not.  *found: the key as it is stored.
@@ -153,9 +165,20 @@ exports_rc_t exports_tree_enter(const exports_tree_t *tree,
     exports_level_t *level, uint64_t pgno, unsigned kind);
 
 /* what exports_tree_back() cannot do at once */
-exports_rc_t exports_tree_step_back(exports_tree_t *tree);
+exports_rc_t exports_tree_leaf_back(exports_tree_t *tree);
 exports_rc_t exports_tree_value(const exports_tree_t *tree,
     const uint8_t *node, MDB_val *value);
+
+
+/* What is asked for ahead, exports_tree_ahead.c: the lowest branches up to the
+   one of a key, as exports_tree_scan() says; what a search of a page comes by;
+   leaves; and the nodes of the leaf that is so many before. */
+void exports_tree_fetch_branches(const exports_tree_t *tree,
+    const uint8_t *key, unsigned more);
+void exports_tree_fetch_middles(const exports_level_t *level);
+void exports_tree_read_ahead(exports_tree_t *tree);
+void exports_tree_fetch_heads(exports_tree_t *tree);
+void exports_tree_fetch_nodes(const exports_tree_t *tree, unsigned before);
 
 
 static inline uint16_t
@@ -209,6 +232,20 @@ exports_tree_child(const exports_tree_t *tree, const exports_level_t *level,
 }
 
 
+/* that page, not looked at yet; NULL: there can be none */
+
+static inline const uint8_t *
+exports_tree_below(const exports_tree_t *tree, const exports_level_t *level,
+    unsigned i)
+{
+    uint64_t  pgno;
+
+    pgno = exports_tree_child(tree, level, i);
+
+    return pgno < tree->pages ? tree->map + pgno * tree->page_size : NULL;
+}
+
+
 /* The key of a node, if it is so long.  NULL: there is none. */
 
 static inline const uint8_t *
@@ -246,11 +283,11 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
 
     leaf = &tree->levels[tree->height - 1];
 
-    if (tree->ahead && leaf->at > 0) {
+    if (leaf->at > 0) {
         leaf->at--;
 
     } else {
-        rc = exports_tree_step_back(tree);
+        rc = exports_tree_leaf_back(tree);
         if (rc != EXPORTS_OK) {
             return rc;
         }

@@ -45,6 +45,8 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
 
     txnid = mdb_txn_id(txn);
     tree->positioned = 0;
+    tree->reached = 0;
+    tree->scan = 0;
     tree->searched = 0;
 
     if (tree->txnid == txnid && txnid != 0 && tree->maps == env->maps

@@ -271,6 +271,34 @@ find_key(exports_tree_t *tree, const uint8_t *key, MDB_val *v)
 }
 
 
+/* another series, of keys up to the record's, by chance with a scan from one
+   of those that follow */
+
+static void
+start(exports_tree_t *tree, unsigned i)
+{
+    uint8_t  key[KEY_LEN];
+
+    tree->positioned = 0;
+    tree->reached = 0;
+    tree->scan = 0;
+
+    if (chance(50)) {
+        return;
+    }
+
+    i += below(4) * below(content.n + 1) / 8;
+    memset(key, 0xff, KEY_LEN);
+
+    if (i < content.n) {
+        memcpy(key, content.records[i].key, chance(50) ? KEY_LEN : 8);
+    }
+
+    exports_tree_scan(tree, key, below(5));
+    check(tree->scan && !tree->positioned, "a scan begins");
+}
+
+
 /* one series of keys, as a page of a list asks for them */
 
 static void
@@ -294,6 +322,7 @@ check_series(exports_reader_t *reader)
     }
 
     end = chance(50) ? content.n : below(content.n + 1);
+    start(tree, end);
     backs = below(4) * 33;
     stride = chance(50) ? 3 : 1 + below(content.n / 4 + 1);
 
@@ -755,7 +784,7 @@ read_all(exports_tree_t *tree)
     exports_rc_t    rc;
     const uint8_t  *found;
 
-    tree->positioned = 0;
+    start(tree, content.n - 1);
     stride = 1 + below(7);
 
     for (i = content.n; i > 0; i -= stride < i ? stride : i) {
@@ -772,7 +801,7 @@ read_all(exports_tree_t *tree)
 
     /* back, from where the tree still can be entered */
 
-    tree->positioned = 0;
+    start(tree, content.n - 1);
 
     for (i = content.n; i > 0 && !tree->positioned; i--) {
         (void) find_key(tree, content.records[i - 1].key, &v);
@@ -804,7 +833,7 @@ random_damage(exports_tree_t *tree, damage_t *damage)
     exports_rc_t      rc;
     exports_level_t  *level;
 
-    tree->positioned = 0;
+    start(tree, content.n - 1);
     rc = find_key(tree, content.records[below(content.n)].key, &v);
     must(rc == EXPORTS_OK, "a sound tree: %s", rc_name(rc));
 
@@ -899,13 +928,13 @@ expect_corrupt(exports_tree_t *tree, unsigned i, const damage_t *damage,
     MDB_val       v;
     exports_rc_t  rc;
 
-    tree->positioned = 0;
+    start(tree, i);
     rc = find_key(tree, content.records[i].key, &v);
     check(rc == EXPORTS_CORRUPT, "%s: %s", what, rc_name(rc));
 
     repair(damage);
 
-    tree->positioned = 0;
+    start(tree, i);
     rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "%s, repaired: %s", what, rc_name(rc));
 }
@@ -1092,7 +1121,7 @@ damage_end(exports_tree_t *tree, unsigned i, unsigned flags, size_t behind)
         MDB_val       v;
         exports_rc_t  rc;
 
-        tree->positioned = 0;
+        start(tree, i);
         rc = find_key(tree, content.records[i].key, &v);
         check(rc != EXPORTS_OK, "a value behind the page, flags %u", flags);
     }
@@ -1131,14 +1160,14 @@ damage_free(exports_tree_t *tree, unsigned i, unsigned l)
     damage16(&ptr, at + PAGE_HEADER + 2 * level->at,
              (unsigned) (free_at - at));
 
-    tree->positioned = 0;
+    start(tree, i);
     rc = find_key(tree, content.records[i].key, &v);
     check(rc == EXPORTS_CORRUPT, "a node that is gone, level %u: %s", l,
           rc_name(rc));
 
     repair(&ptr);
 
-    tree->positioned = 0;
+    start(tree, i);
     rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 }
@@ -1158,7 +1187,7 @@ damage_before(exports_tree_t *tree, unsigned i)
     const uint8_t   *found;
     exports_level_t  levels[DEPTH_MAX];
 
-    tree->positioned = 0;
+    start(tree, i - 1);
     rc = find_key(tree, content.records[i - 1].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
     memcpy(levels, tree->levels, sizeof(levels));
@@ -1167,7 +1196,7 @@ damage_before(exports_tree_t *tree, unsigned i)
     at = (uint8_t *) levels[level].page;
     node = node_of(at, levels[level].at);
 
-    tree->positioned = 0;
+    start(tree, i);
     rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 
@@ -1183,7 +1212,7 @@ damage_before(exports_tree_t *tree, unsigned i)
 
     /* a leaf that is not that of the record */
 
-    tree->positioned = 0;
+    start(tree, i);
     rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 
@@ -1215,7 +1244,7 @@ damage_way(exports_tree_t *tree, unsigned i)
     exports_rc_t            rc;
     const exports_level_t  *level;
 
-    tree->positioned = 0;
+    start(tree, i);
     rc = find_key(tree, content.records[i].key, &v);
     must(rc == EXPORTS_OK, "a sound tree");
 
