@@ -13,9 +13,12 @@
 #include "exports_tree.h"
 
 
-/* leaves that are asked for before their use, and how few may be left */
-#define LEAVES_AHEAD  14
-#define LEAVES_LEFT   2
+/* leaves that are asked for before the first is entered, as a page of 50 needs;
+   later, a few at a time, which a page of 500 is faster with; and how few may be
+   left then */
+#define LEAVES_FIRST  14
+#define LEAVES_AHEAD  8
+#define LEAVES_LEFT   4
 
 /* of a page, before it pays to ask for those that are compared first */
 #define MANY_NODES    16
@@ -90,10 +93,12 @@ exports_tree_read_ahead(exports_tree_t *tree)
 void
 exports_tree_fetch_heads(exports_tree_t *tree)
 {
-    unsigned        n;
+    unsigned        n, last;
     const uint8_t  *leaf;
 
-    for (n = tree->ahead > 0 ? tree->ahead + 1 : 0; n <= LEAVES_AHEAD; n++) {
+    last = tree->ahead > 0 ? LEAVES_AHEAD : LEAVES_FIRST;
+
+    for (n = tree->ahead > 0 ? tree->ahead + 1 : 0; n <= last; n++) {
         leaf = leaf_before(tree, n);
 
         if (leaf == NULL) {
@@ -103,7 +108,7 @@ exports_tree_fetch_heads(exports_tree_t *tree)
         exports_fetch(leaf);
     }
 
-    tree->ahead = LEAVES_AHEAD;
+    tree->ahead = last;
 }
 
 
