@@ -29,7 +29,7 @@ static const ctl_command_t  commands[] = {
       "Makes a store, unless there is one", ctl_init },
 
     { "import", CTL_IMPORT, CTL_SCOPE_NONE, 2, 2, "STORE FILE|-",
-      "Puts the manifests and tokens that the lines of a file hold",
+      "Puts the manifests and tokens in a file, one a line",
       ctl_import },
 
     { "put", CTL_PUT, CTL_SCOPE_NONE, 2, 2, "STORE FILE|-",
@@ -48,7 +48,7 @@ static const ctl_command_t  commands[] = {
       "Prints all manifests, one a line, as import reads them", ctl_export },
 
     { "token create", CTL_TOKEN_CREATE, CTL_SCOPE_REQUIRED, 1, 1, "STORE",
-      "Makes a token and prints it, this once", ctl_token_create },
+      "Makes a token and prints it, only this once", ctl_token_create },
 
     { "token import", CTL_TOKEN_IMPORT, CTL_SCOPE_NONE, 2, 2, "STORE FILE|-",
       "Puts tokens that exist already, given by their hashes", ctl_import },
@@ -61,7 +61,7 @@ static const ctl_command_t  commands[] = {
       "Revokes tokens, all in one transaction", ctl_token_revoke },
 
     { "sweep", CTL_SWEEP, CTL_SCOPE_NONE, 1, 1, "STORE --root DIR",
-      "Marks exports whose file is gone or that expired", ctl_sweep },
+      "Marks exports that have expired or lost their file", ctl_sweep },
 
     { "stat", CTL_STAT, CTL_SCOPE_NONE, 1, 1, "STORE",
       "Prints what a store consists of and how full it is", ctl_stat },
@@ -245,7 +245,7 @@ print_usage(const ctl_command_t *command)
     ctl_options_help(command->bit);
 
     if (command == &top) {
-        (void) printf("\n'exportsctl COMMAND --help' tells the options of a "
+        (void) printf("\n'exportsctl COMMAND --help' lists the options of a "
                       "command.\n");
     }
 }

@@ -89,7 +89,7 @@ static const option_t  table[] = {
       "full (default); nometasync risks one commit" },
 
     { "dry-run", NULL, CTL_SWEEP, set_flag, offsetof(ctl_args_t, dry_run),
-      "say what would be changed, and change nothing" },
+      "say what would be changed, but change nothing" },
 
     { "expires", "TIME", CTL_TOKEN_CREATE, set_expires, 0,
       "RFC 3339, or from now: 90m, 12h, 30d" },
@@ -104,13 +104,13 @@ static const option_t  table[] = {
       offsetof(ctl_args_t, json), "print JSON, for programs" },
 
     { "limit", "N", CTL_LIST, set_number, offsetof(ctl_args_t, limit),
-      "list the N newest only" },
+      "only the N newest" },
 
     { "lineage", "UUID", CTL_INIT, set_lineage, 0,
-      "its lineage; only copies of one store may share it" },
+      "lineage of the store; only copies may share one" },
 
     { "map-size", "SIZE", WRITERS|CTL_STAT, set_map_size, 0,
-      "largest size of the store (default 64g); k, m, g, t" },
+      "how large the store may grow (default 64g); k, m, g, t" },
 
     { "no-verify", NULL, CTL_BACKUP, set_flag,
       offsetof(ctl_args_t, no_verify), "do not check the copy" },
@@ -122,7 +122,7 @@ static const option_t  table[] = {
       "mend indexes, remove what cannot be read" },
 
     { "root", "DIR", CTL_SWEEP, set_root, 0,
-      "the directory of the artifacts: exports_root" },
+      "the directory with the files: that of exports_root" },
 
     { "status", "STATUS", CTL_LIST, set_status, 0,
       "only manifests of this status" },
