@@ -29,7 +29,7 @@ static const ctl_command_t  commands[] = {
       "Makes a store, unless there is one", ctl_init },
 
     { "import", CTL_IMPORT, CTL_SCOPE_NONE, 2, 2, "STORE FILE|-",
-      "Puts the manifests and tokens in a file, one a line",
+      "Puts manifests and tokens from a file, one a line",
       ctl_import },
 
     { "put", CTL_PUT, CTL_SCOPE_NONE, 2, 2, "STORE FILE|-",
