@@ -1,11 +1,11 @@
 
 /*
- * What the sources of the module share.  The way of a request: handler.c
- * (route, method) -> list.c (token, rate, operation, arguments, ETag, page of
- * cache.c or render.c, gzip.c) -> send.c, or -> download.c -> artifact.c or
- * redirect.c; what goes wrong on it, or around it in nginx: error.c, filter.c.
- * store.c hands out the store, and store.h says how it is read; project.c and
- * user.c say what is special to an API.
+ * What the sources of the module share.  A request goes through handler.c
+ * (route, method) -> list.c (token, rate, operation, arguments, ETag, a page
+ * from cache.c or render.c, gzip.c) -> send.c, or -> download.c -> artifact.c
+ * or redirect.c.  error.c and filter.c answer what fails on the way, or in
+ * nginx around it.  store.c opens stores, and store.h says how they are read;
+ * project.c and user.c describe what is special to an API.
  */
 
 #ifndef _NGX_HTTP_EXPORTS_H_INCLUDED_
@@ -46,18 +46,18 @@ typedef struct ngx_http_exports_routes_s  ngx_http_exports_routes_t;
 /* "W/" and 32 hexadecimal digits in quotes */
 #define NGX_HTTP_EXPORTS_ETAG_LEN        36
 
-/* to be raised when the same records would be rendered otherwise */
+/* in every ETag: to be raised when the same records are rendered otherwise */
 #define NGX_HTTP_EXPORTS_RENDERING       1
 
-/* behind the name of the directive */
+/* the end of an error message, after the name of the directive */
 #define NGX_HTTP_EXPORTS_NOT_ALONE                                            \
     "shares its location with another directive that answers its requests, "  \
     "such as \"proxy_pass\""
 
-/* how many there are: the descriptors in conf.c */
+/* the number of APIs, whose descriptors are listed in conf.c */
 #define NGX_HTTP_EXPORTS_APIS            2
 
-/* what a page of an API may depend on besides what all depend on */
+/* strings that the pages of one API may depend on: api->parts */
 #define NGX_HTTP_EXPORTS_PARTS           3
 
 
@@ -90,8 +90,8 @@ struct ngx_http_exports_error_s {
     ngx_uint_t                  status;
     ngx_str_t                   code;
     ngx_str_t                   message;
-    ngx_str_t                   user_message;   /* of the user exports API; len
-                                                   0: the same */
+    ngx_str_t                   user_message;   /* for the user exports API;
+                                                   len 0: the same */
 };
 
 
@@ -108,65 +108,66 @@ struct ngx_http_exports_api_s {
     exports_kind_t              kind;
     ngx_uint_t                  index;      /* below NGX_HTTP_EXPORTS_APIS */
 
-    /* of what follows the prefix; captures: "scope" where it is in the path,
-       and "id", which makes it a download */
+    /* matches what follows the prefix.  It captures the scope, if that is in
+       the path, and the id, which makes the request a download */
     ngx_str_t                   pattern;
     ngx_uint_t                  scope_capture;      /* 0: none */
     ngx_uint_t                  id_capture;
 
-    /* before the store is read: what the arguments ask for; a bad one is kept
-       in ctx->bad_args */
+    /* parses the arguments, before the store is read; sets ctx->bad_args if
+       they are wrong */
     ngx_int_t                 (*args)(ngx_http_request_t *r,
                                       ngx_http_exports_ctx_t *ctx);
 
-    /* what is counted or grouped, once the token was looked up, with the guard
-       held.  ctx->error: the token is not valid, or to be set when it is too
-       much.  Also without a token, and then without lineage */
+    /* counts or groups the request, once its token has been looked up, with
+       the guard held.  ctx->error is set already if the token is not valid,
+       and is to be set here if the request is one too many.  Also called for
+       a request without a token: then lineage is NULL */
     ngx_int_t                 (*account)(ngx_http_request_t *r,
                                          ngx_http_exports_ctx_t *ctx,
                                          const uint8_t *lineage);
 
-    /* from here to tail_length they run under the guard: see store.h */
+    /* what follows, up to tail_length, runs under the guard: see store.h */
 
-    /* what makes one page another one besides status, limit and offset, to
-       parts; returns how many.  NULL: nothing */
+    /* stores to parts what tells pages apart besides status, limit and offset;
+       returns the number of parts.  NULL: there are none */
     ngx_uint_t                (*parts)(ngx_http_exports_ctx_t *ctx,
                                        ngx_str_t *parts);
 
-    /* the lists that the arguments stand for, to query->lists */
+    /* stores to query->lists the lists that the arguments select */
     void                      (*lists)(ngx_http_exports_ctx_t *ctx,
                                        exports_page_query_t *query);
 
-    /* why a token may not download, or NGX_HTTP_EXPORTS_NO_ERROR.  NULL: of
-       downloads there are no tokens */
+    /* why a token may not download a record, or NGX_HTTP_EXPORTS_NO_ERROR.
+       NULL: downloads take no token */
     ngx_http_exports_reason_e (*permit)(const exports_token_t *token,
                                         const exports_record_t *record);
 
-    /* items that are read beyond a page, to know whether there are more */
+    /* items to read beyond the end of a page, to know whether there are more */
     ngx_uint_t                  beyond;
 
-    /* what a page begins with.  It is the same for all requests up to the end
-       of its foot, and has a comma between two items */
+    /* what a page begins with.  From here to the end of its foot a page is the
+       same for all requests; commas separate its items */
     ngx_str_t                   head;
 
-    /* bytes of head and foot, at most */
+    /* the most bytes that head and foot may take */
     size_t                    (*length)(ngx_http_exports_ctx_t *ctx);
 
-    /* bytes that are written into an item besides its own, at most */
+    /* the most bytes that are inserted into an item */
     size_t                    (*link_length)(ngx_http_exports_ctx_t *ctx);
 
-    /* writes an item; returns where it ends, as all that write do */
+    /* writes an item; like all that write, returns where it ends */
     u_char                   *(*item)(ngx_http_exports_ctx_t *ctx,
                                       const exports_item_t *item, u_char *p);
 
-    /* writes what stands behind the last item */
+    /* writes what follows the last item */
     u_char                   *(*foot)(ngx_http_exports_ctx_t *ctx,
                                       const exports_page_t *page, u_char *p);
 
-    /* bytes of the tail, at most.  NULL, as tail is then: there is none */
+    /* the most bytes that the tail may take.  NULL, like tail: there is none */
     size_t                    (*tail_length)(ngx_http_exports_ctx_t *ctx);
 
-    /* writes what stands behind the page and differs by request */
+    /* writes what follows the page and differs from request to request */
     u_char                   *(*tail)(ngx_http_exports_ctx_t *ctx, u_char *p);
 
     /* the body of an error; NULL: no memory */
@@ -218,7 +219,7 @@ typedef struct {
 
     /* of signed links: the first signs, all verify */
     ngx_array_t                *keys;       /* exports_hmac_t */
-    uint64_t                    signer;     /* tells the first key */
+    uint64_t                    signer;     /* identifies the first key */
     time_t                      link_ttl;
     ngx_http_complex_value_t   *base_url;   /* NULL: $scheme://$http_host */
 
@@ -229,7 +230,7 @@ typedef struct {
     ngx_uint_t                  rate_limit; /* requests a minute */
     ngx_flag_t                  rate_set;
 
-    /* as nginx has merged them, and of an API those that hold */
+    /* as nginx merged them, and those that apply: see conf.c */
     ngx_array_t                *merged_error_pages;
     ngx_array_t                *error_pages;
 
@@ -237,7 +238,7 @@ typedef struct {
 } ngx_http_exports_loc_conf_t;
 
 
-/* of an operation header: rejected_invalid and so on; 0: nothing to report */
+/* operation_grouping_status; 0: the request names no operation */
 
 typedef enum {
     NGX_HTTP_EXPORTS_NO_OPERATION = 0,
@@ -250,7 +251,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_exports_grouping_e grouping;
-    ngx_uint_t                  began;      /* the run, by this request */
+    ngx_uint_t                  began;      /* this request began the run */
     ngx_str_t                   key;        /* empty: null */
     ngx_str_t                   run;        /* empty: null */
 } ngx_http_exports_operation_t;
@@ -273,17 +274,18 @@ typedef enum {
 } ngx_http_exports_cache_e;
 
 
-/* with another one a page has to be rendered again */
+/* a page of another version is out of date */
 
 typedef struct {
-    uint64_t                    store;      /* see store.c */
+    uint64_t                    store;      /* its serial: see store.h */
     uint64_t                    revision;
     uint64_t                    expires;    /* of links; 0: none */
 } ngx_http_exports_version_t;
 
 
 struct ngx_http_exports_ctx_s {
-    ngx_http_request_t             *request;    /* the pool may hold others' */
+    ngx_http_request_t             *request;    /* subrequests have contexts
+                                                   in the same pool */
     ngx_http_exports_loc_conf_t    *conf;
 
     ngx_http_exports_route_e        route;
@@ -307,8 +309,8 @@ struct ngx_http_exports_ctx_s {
     ngx_http_exports_rate_t         rate;
 
     /* of the page */
-    ngx_str_t                       key;        /* all that it depends on,
-                                                   the version apart */
+    ngx_str_t                       key;        /* all that it depends on
+                                                   but the version */
     ngx_http_exports_version_t      version;
     uint64_t                        hash;       /* of the key */
 
@@ -317,17 +319,18 @@ struct ngx_http_exports_ctx_s {
     exports_scope_t                 found;
     uint64_t                        total;
     ngx_http_exports_page_t        *page;       /* a reference to it */
-    ngx_buf_t                      *body;       /* of an error that replaces */
+    ngx_buf_t                      *body;       /* of an error that replaces
+                                                   another answer */
     ngx_http_exports_artifact_t    *artifact;   /* of a download */
     ngx_http_exports_cache_e        cache;
 
-    unsigned                        used:1;     /* to answer, under conf */
+    unsigned                        used:1;     /* conf stays: see ctx.c */
     unsigned                        authorized:1;   /* for a download */
     unsigned                        has_total:1;
     unsigned                        not_modified:1;
-    unsigned                        gzip:1;     /* the client takes it */
+    unsigned                        gzip:1;     /* the client accepts it */
     unsigned                        redirected:1;   /* to object storage */
-    unsigned                        storage_failed:1;   /* as was logged */
+    unsigned                        storage_failed:1;   /* and is logged */
 
     /* how far the answer is: see filter.c */
     unsigned                        answering:1;
@@ -361,17 +364,18 @@ ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
 ngx_http_exports_ctx_t *ngx_http_exports_create_ctx(ngx_http_request_t *r);
 ngx_http_exports_ctx_t *ngx_http_exports_get_ctx(ngx_http_request_t *r);
 
-/* to answer by the configuration that holds now; again: also by one that did */
+/* the context to answer with, by the configuration of the present location;
+   again: one that has answered by it before may do so once more */
 ngx_http_exports_ctx_t *ngx_http_exports_use_ctx(ngx_http_request_t *r,
     ngx_uint_t again);
 
-/* log.c: for messages of ours about a request; good until the next call */
+/* log.c: a log for our messages about a request; valid until the next call */
 ngx_log_t *ngx_http_exports_log(ngx_http_request_t *r);
-/* whether there has been no message in this second about this scope or export,
-   which cannot be read */
+/* whether to log that a scope or an export cannot be read: once a second for
+   each */
 ngx_uint_t ngx_http_exports_log_due(ngx_http_request_t *r,
     ngx_str_t *subject);
-/* from then on nginx's messages lack the arguments of the request line, too */
+/* from then on nginx's own messages lack the arguments of the request, too */
 void ngx_http_exports_hide_args(ngx_http_request_t *r);
 
 /* id.c */
@@ -407,8 +411,8 @@ exports_rc_t ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
     exports_reader_t *reader, exports_token_t *token);
 
 /*
- * operations.c: the operation that the headers of an authorized request name,
- * to ctx->operation.  Only what cannot be had (memory) is an error.
+ * operations.c: stores to ctx->operation what the headers of an authorized
+ * request say of its operation.  Malformed headers are no error.
  */
 char *ngx_http_exports_conf_operation_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -417,8 +421,8 @@ char *ngx_http_exports_conf_operations(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_exports_operation(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
-/* rate.c: counts the request of a user, or of an address when the scope is 0;
-   to ctx->rate */
+/* rate.c: counts a request of a user, or of an address when the scope is 0, and
+   stores the result to ctx->rate */
 char *ngx_http_exports_conf_rate_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_exports_conf_rate_limit(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -443,8 +447,8 @@ ngx_int_t ngx_http_exports_verify_link(ngx_http_request_t *r,
 /* download.c: token or signature, record, permission; then artifact.c (a local
    file) or redirect.c (another backend) */
 struct ngx_http_exports_artifact_s {
-    ngx_str_t                   storage_backend;    /* copied to the pool, */
-    ngx_str_t                   storage_key;        /* with a zero behind */
+    ngx_str_t                   storage_backend;    /* in the pool, and */
+    ngx_str_t                   storage_key;        /* zero-terminated */
     ngx_str_t                   content_type;
     ngx_str_t                   name;               /* len 0: none */
     ngx_str_t                   uri;                /* redirected to */
@@ -463,7 +467,7 @@ char *ngx_http_exports_conf_redirect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
-/* from the header filter, for what is answered there */
+/* called by the header filter, for what the storage has answered */
 ngx_int_t ngx_http_exports_storage_answer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
@@ -471,7 +475,7 @@ ngx_int_t ngx_http_exports_storage_answer(ngx_http_request_t *r,
 ngx_int_t ngx_http_exports_list(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
-/* etag.c: key, version and ETag of the page that is asked for */
+/* etag.c: sets key, version and ETag of the page that is asked for */
 ngx_int_t ngx_http_exports_etag(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
 ngx_uint_t ngx_http_exports_etag_matches(ngx_http_request_t *r,
@@ -483,10 +487,10 @@ ngx_int_t ngx_http_exports_send(ngx_http_request_t *r,
 ngx_int_t ngx_http_exports_send_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
 
-/* of what follows the page in an answer */
+/* the most bytes that follow the page in an answer */
 size_t ngx_http_exports_tail_length(ngx_http_exports_ctx_t *ctx);
 
-/* no store: to the fallback, or 503 */
+/* there is no store: to the fallback location, or 503 */
 ngx_int_t ngx_http_exports_unavailable(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 ngx_int_t ngx_http_exports_error_headers(ngx_http_request_t *r,
@@ -505,18 +509,19 @@ ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
     ngx_http_exports_add_header(r, name, sizeof(name) - 1,                    \
                                 (u_char *) value, sizeof(value) - 1)
 
-/* all headers but those of these names, and what nginx made */
+/* drops all headers but the named ones, and those that nginx makes itself when
+   it sends the answer */
 void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
-/* those that an internal redirection has brought along, and ours replace */
+/* drops those that an internal redirect has brought along, and ours replace */
 void ngx_http_exports_drop_brought(ngx_http_request_t *r);
-/* those that tell of a body, which another one takes the place of */
+/* drops those that describe a body which another body replaces */
 void ngx_http_exports_clear_headers(ngx_http_request_t *r);
-/* all of an answer that is not sent: another one of that status is */
+/* drops those of an answer that is given up for one of that status */
 void ngx_http_exports_retract(ngx_http_request_t *r, ngx_uint_t status);
-/* those of an answer of ours; what another filter refuses is retracted.
-   NGX_DONE: a filter has sent an error in its place, all of it */
+/* sends those of our answer, and retracts them if a filter refuses it.
+   NGX_DONE: a filter has sent all of an error in its place */
 ngx_int_t ngx_http_exports_send_headers(ngx_http_request_t *r);
-/* names: up to an empty one */
+/* names: ends with an empty one */
 ngx_uint_t ngx_http_exports_is_listed(ngx_str_t *header, ngx_str_t *names);
 
 /* error.c */
@@ -525,7 +530,7 @@ const ngx_http_exports_error_t *ngx_http_exports_error(
 const ngx_http_exports_error_t *ngx_http_exports_error_of_status(
     ngx_http_request_t *r, ngx_uint_t status);
 
-/* filter.c: errors that others raise */
+/* filter.c: replaces the bodies of errors that others raise */
 ngx_int_t ngx_http_exports_filter_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_exports_replace(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);

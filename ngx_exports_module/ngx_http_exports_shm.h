@@ -1,11 +1,11 @@
 
 /*
- * Zones of shared memory.  A zone belongs to one type, that is to one pair of
- * directives.  What is in it is the type's, from the time it is made: slots of
- * fixed sizes, so that memory cannot be in pieces and whoever takes the place
- * of another fits there; trees by keys of 32 bytes; queues by age.  All of it
- * is under the one lock of the zone, under which nothing is hashed, allocated
- * or logged.
+ * Zones of shared memory.  A zone is of one type, that is, of one pair of
+ * directives.  Its memory is divided up when the zone is made: into slots of
+ * fixed sizes, so that it cannot be fragmented, and a new entry fits in the
+ * place of any old one.  Entries are found by trees with keys of 32 bytes, and
+ * aged by queues.  The one lock of a zone covers all this; nothing is hashed,
+ * allocated or logged under it.
  */
 
 #ifndef _NGX_HTTP_EXPORTS_SHM_H_INCLUDED_
@@ -18,20 +18,20 @@
 #define NGX_HTTP_EXPORTS_SHM_KEY_LEN  32
 
 
-/* its address is the tag that nginx tells zones of the same name apart by */
+/* its address is the tag by which nginx tells zones of one name apart */
 
 typedef struct {
     ngx_str_t                   directive;  /* that defines a zone */
-    size_t                      size;       /* of the state at its start */
+    size_t                      size;       /* of the type's state */
     void                      (*init)(void *sh, u_char *start, u_char *end);
 } ngx_http_exports_zone_type_t;
 
 
-/* what its memory begins with; behind it the type's state */
+/* what the memory of a zone begins with; the type's state follows it */
 
 typedef struct {
-    ngx_uint_t                  changing;   /* a process is at it, or was when
-                                               it died */
+    ngx_uint_t                  changing;   /* by the process that has the lock,
+                                               or by one that died with it */
     u_char                     *end;        /* of the memory */
 } ngx_http_exports_shm_head_t;
 
@@ -42,7 +42,7 @@ struct ngx_http_exports_zone_s {
     ngx_slab_pool_t            *shpool;     /* for its lock */
     ngx_http_exports_shm_head_t *head;
     void                       *sh;         /* the type's state */
-    ngx_uint_t                  lost;       /* to be logged */
+    ngx_uint_t                  lost;       /* its state was: to be logged */
 
     ngx_msec_t                  idle;       /* of runs of operations */
 
@@ -53,7 +53,7 @@ struct ngx_http_exports_zone_s {
 };
 
 
-/* what a tree is made of: the first member of the type's own structs */
+/* a node of a tree, the first member of the type's own structs */
 
 typedef struct {
     ngx_rbtree_node_t           node;       /* by the first bytes of the key */
@@ -71,34 +71,36 @@ typedef struct {
     u_char                     *start;
     size_t                      size;
     ngx_uint_t                  n;
-    ngx_uint_t                  taken;      /* at one time or another */
-    void                       *free;       /* given back; each begins with a
-                                               pointer to the next */
+    ngx_uint_t                  taken;      /* that were in use at some time */
+    void                       *free;       /* those given back; each begins
+                                               with a pointer to the next */
 } ngx_http_exports_shm_slots_t;
 
 
-/* directives: NULL, it has been logged why not */
+/* for directives.  NULL: the reason is logged */
 
 ngx_http_exports_zone_t *ngx_http_exports_shm_define(ngx_conf_t *cf,
     const ngx_http_exports_zone_type_t *type);
 ngx_shm_zone_t *ngx_http_exports_shm_use(ngx_conf_t *cf, ngx_str_t *name,
     const ngx_http_exports_zone_type_t *type);
 
-/* behind all directives: whether all zones that are used are defined */
+/* after all directives: whether every zone that is used is defined */
 
 ngx_int_t ngx_http_exports_shm_check(ngx_conf_t *cf);
 
 
-/* the memory of a zone, which starts empty */
+/* gives a zone its memory; it starts empty */
 
 void ngx_http_exports_shm_start(ngx_http_exports_zone_t *zone, void *memory,
     size_t size);
 
-/* the state is changed between the two only */
+/* the state may be changed only between these two */
 
 void ngx_http_exports_shm_lock(ngx_http_exports_zone_t *zone);
 void ngx_http_exports_shm_unlock(ngx_http_exports_zone_t *zone);
 
+
+/* ms since a time that any process of the zone has noted */
 
 ngx_msec_t ngx_http_exports_shm_elapsed(ngx_msec_t since);
 
@@ -110,10 +112,13 @@ void ngx_http_exports_shm_insert(ngx_http_exports_shm_tree_t *tree,
 void ngx_http_exports_shm_delete(ngx_http_exports_shm_tree_t *tree,
     ngx_http_exports_shm_node_t *node);
 
-/* returns where it ends */
+/* returns the end of the slots */
 
 u_char *ngx_http_exports_shm_slots_init(ngx_http_exports_shm_slots_t *slots,
     u_char *start, size_t size, ngx_uint_t n);
+
+/* NULL: all slots are in use */
+
 void *ngx_http_exports_shm_take(ngx_http_exports_shm_slots_t *slots);
 void ngx_http_exports_shm_give(ngx_http_exports_shm_slots_t *slots,
     void *slot);

@@ -1,7 +1,7 @@
 
 /*
- * Reading the store: always in one snapshot, and under a guard, since LMDB
- * believes what is in a file, and damage there ends a read anywhere.
+ * Reading a store: in one snapshot, and under a guard.  LMDB trusts what is in
+ * a file, so that damage there may end a read at any point.
  */
 
 #ifndef _NGX_HTTP_EXPORTS_STORE_H_INCLUDED_
@@ -23,37 +23,39 @@ typedef exports_rc_t (*ngx_http_exports_read_pt)(exports_reader_t *reader,
     void *data);
 
 /*
- * One for each path, whatever the number of directives.  NULL: it has been
- * logged that another one gives other parameters, or there is no memory.
+ * One for each path, however many directives name it.  NULL: no memory, or
+ * another directive gives other parameters, which is logged.
  */
 
 ngx_http_exports_store_t *ngx_http_exports_store_create(ngx_conf_t *cf,
     ngx_str_t *path, size_t map_size, ngx_msec_t check, ngx_uint_t immutable);
 
 /*
- * In a worker; opens it, and from then on looks at its path.  A store that
- * cannot be opened is tried again.  With "master_process off" a new
- * configuration comes without this call; then the first read does it.
+ * In a worker: opens the store, and watches its path from then on.  A store
+ * that cannot be opened is tried again.  With "master_process off" nobody makes
+ * this call after a reload; then the first read does.
  */
 
 void ngx_http_exports_store_start(ngx_http_exports_store_t *store,
     ngx_log_t *log);
 
 /*
- * Closes it, and looks at it no more.  Before ngx_http_exports_guard_done(): to
- * close one writes into the map of its lock file.  More than once is the same.
+ * Closes the store, and stops watching it.  To be called before
+ * ngx_http_exports_guard_done(), for it writes to the map of the lock file; a
+ * second call does nothing.
  */
 
 void ngx_http_exports_store_stop(ngx_http_exports_store_t *store);
 
 /*
- * Runs "read" in a snapshot and under the guard: what holds for "run" below
- * holds for it.  It runs once or not at all; the reader, and what was read by
- * it, are good until it returns.
+ * Runs "read" in a snapshot and under the guard: the rules for "run" below
+ * apply to it.  It runs once or not at all; the reader, and what was read by
+ * it, are valid until it returns.
  *
- * NGX_OK        it has returned, *rc is what
- * NGX_DECLINED  there is nothing to be read at the moment, or it was left; *rc
- *               is not set.  The log says why, but not again each time
+ * NGX_OK        it has returned, and *rc is what it returned
+ * NGX_DECLINED  there is no store to read at the moment, or the read was left
+ *               half way; *rc is not set.  The reason is logged once, not for
+ *               each read
  */
 
 ngx_int_t ngx_http_exports_store_read(ngx_http_exports_store_t *store,
@@ -61,8 +63,8 @@ ngx_int_t ngx_http_exports_store_read(ngx_http_exports_store_t *store,
     exports_rc_t *rc);
 
 /*
- * Only inside of a read: the number of what is open and read.  What is opened
- * later has another one, be it the same files.
+ * Only inside a read: the number of the environment that is read.  One that is
+ * opened later has another number, even if its files are the same.
  */
 
 uint64_t ngx_http_exports_store_serial(const ngx_http_exports_store_t *store);
@@ -73,17 +75,17 @@ uint64_t ngx_http_exports_store_serial(const ngx_http_exports_store_t *store);
 typedef void (*ngx_http_exports_guarded_pt)(void *data);
 
 /*
- * Installs the handlers of signals, once in a process.  The thread that calls
- * it is the one that may be guarded.
+ * Installs the signal handlers, once in a process, to guard the calling thread.
  */
 
 void ngx_http_exports_guard_init(ngx_log_t *log);
 
 /*
- * Runs "run", which may be left at any instruction: it takes no lock,
- * allocates nothing and changes no list unless held (below), and does nothing
- * else that would have to be undone.  What LMDB does to open, renew or close
- * is not held: where that is left, what it had is lost.
+ * Calls "run", which may be left at any instruction, by siglongjmp().  So it
+ * must not take a lock, allocate, change a list, or do anything else that would
+ * have to be undone, unless the guard is held (below).  LMDB's own opening,
+ * renewing and closing are not held: if they are left, what they had allocated
+ * is leaked.
  *
  * In the main thread only, and not nested.
  *
@@ -95,18 +97,18 @@ void ngx_http_exports_guard_init(ngx_log_t *log);
 ngx_int_t ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data);
 
 /*
- * Only inside of a run.  From 1 to 0 it is not left.  A fault meanwhile kills
- * the worker, so the map must not be read.  Does not nest: the first 0 is the
- * end.
+ * Only inside a run: between a call with 1 and a call with 0 it is not left.  A
+ * fault in between kills the worker, so the map must not be read there.  Does
+ * not nest: the first 0 ends it.
  */
 
 void ngx_http_exports_guard_hold(ngx_uint_t hold);
 
-/* why the last run that was left was */
+/* why a run was left; of the last one */
 
 const char *ngx_http_exports_guard_reason(void);
 
-/* an assertion of LMDB has failed: leaves the run; outside of one, aborts */
+/* for LMDB's failed assertions: leaves the run; outside of one, aborts */
 
 void ngx_http_exports_guard_assert(const char *message);
 

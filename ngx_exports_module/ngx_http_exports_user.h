@@ -8,7 +8,7 @@
 #include "ngx_http_exports.h"
 
 
-/* bits of all there are: the same as the filter left out, and one list */
+/* a filter by all of them is the same as none, and takes one list */
 #define NGX_HTTP_EXPORTS_ALL_STATUSES                                         \
     ((1U << EXPORTS_STATUS_READY)                                             \
      | (1U << EXPORTS_STATUS_PENDING)                                         \
@@ -32,13 +32,13 @@ typedef struct {
 
     /* of the answer */
     ngx_str_t                   url;    /* base and prefix, fit for JSON */
-    ngx_str_t                   query;  /* filters and per_page, encoded; with
-                                           an ampersand at its end */
-    ngx_str_t                   expiry; /* of links: from "/download" to its
-                                           digits */
+    ngx_str_t                   query;  /* filters and per_page, encoded; it
+                                           ends with an ampersand */
+    ngx_str_t                   expiry; /* of links: "/download?expires=" and
+                                           the time */
 
-    /* why it was refused: of a 400 the message, of a 422 the arguments, and
-       how long its body is at most */
+    /* why it was refused: the message of a 400; the arguments of a 422, and
+       the most bytes that its body may take */
     ngx_str_t                   message;
     ngx_array_t                 args;
     size_t                      errors_len;     /* 0: none are bad */
@@ -65,19 +65,18 @@ typedef enum {
 typedef struct {
     ngx_uint_t                  n;
     size_t                      len;    /* of their texts, at most */
-    u_char                     *last;   /* where to; NULL: they are only
-                                           counted */
+    u_char                     *last;   /* where to write them; NULL: they are
+                                           only counted */
 } ngx_http_exports_user_faults_t;
 
-/* place: of a value among those of its filter, or -1 */
+/* counts or writes a fault; place: of the value in its filter, or -1 */
 void ngx_http_exports_user_fault(ngx_http_exports_user_faults_t *faults,
     ngx_http_exports_rule_e broken, ngx_int_t place);
 
 /* user_url.c */
 char *ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-/* url, query and expiry of the arguments, and when links expire to
-   ctx->version */
+/* sets url, query and expiry of the arguments, and ctx->version.expires */
 ngx_int_t ngx_http_exports_user_urls(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
