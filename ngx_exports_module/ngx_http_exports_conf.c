@@ -1,15 +1,17 @@
 
 /*
- * setters of what belongs to no feature's file: the store, the API and its
- * place, what answers instead of it
+ * setters of the directives that no feature's file has: the store, the API and
+ * its prefix, the fallback; and what becomes of error pages
  */
 
 #include "ngx_http_exports.h"
 
 
+/* "check=", in ms */
 #define NGX_HTTP_EXPORTS_CHECK    250
 
-/* half of the addresses that a process has: it needs some for the rest */
+/* "map_size=": half of the address space, the rest of the process needs some */
+#define NGX_HTTP_EXPORTS_MAP_MIN  ((off_t) 1 << 20)
 #define NGX_HTTP_EXPORTS_MAP_MAX  ((off_t) 1 << 46)
 
 
@@ -62,7 +64,7 @@ ngx_http_exports_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
             size = ngx_parse_offset(&s);
 
-            if (size == NGX_ERROR || size < (off_t) (1024 * 1024)
+            if (size == NGX_ERROR || size < NGX_HTTP_EXPORTS_MAP_MIN
                 || size > NGX_HTTP_EXPORTS_MAP_MAX)
             {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -200,7 +202,7 @@ ngx_http_exports_conf_fallback(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* named locations are known when all of the configuration is */
+/* named locations are known only when all of the configuration is read */
 
 ngx_int_t
 ngx_http_exports_check_fallbacks(ngx_conf_t *cf)
@@ -260,7 +262,7 @@ ngx_http_exports_conf_find_api(const ngx_str_t *name)
 }
 
 
-/* by "prefix=", else the location's */
+/* that of "prefix=", else the location's own */
 
 static char *
 ngx_http_exports_conf_given_prefix(ngx_conf_t *cf,
@@ -341,7 +343,7 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
         return NGX_CONF_ERROR;
     }
 
-    /* percent-encoded, nothing is left that JSON would have to escape */
+    /* after percent-encoding JSON has nothing to escape */
 
     escaped = 2 * ngx_escape_uri(NULL, elcf->prefix.data, elcf->prefix.len,
                                  NGX_ESCAPE_URI);
@@ -358,6 +360,8 @@ ngx_http_exports_conf_prefix(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf,
     return NGX_CONF_OK;
 }
 
+
+/* whether a part between slashes is "." or ".." */
 
 static ngx_uint_t
 ngx_http_exports_conf_dots(ngx_str_t *prefix)
@@ -389,8 +393,10 @@ ngx_http_exports_conf_dots(ngx_str_t *prefix)
 }
 
 
-/* a warning only: "rewrite ... break" may still lead there, and the list may have
-   another location */
+/*
+ * only warns: "rewrite ... break" may lead there all the same, or the list may
+ * have a location of its own
+ */
 
 static void
 ngx_http_exports_conf_location(ngx_conf_t *cf,
@@ -410,7 +416,7 @@ ngx_http_exports_conf_location(ngx_conf_t *cf,
 }
 
 
-/* of an API with a scope in its paths the list of one at the least */
+/* with a scope in the path: whether the list of at least one scope matches */
 
 static ngx_uint_t
 ngx_http_exports_conf_matches(ngx_http_exports_loc_conf_t *elcf,
@@ -442,7 +448,7 @@ ngx_http_exports_conf_matches(ngx_http_exports_loc_conf_t *elcf,
 }
 
 
-/* compiled once for all locations of an API */
+/* the pattern is compiled once for all locations of an API */
 
 static char *
 ngx_http_exports_conf_routes(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf)
@@ -469,9 +475,10 @@ ngx_http_exports_conf_routes(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *elcf)
 
 
 /*
- * clients of an API get its errors, not the pages of the site around it, which
- * stay those of locations inside; what the location itself says by "error_page"
- * holds.  nginx has merged its own lists by now
+ * Clients of an API get its own errors, not the pages of the site around it: an
+ * inherited "error_page" does not apply, one in the location itself does.
+ * Locations inside inherit as if the API were not there.  nginx has merged its
+ * lists by now
  */
 
 void
@@ -486,7 +493,7 @@ ngx_http_exports_conf_error_pages(ngx_http_core_loc_conf_t *clcf,
 
     if (clcf->error_pages == prev->merged_error_pages) {
 
-        /* "if" and "limit_except" have those of their location */
+        /* "if" and "limit_except" have the pages of their location */
 
         clcf->error_pages = clcf->noname ? prev->error_pages : NULL;
     }
