@@ -1,5 +1,5 @@
 
-/* answers of ours: headers and body */
+/* our own answers: headers and body */
 
 #include "ngx_http_exports_page.h"
 
@@ -22,7 +22,7 @@ static ngx_uint_t ngx_http_exports_page_room(
     const ngx_http_exports_page_t *page, size_t len);
 static ngx_int_t ngx_http_exports_send_body(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, ngx_chain_t *out);
-static ngx_int_t ngx_http_exports_send_header(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exports_begin_answer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
 
@@ -39,14 +39,14 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return rc;
     }
 
-    /* the conditions of the request are ours: nginx would answer 412 */
+    /* list.c has looked at the conditions; nginx would answer 412 */
 
     r->disable_not_modified = 1;
 
     r->headers_out.status = ctx->not_modified ? NGX_HTTP_NOT_MODIFIED
                                               : NGX_HTTP_OK;
 
-    /* of a file or an answer that an internal redirection came from */
+    /* left by a file or an answer that an internal redirect came from */
 
     ngx_http_exports_clear_headers(r);
 
@@ -54,7 +54,7 @@ ngx_http_exports_send(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return ngx_http_exports_not_modified(r, ctx);
     }
 
-    /* before the headers, which an error would inherit */
+    /* before the headers, for a failure here would inherit them */
 
     if (ngx_http_exports_page_buf(ctx->page, &page.buf, r->pool) != NGX_OK
         || ngx_http_exports_tail_buf(ctx, page.buf, &tail.buf, r->pool)
@@ -143,7 +143,8 @@ ngx_http_exports_error_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* a read that was left, an answer that was refused may have been counted */
+    /* a request may have been counted before its read was left half way, or
+       its answer refused: only some errors say so */
 
     if (ctx->error->status != NGX_HTTP_NOT_FOUND
         && ctx->error->status != NGX_HTTP_NOT_ALLOWED
@@ -189,7 +190,7 @@ ngx_http_exports_content(ngx_http_request_t *r, off_t len)
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.charset.len = 0;
 
-    /* a header of its own would go before the number */
+    /* a header from before would be sent instead of the number */
 
     ngx_http_clear_content_length(r);
     r->headers_out.content_length_n = len;
@@ -206,7 +207,7 @@ ngx_http_exports_not_modified(ngx_http_request_t *r,
 
     r->headers_out.content_length_n = -1;
 
-    return ngx_http_exports_send_header(r, ctx);
+    return ngx_http_exports_begin_answer(r, ctx);
 }
 
 
@@ -244,7 +245,7 @@ ngx_http_exports_list_headers(ngx_http_request_t *r,
 }
 
 
-/* with "gzip_vary on" it is nginx that says Accept-Encoding, if asked to */
+/* with "gzip_vary on" nginx adds Accept-Encoding, if r->gzip_vary is set */
 
 static ngx_table_elt_t *
 ngx_http_exports_vary(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
@@ -326,7 +327,7 @@ ngx_http_exports_request_id_header(ngx_http_request_t *r,
 }
 
 
-/* others may send it too: not to be written to, as a temporary one may be */
+/* not a temporary buffer: filters might write to it, and others send it, too */
 
 static ngx_int_t
 ngx_http_exports_page_buf(ngx_http_exports_page_t *page, ngx_buf_t **buf,
@@ -362,7 +363,7 @@ ngx_http_exports_tail_length(ngx_http_exports_ctx_t *ctx)
 }
 
 
-/* NULL: nothing follows the page, or it has room for what does */
+/* *buf is NULL if nothing follows the page, or the page had room for it */
 
 static ngx_int_t
 ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
@@ -380,7 +381,7 @@ ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
         return NGX_OK;
     }
 
-    /* filters pass a single buffer on as it is */
+    /* one buffer costs filters less than two */
 
     if (ngx_http_exports_page_room(ctx->page, len)) {
         page->last = ctx->conf->api->tail(ctx, page->last);
@@ -413,7 +414,7 @@ ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
 }
 
 
-/* of a page that nobody else sends, or ever will */
+/* whether len bytes fit in the page, and nobody else sends it, or ever will */
 
 static ngx_uint_t
 ngx_http_exports_page_room(const ngx_http_exports_page_t *page, size_t len)
@@ -449,7 +450,7 @@ ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     ngx_http_exports_content(r, len);
 
-    rc = ngx_http_exports_send_header(r, ctx);
+    rc = ngx_http_exports_begin_answer(r, ctx);
 
     if (rc == NGX_DONE) {
         return NGX_OK;
@@ -463,10 +464,10 @@ ngx_http_exports_send_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* while they are sent the status is ours, and no error to be replaced */
+/* sends the headers; meanwhile our filter leaves their status alone */
 
 static ngx_int_t
-ngx_http_exports_send_header(ngx_http_request_t *r,
+ngx_http_exports_begin_answer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
     ngx_int_t  rc;
