@@ -1,5 +1,5 @@
 
-/* the project exports API: what its list is called by and looks like */
+/* the project exports API: the arguments and the JSON of its list */
 
 #include "ngx_http_exports.h"
 
@@ -31,6 +31,8 @@ static u_char *ngx_http_exports_project_string(u_char *p, const ngx_str_t *s);
 static ngx_buf_t *ngx_http_exports_project_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const ngx_http_exports_error_t *err);
 static ngx_int_t ngx_http_exports_project_status(ngx_http_exports_ctx_t *ctx,
+    const ngx_http_exports_arg_t *arg);
+static ngx_int_t ngx_http_exports_project_limit(ngx_http_exports_ctx_t *ctx,
     const ngx_http_exports_arg_t *arg);
 
 
@@ -95,16 +97,15 @@ static ngx_str_t  ngx_http_exports_groupings[] = {
 };
 
 
-/* of a repeated argument the last counts; errors in a fixed order */
+/* the last of repeated arguments counts; errors have a fixed order */
 
 static ngx_int_t
 ngx_http_exports_project_args(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
-    uint64_t                  limit;
     ngx_uint_t                i;
     ngx_array_t               args;
-    ngx_http_exports_arg_t   *arg, *status, *limited, *from;
+    ngx_http_exports_arg_t   *arg, *status, *limit, *offset;
 
     ctx->limit = NGX_HTTP_EXPORTS_LIMIT;
 
@@ -120,8 +121,8 @@ ngx_http_exports_project_args(ngx_http_request_t *r,
     }
 
     status = NULL;
-    limited = NULL;
-    from = NULL;
+    limit = NULL;
+    offset = NULL;
 
     arg = args.elts;
 
@@ -131,10 +132,10 @@ ngx_http_exports_project_args(ngx_http_request_t *r,
             status = &arg[i];
 
         } else if (ngx_http_exports_arg_is(&arg[i], "limit")) {
-            limited = &arg[i];
+            limit = &arg[i];
 
         } else if (ngx_http_exports_arg_is(&arg[i], "offset")) {
-            from = &arg[i];
+            offset = &arg[i];
         }
     }
 
@@ -145,20 +146,13 @@ ngx_http_exports_project_args(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    if (limited != NULL) {
-
-        if (ngx_http_exports_arg_number(limited, &limit) != NGX_OK
-            || limit < 1 || limit > NGX_HTTP_EXPORTS_LIMIT_MAX)
-        {
-            ctx->bad_args = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_LIMIT);
-            return NGX_OK;
-        }
-
-        ctx->limit = limit;
+    if (limit != NULL && ngx_http_exports_project_limit(ctx, limit) != NGX_OK) {
+        ctx->bad_args = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_LIMIT);
+        return NGX_OK;
     }
 
-    if (from != NULL
-        && ngx_http_exports_arg_number(from, &ctx->offset) != NGX_OK)
+    if (offset != NULL
+        && ngx_http_exports_arg_number(offset, &ctx->offset) != NGX_OK)
     {
         ctx->bad_args = ngx_http_exports_error(NGX_HTTP_EXPORTS_BAD_OFFSET);
     }
@@ -282,7 +276,7 @@ ngx_http_exports_project_foot(ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* what every answer ends with */
+/* what every answer ends with, errors too */
 
 static u_char *
 ngx_http_exports_project_tail(ngx_http_exports_ctx_t *ctx, u_char *p)
@@ -328,7 +322,7 @@ ngx_http_exports_project_tail_length(ngx_http_exports_ctx_t *ctx)
 }
 
 
-/* of an alphabet without anything to escape; empty: null */
+/* the alphabets of keys and runs need no escaping; empty: null */
 
 static u_char *
 ngx_http_exports_project_string(u_char *p, const ngx_str_t *s)
@@ -396,6 +390,24 @@ ngx_http_exports_project_status(ngx_http_exports_ctx_t *ctx,
     }
 
     ctx->statuses = 1U << status;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_exports_project_limit(ngx_http_exports_ctx_t *ctx,
+    const ngx_http_exports_arg_t *arg)
+{
+    uint64_t  limit;
+
+    if (ngx_http_exports_arg_number(arg, &limit) != NGX_OK
+        || limit < 1 || limit > NGX_HTTP_EXPORTS_LIMIT_MAX)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->limit = limit;
 
     return NGX_OK;
 }
