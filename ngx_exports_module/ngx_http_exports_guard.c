@@ -1,10 +1,10 @@
 
 /*
- * LMDB reads through a map of a file and believes what is there.  A file that
- * is cut short or damaged under it makes SIGBUS, SIGSEGV, SIGFPE, a failed
- * assertion or an endless loop (a page that points to itself) of what would
- * have been an error elsewhere.  Between arming and disarming these lead back
- * here; outside of it the old handlers hold.
+ * LMDB reads through a map of a file and trusts what is there.  If the file is
+ * cut short or damaged, the read ends with SIGBUS, SIGSEGV, SIGFPE, a failed
+ * assertion, or not at all (a page that points to itself).  While the guard is
+ * armed all these lead back to ngx_http_exports_guard(); otherwise the previous
+ * handlers get the signals.
  *
  * What is interrupted is not undone: its environment must be given up.
  */
@@ -19,8 +19,8 @@
 
 
 /*
- * ms of processor time that a read has at the least, less than 1000; it takes
- * microseconds, but the first one in valgrind longer than this
+ * ms, less than 1000: the processor time that a read has at the least.  It
+ * takes microseconds, but in valgrind the first one takes longer than this
  */
 
 #ifndef NGX_HTTP_EXPORTS_GUARD_TICK
@@ -45,11 +45,12 @@ static struct sigaction        ngx_http_exports_old[NGX_HTTP_EXPORTS_SIGNALS];
 static sigjmp_buf              ngx_http_exports_return;
 static ngx_uint_t              ngx_http_exports_installed;
 static pthread_t               ngx_http_exports_thread;
-static volatile sig_atomic_t   ngx_http_exports_running;
-static volatile sig_atomic_t   ngx_http_exports_armed;
+static volatile sig_atomic_t   ngx_http_exports_running;    /* in a run, */
+static volatile sig_atomic_t   ngx_http_exports_armed;      /* and not held */
 static volatile ngx_uint_t     ngx_http_exports_runs;
-static ngx_uint_t              ngx_http_exports_ticked;     /* which run, */
-static uint64_t                ngx_http_exports_ticked_at;  /* and when */
+static ngx_uint_t              ngx_http_exports_ticked;     /* run of the last
+                                                               tick, and its */
+static uint64_t                ngx_http_exports_ticked_at;  /* processor time */
 static const char             *ngx_http_exports_reason;
 
 
@@ -70,7 +71,8 @@ ngx_http_exports_guard_init(ngx_log_t *log)
     sa.sa_handler = ngx_http_exports_guard_signal;
     sigemptyset(&sa.sa_mask);
 
-    /* the handler does not return, and no mask is saved and restored */
+    /* the handler leaves by siglongjmp(), which restores no mask here: with
+       the signal masked, a second fault would kill the worker */
 
     sa.sa_flags = SA_NODEFER;
 
@@ -88,7 +90,7 @@ ngx_http_exports_guard_init(ngx_log_t *log)
 }
 
 
-/* runs all the time, which costs ten signals a second of work */
+/* the timer runs all the time: ten signals for a second of work */
 
 static void
 ngx_http_exports_guard_timer(ngx_log_t *log)
@@ -115,8 +117,8 @@ ngx_http_exports_guard_timer(ngx_log_t *log)
 
 
 /*
- * at the end of a process: the module is unloaded before the process is gone,
- * and a tick or a fault would find no handler where it was
+ * nginx unloads the module before the process ends: a tick or a fault would
+ * then call a handler that is no longer there
  */
 
 void
@@ -143,8 +145,6 @@ ngx_http_exports_guard_done(void)
 }
 
 
-/* NGX_ERROR: it did not come to its end */
-
 ngx_int_t
 ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
 {
@@ -168,9 +168,8 @@ ngx_http_exports_guard(ngx_http_exports_guarded_pt run, void *data)
 
 
 /*
- * around what must not be left half done inside of a guarded run and reads no
- * map, such as an allocation; outside of a run it does nothing.  The fences are
- * for the compiler: nothing is moved from one side to the other.
+ * for what must not be left half done, such as an allocation; outside a run it
+ * does nothing.  The fences keep the compiler from moving code across.
  */
 
 void
@@ -197,8 +196,6 @@ ngx_http_exports_guard_assert(const char *message)
 }
 
 
-/* why the last one did not come to its end */
-
 const char *
 ngx_http_exports_guard_reason(void)
 {
@@ -217,7 +214,7 @@ ngx_http_exports_guard_signal(int signo)
         siglongjmp(ngx_http_exports_return, 1);
     }
 
-    /* not ours: happens again at once, under the handler that was there */
+    /* not ours: it happens again at once, under the previous handler */
 
     for (i = 0; i < NGX_HTTP_EXPORTS_SIGNALS; i++) {
         if (ngx_http_exports_signals[i] == signo) {
@@ -228,10 +225,10 @@ ngx_http_exports_guard_signal(int signo)
 
 
 /*
- * A read that was under way at the tick before, and has computed since then, is
- * in a loop: the timer counts the time of all threads, and this one may have
- * waited for the disk.  It is safe to leave it: nothing that takes a lock lasts
- * that long.
+ * A read that was running at the previous tick, and has used the processor ever
+ * since, is in a loop.  Its own processor time has to be looked at, for the
+ * timer counts that of all threads, and this one may just wait for the disk.
+ * Leaving the read is safe: nothing that takes a lock lasts that long.
  */
 
 static void
@@ -251,7 +248,7 @@ ngx_http_exports_guard_tick(int signo)
         return;
     }
 
-    /* ticks do not come to the millisecond */
+    /* half a tick, for ticks are not exact */
 
     if (used - ngx_http_exports_ticked_at >= NGX_HTTP_EXPORTS_GUARD_TICK / 2) {
         ngx_http_exports_reason = "an endless loop";
@@ -260,7 +257,7 @@ ngx_http_exports_guard_tick(int signo)
 }
 
 
-/* ms of processor time of this thread; as safe in a handler as it looks */
+/* ms of processor time of this thread; clock_gettime() is safe in a handler */
 
 static uint64_t
 ngx_http_exports_guard_used(void)
@@ -275,7 +272,7 @@ ngx_http_exports_guard_used(void)
 }
 
 
-/* a fault of another thread, of a thread pool, is not ours */
+/* a fault in another thread, such as one of a thread pool, is not ours */
 
 static ngx_uint_t
 ngx_http_exports_guarded(void)

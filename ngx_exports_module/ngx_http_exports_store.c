@@ -3,25 +3,25 @@
  * The stores of the configuration, and the environments that are open.
  *
  * A store is a path, and what is known of it now.  An environment is a pair of
- * files that LMDB has open, with the worker's one read transaction; several
- * paths may lead to it, and after a reload with "master_process off" stores of
- * two configurations.  LMDB may open a pair of files once in a process; so the
- * environments are kept in one registry for all, by their inodes.
+ * files that LMDB has open, with the worker's one read transaction.  Several
+ * paths may lead to it, and, after a reload with "master_process off", stores
+ * of two configurations.  LMDB must not open a pair of files twice in a
+ * process: so all environments are kept in one registry, by their inodes.
  *
- * Nothing is read across an event: whenever a store looks at its path no read
- * is under way, and the environment it had may be closed at once.
+ * No read lasts longer than one event.  So whenever a store looks at its path
+ * no read is in progress, and its previous environment may be closed at once.
  */
 
 #include "ngx_http_exports.h"
 
 
-/* of the timer, for a worker without requests */
+/* ms; the timer is for workers without requests */
 #define NGX_HTTP_EXPORTS_TICK         1000
 
-/* slots of readers that died are freed as often as this many ticks */
+/* the reader slots of dead processes are freed every 5 ticks */
 #define NGX_HTTP_EXPORTS_REAP         5
 
-/* after a read that had to be given up */
+/* ms before files are tried again on which a read had to be given up */
 #define NGX_HTTP_EXPORTS_BACKOFF      1000
 #define NGX_HTTP_EXPORTS_BACKOFF_MAX  60000
 
@@ -29,11 +29,11 @@
 typedef struct {
     ngx_queue_t                  queue;
     ngx_uint_t                   refs;
-    uint64_t                     serial;    /* of those that were opened */
+    uint64_t                     serial;    /* another one for each open */
     exports_env_t               *env;
     exports_reader_t            *reader;
     ngx_uint_t                   immutable;
-    ngx_uint_t                   reaped;    /* slots freed */
+    ngx_uint_t                   reaped;    /* slots freed last time */
     unsigned                     broken:1;  /* not to be read again */
 } ngx_http_exports_env_t;
 
@@ -47,7 +47,7 @@ struct ngx_http_exports_store_s {
     ngx_http_exports_env_t      *env;       /* NULL: it cannot be read */
     ngx_msec_t                   checked;
 
-    /* files that a read had to be given up on, and when to try them again */
+    /* the files on which a read had to be given up, and when to retry */
     exports_identity_t           bad;
     ngx_msec_t                   backoff;
     ngx_msec_t                   retry;
@@ -61,7 +61,7 @@ struct ngx_http_exports_store_s {
 };
 
 
-/* an open or a read, for the guard */
+/* the arguments and results of an open or a read under the guard */
 
 typedef struct {
     ngx_http_exports_store_t    *store;
@@ -229,7 +229,8 @@ ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
             return NGX_OK;
         }
 
-        /* no snapshot to be had: what can be mended is by opening it again */
+        /* there is no snapshot, perhaps as the files were replaced: if opening
+           the store again does not help, nothing does */
 
         (void) exports_error(&error, guarded.rc, "\"%s\": %s",
                              exports_env_path(guarded.env->env),
@@ -251,7 +252,7 @@ ngx_http_exports_store_serial(const ngx_http_exports_store_t *store)
 }
 
 
-/* of the pool of a configuration: also at the end of a worker */
+/* called with the pool of a configuration, also at the end of a worker */
 
 static void
 ngx_http_exports_store_cleanup(void *data)
@@ -314,7 +315,7 @@ ngx_http_exports_store_reap(ngx_http_exports_store_t *store, ngx_log_t *log)
 }
 
 
-/* whether the path leads where it did; opens what it leads to */
+/* opens what the path leads to, unless that is what it led to before */
 
 static void
 ngx_http_exports_store_look(ngx_http_exports_store_t *store, ngx_log_t *log)
@@ -329,7 +330,7 @@ ngx_http_exports_store_look(ngx_http_exports_store_t *store, ngx_log_t *log)
 
     if (rc == EXPORTS_NOMEM && store->env != NULL && !store->env->broken) {
 
-        /* nothing is known, so it is what it was */
+        /* this says nothing of the store: go on with the present one */
 
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "exports store \"%V\" cannot be looked for: %s",
@@ -352,7 +353,7 @@ ngx_http_exports_store_look(ngx_http_exports_store_t *store, ngx_log_t *log)
                 return;
             }
 
-            /* given up by another store of the same files */
+            /* another store of the same files has given it up */
 
             ngx_http_exports_store_shun(store, &identity);
 
@@ -383,8 +384,8 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
 
     env = ngx_http_exports_env_find(identity);
 
-    /* other stores have yet to let go of it; to open the files before they are
-       closed would be to lose the locks then */
+    /* other stores have not released it yet.  Files that were opened a second
+       time before that would lose their locks when it is closed */
 
     if (env != NULL && env->broken) {
         return;
@@ -397,7 +398,8 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
         }
     }
 
-    /* no locks are held on what is immutable: a writer would not see readers */
+    /* an immutable store is opened without locks: a writer would not see its
+       readers */
 
     if (env->immutable != store->immutable) {
         (void) exports_error(&error, EXPORTS_CONFLICT,
@@ -418,7 +420,7 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
 }
 
 
-/* into the registry, without a reference */
+/* opens an environment and registers it, without a reference yet */
 
 static ngx_http_exports_env_t *
 ngx_http_exports_store_open_env(ngx_http_exports_store_t *store,
@@ -464,7 +466,7 @@ ngx_http_exports_store_open_env(ngx_http_exports_store_t *store,
 }
 
 
-/* a store that is missing is looked for again and again: logged once */
+/* an error is logged once, however often it is found again */
 
 static void
 ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
@@ -490,9 +492,9 @@ ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
 
 
 /*
- * after a read that was interrupted: nothing of the environment is to be read
- * again.  Its reader slot is given back, which touches the lock file only;
- * kept, it would pin the pages of its snapshot
+ * After a read that was left half way: nothing of the environment may be read
+ * again.  Its reader slot is given back, which touches only the lock file; if
+ * it were kept, it would pin the pages of its snapshot
  */
 
 static void
@@ -522,8 +524,8 @@ ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
 
 
 /*
- * each attempt may take a while: rarer and rarer, until the files are others,
- * or have been good for long
+ * Each attempt may take a while: so they become rarer and rarer, until the
+ * files are replaced, or have been sound for long
  */
 
 static void
@@ -589,9 +591,9 @@ ngx_http_exports_env_find(exports_identity_t *identity)
 
 
 /*
- * Closing does not look at the data file, so that it is safe whatever is in
- * it and wherever a read was interrupted.  It writes to the lock file, which
- * may have been cut short: what is not closed then is leaked
+ * Closing does not look at the data file: it is safe whatever is in there, and
+ * wherever a read was left.  It writes to the lock file, which may have been
+ * cut short: then the environment is leaked
  */
 
 static void
