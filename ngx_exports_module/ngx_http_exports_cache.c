@@ -1,33 +1,38 @@
 
+/*
+ * The page cache of a worker.  The least recently used pages are evicted, but a
+ * new page is admitted only if that evicts no page but idle ones, or by chance.
+ */
+
 #include "ngx_http_exports_page.h"
 
 
-/* of "exports_page_cache" */
+/* the least "exports_page_cache" */
 #define NGX_HTTP_EXPORTS_CACHE_MIN     (64 * 1024)
 
-/* a page may take one part in so many of the size of the cache */
+/* a page may take a fourth of the cache */
 #define NGX_HTTP_EXPORTS_CACHE_SHARE   4
 
-/* only a strange query makes a longer key: its page is not kept */
+/* only an unusual query has a longer key: its page is not kept */
 #define NGX_HTTP_EXPORTS_CACHE_KEY     2048
 
-/* in search of room so many pages that are being sent are passed over */
+/* the search for room gives up after as many pages that are being sent */
 #define NGX_HTTP_EXPORTS_CACHE_PASSED  64
 
-/* what malloc() puts around a block */
+/* what malloc() adds to a block */
 #define NGX_HTTP_EXPORTS_CACHE_BLOCK   16
 
-/* idle: not asked for in as many requests as there are pages, times this */
+/* idle: not used in the last 3 * (number of pages kept) requests */
 #define NGX_HTTP_EXPORTS_CACHE_IDLE    3
 
-/* of new pages one in 16 (4 bits) is admitted although none is idle */
+/* bits: one new page in 16 is admitted although no page is idle */
 #define NGX_HTTP_EXPORTS_CACHE_CHANCE  4
 
 
 typedef struct {
     ngx_rbtree_t       rbtree;
     ngx_rbtree_node_t  sentinel;
-    ngx_queue_t        queue;       /* the page that was used last first */
+    ngx_queue_t        queue;       /* the most recently used page first */
     ngx_uint_t         clock;       /* requests for pages, kept or not */
     ngx_uint_t         initialized;
 } ngx_http_exports_cache_t;
@@ -115,7 +120,7 @@ ngx_http_exports_cache_takes(ngx_http_exports_ctx_t *ctx, ngx_uint_t gzip,
         return 0;
     }
 
-    /* what replaces its own older version takes nobody's place */
+    /* a page that replaces its own older version takes no other's place */
 
     return !ngx_http_exports_cache.initialized
            || ngx_http_exports_cache_chance()
@@ -173,7 +178,7 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
-    /* also for the first that is declined, so that the end tells of it */
+    /* even if the page is declined: cache_done() is to report that */
 
     if (!ngx_http_exports_cache.initialized) {
         ngx_http_exports_cache_init();
@@ -225,7 +230,7 @@ ngx_http_exports_cache_freed(ngx_http_exports_page_t *page)
 }
 
 
-/* at the end of a process; requests may still be under way */
+/* at the end of a process, when requests may still be sending pages */
 
 void
 ngx_http_exports_cache_done(ngx_log_t *log)
@@ -310,9 +315,8 @@ ngx_http_exports_cache_get(const ngx_str_t *key, uint64_t hash,
 
 
 /*
- * Where to look for what is asked for: < 0, left of the page.  Keys that were
- * chosen to have one hash cannot degrade the tree: it is ordered by the whole
- * key.
+ * By the hash, then by the whole key: so keys that somebody has chosen for
+ * their common hash cannot degrade the tree.
  */
 
 static ngx_int_t
@@ -363,9 +367,9 @@ ngx_http_exports_cache_insert(ngx_rbtree_node_t *temp,
 
 
 /*
- * A page that comes into use while all others are in use needs some way in.
- * The clock is spread by the golden ratio, so that no regular sequence of
- * requests is admitted each time, or never.
+ * Without it a page that becomes popular while all others are in use would
+ * never be admitted.  Multiplying the clock by the golden ratio scatters it: no
+ * regular sequence of requests is admitted each time, or never.
  */
 
 static ngx_uint_t
@@ -380,9 +384,9 @@ ngx_http_exports_cache_chance(void)
 
 
 /*
- * Whether there would be room if idle pages were evicted.  A client that walks
- * through more pages than fit would otherwise drive out each one before it
- * comes back to it.
+ * Whether evicting idle pages would make room.  Without this test a client that
+ * walks through more pages than fit would evict each of them before it comes
+ * back to it.
  */
 
 static ngx_uint_t
@@ -402,7 +406,8 @@ ngx_http_exports_cache_idle(size_t room, size_t size)
 
         page = ngx_http_exports_cache_victim(&q, &passed);
 
-        /* no room at all: cache_keep() will find that, too, and count it */
+        /* there is no room at all: cache_keep() will find the same, and count
+           it as refused */
 
         if (page == NULL) {
             return 1;
@@ -445,7 +450,7 @@ ngx_http_exports_cache_room(size_t room, size_t size)
 }
 
 
-/* the memory of a page that is being sent is not freed by evicting it */
+/* not a page that is being sent: evicting it would free no memory */
 
 static ngx_http_exports_page_t *
 ngx_http_exports_cache_victim(ngx_queue_t **q, ngx_uint_t *passed)

@@ -1,10 +1,13 @@
 
+/* what a page depends on: its key in the cache, its version, its ETag */
+
 #include "ngx_http_exports.h"
 
 #include <xxhash.h>
 
 
-/* behind it come the strings, of these lengths; no padding */
+/* what a key begins with; the strings of these lengths follow.  Hashed as it
+   is, so it must not have padding */
 
 typedef struct {
     uint8_t        lineage[EXPORTS_LINEAGE_LEN];
@@ -31,8 +34,9 @@ static ngx_uint_t ngx_http_exports_etag_listed(u_char *p, u_char *last,
 
 
 /*
- * under the guard.  Nothing of the token: all tokens of a scope see the same
- * list.  Nothing of the machine either: replicas give the same ETag
+ * Runs under the guard.  The token is not in the key, for all tokens of a scope
+ * see the same list; nor is anything of the machine, for replicas must give the
+ * same ETag
  */
 
 ngx_int_t
@@ -69,7 +73,7 @@ ngx_http_exports_etag(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* all that a page depends on, but the version, which takes its place */
+/* all that a page depends on, but the version: a newer one replaces it */
 
 static ngx_int_t
 ngx_http_exports_key(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
@@ -131,13 +135,13 @@ ngx_http_exports_etag_matches(ngx_http_request_t *r,
 {
     ngx_str_t  *value;
 
-    /* what asks in a subrequest, or for an error page, is not the client */
+    /* the condition is not meant for a subrequest or an error page */
 
     if (r != r->main || r->err_status != 0) {
         return 0;
     }
 
-    /* the client has to be told its run */
+    /* a 304 would not tell the client of its new run */
 
     if (r->headers_in.if_none_match == NULL
         || ctx->operation.began
@@ -157,7 +161,7 @@ ngx_http_exports_etag_matches(ngx_http_request_t *r,
 }
 
 
-/* the weak comparison of RFC 9110: the opaque tags, whatever stands before */
+/* the weak comparison of RFC 9110: only the opaque tags count, not the "W/" */
 
 static ngx_uint_t
 ngx_http_exports_etag_listed(u_char *p, u_char *last, u_char *etag)
@@ -182,7 +186,7 @@ ngx_http_exports_etag_listed(u_char *p, u_char *last, u_char *etag)
             return 0;
         }
 
-        /* nothing inside of ours could end it */
+        /* a match is whole, for len includes both quotes */
 
         if ((size_t) (last - p) >= len && ngx_memcmp(p, etag, len) == 0) {
             return 1;

@@ -1,8 +1,8 @@
 
 /*
- * Compressed pages.  The page is deflated up to a byte boundary, once; what
- * differs by request follows as a stored block, so that a kept page is sent
- * without anything being compressed.
+ * Compressed pages.  A page is deflated once, up to a byte boundary.  What
+ * differs from request to request follows as a stored block, so that sending a
+ * page from the cache compresses nothing.
  */
 
 #include "ngx_http_exports_page.h"
@@ -10,14 +10,14 @@
 #include <zlib.h>
 
 
-/* raw deflate; 32 KB of window hold some sixty items, most of each is alike */
+/* raw deflate; its window of 32 KB holds some sixty items, much alike */
 #define NGX_HTTP_EXPORTS_GZIP_LEVEL   1
 #define NGX_HTTP_EXPORTS_GZIP_WBITS   15
 #define NGX_HTTP_EXPORTS_GZIP_MEM     8
 
 #define NGX_HTTP_EXPORTS_GZIP_HEADER  10
 
-/* what deflateBound() does not count: the empty block of a flush */
+/* deflateBound() does not count the empty block of a flush */
 #define NGX_HTTP_EXPORTS_GZIP_FLUSH   16
 
 
@@ -27,7 +27,7 @@ static ngx_http_exports_page_t *ngx_http_exports_gzip_shrink(
 static u_char *ngx_http_exports_put_le(u_char *p, uint32_t n, ngx_uint_t len);
 
 
-/* one for all pages of a worker, made when it is first needed */
+/* one stream for all pages of a worker, made when it is first needed */
 
 static z_stream    ngx_http_exports_z;
 static ngx_uint_t  ngx_http_exports_z_made;
@@ -127,7 +127,7 @@ ngx_http_exports_gzip(ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* the last block, stored: at most 64 KB */
+/* the last block, stored: its length has 16 bits */
 
 u_char *
 ngx_http_exports_gzip_tail(const ngx_http_exports_page_t *page, u_char *p,
@@ -190,7 +190,7 @@ ngx_http_exports_gzip_stream(ngx_http_request_t *r)
 }
 
 
-/* what is kept has no more memory than it needs */
+/* a page that is kept gets no more memory than it needs */
 
 static ngx_http_exports_page_t *
 ngx_http_exports_gzip_shrink(ngx_http_exports_ctx_t *ctx,
@@ -220,6 +220,8 @@ ngx_http_exports_gzip_shrink(ngx_http_exports_ctx_t *ctx,
     return kept;
 }
 
+
+/* little-endian, len bytes */
 
 static u_char *
 ngx_http_exports_put_le(u_char *p, uint32_t n, ngx_uint_t len)

@@ -1,5 +1,5 @@
 
-/* the pipeline that the lists of all APIs are */
+/* the pipeline of a list, the same for all APIs */
 
 #include "ngx_http_exports_page.h"
 
@@ -7,7 +7,7 @@
 typedef struct {
     ngx_http_exports_ctx_t   *ctx;
     ngx_http_exports_page_t  *found;    /* in the cache */
-    ngx_uint_t                logged;   /* why it cannot be read */
+    ngx_uint_t                logged;   /* why it could not be read */
 } ngx_http_exports_list_t;
 
 
@@ -98,7 +98,7 @@ ngx_http_exports_list_anonymous(ngx_http_request_t *r,
 }
 
 
-/* in one snapshot, under the guard, which may end it anywhere: see store.h */
+/* runs in one snapshot and under the guard, which may end it: see store.h */
 
 static exports_rc_t
 ngx_http_exports_list_read(exports_reader_t *reader, void *data)
@@ -121,7 +121,7 @@ ngx_http_exports_list_read(exports_reader_t *reader, void *data)
         return rc;
     }
 
-    /* it takes locks of zones, which nobody else could take again */
+    /* it locks zones, and a lock that is left would never be released */
 
     ngx_http_exports_guard_hold(1);
 
@@ -179,7 +179,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
     ngx_http_exports_render_t      render;
     const ngx_http_exports_api_t  *api;
 
-    /* 16 KB that are used between here and the end of this function only */
+    /* 16 KB, static to spare the stack: unused once this function returns */
 
     static exports_page_t          page;
 
@@ -219,7 +219,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
 }
 
 
-/* all its lists are, then: there is nothing to be looked for */
+/* then all its lists are, and need not be looked up */
 
 static ngx_uint_t
 ngx_http_exports_list_empty(const exports_scope_t *scope)
@@ -236,7 +236,7 @@ ngx_http_exports_list_empty(const exports_scope_t *scope)
 }
 
 
-/* outside of the guard: what changes the cache must not be interrupted */
+/* outside the guard: changes of the cache must not be interrupted */
 
 static void
 ngx_http_exports_list_use(ngx_http_exports_list_t *list)

@@ -9,6 +9,7 @@
 #include "exports_digest.h"
 
 
+/* "idle=", in ms */
 #define NGX_HTTP_EXPORTS_IDLE       420000
 
 /* oprun_20260602T012345_123456Z_abc123def456 */
@@ -137,7 +138,7 @@ ngx_http_exports_operation(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
         return ngx_http_exports_operation_group(r, ctx, &key, &run);
     }
 
-    /* without a key there is nothing to group, and nothing to remember */
+    /* without a key there is nothing to group or to remember */
 
     operation->run.len = run.len;
     operation->run.data = ngx_pstrdup(r->pool, &run);
@@ -151,7 +152,7 @@ ngx_http_exports_operation(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 }
 
 
-/* NGX_DECLINED: none; NGX_ERROR: malformed, or two that may contradict */
+/* NGX_DECLINED: there is none; NGX_ERROR: it is malformed, or there are two */
 
 static ngx_int_t
 ngx_http_exports_operation_header(ngx_http_request_t *r, const char *name,
@@ -216,8 +217,8 @@ ngx_http_exports_operation_label(ngx_str_t *label)
 
 
 /*
- * most requests belong to a run that there is: an ID is generated when the
- * first look has found that it is needed, and then one looks again
+ * Most requests belong to a run that exists.  So an ID is generated, outside
+ * the lock, only if the zone asks for it, which is then asked again
  */
 
 static ngx_int_t
@@ -307,7 +308,8 @@ ngx_http_exports_operation_generate(ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* of token, key and run, or of token and key; the length tells them apart */
+/* of token, key and run, or, with len 0, of token and key; the length of the
+   key is hashed, too, so that key and run cannot be confused */
 
 static ngx_int_t
 ngx_http_exports_operation_digest(ngx_http_exports_ctx_t *ctx, u_char *digest,

@@ -1,5 +1,5 @@
 
-/* the memory of a page, and who refers to it */
+/* the memory of a page, and the references to it */
 
 #include "ngx_http_exports_page.h"
 

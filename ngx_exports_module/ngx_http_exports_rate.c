@@ -1,8 +1,8 @@
 
 /*
- * The rate limit: requests of a user, or of an address, within windows of a
- * minute that begin with the first of them.  What was refused is not counted:
- * locations of one zone may have different limits.
+ * The rate limit: the requests of a user or of an address are counted in
+ * windows of a minute, which begin with the first of them.  A refused request
+ * is not counted, for another location of the zone may have a higher limit.
  */
 
 #include "ngx_http_exports_shm.h"
@@ -11,13 +11,14 @@
 #define NGX_HTTP_EXPORTS_RATE         500
 #define NGX_HTTP_EXPORTS_RATE_MAX     1000000
 
+/* ms */
 #define NGX_HTTP_EXPORTS_WINDOW       60000
 
-/* ms between two messages that a zone is full */
+/* ms between two messages about a full zone */
 #define NGX_HTTP_EXPORTS_RATE_SILENT  60000
 
 
-/* in the order in which windows have to go when there is no room */
+/* in the order in which windows give way when there is no room */
 
 typedef enum {
     NGX_HTTP_EXPORTS_RATE_ADDRESS = 0,
@@ -28,8 +29,8 @@ typedef enum {
 
 typedef struct {
     ngx_http_exports_shm_node_t   node;
-    ngx_queue_t                   use;      /* of its class: the last used */
-    ngx_queue_t                   age;      /* and the last begun first */
+    ngx_queue_t                   use;      /* of its class, the last used, */
+    ngx_queue_t                   age;      /* the last begun window first */
     ngx_msec_t                    begun;
     ngx_uint_t                    requests;
 } ngx_http_exports_rate_window_t;
@@ -41,9 +42,8 @@ typedef struct {
     ngx_queue_t                   use[NGX_HTTP_EXPORTS_RATE_CLASSES];
     ngx_queue_t                   age[NGX_HTTP_EXPORTS_RATE_CLASSES];
 
-    /* since it was last said to be full */
-    ngx_msec_t                    told;
-    ngx_uint_t                    uncounted;
+    ngx_msec_t                    told;     /* last, that the zone is full */
+    ngx_uint_t                    uncounted;    /* requests since then */
 } ngx_http_exports_rate_sh_t;
 
 
@@ -136,10 +136,10 @@ ngx_http_exports_conf_rate_limit(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 /*
- * a request that there is no room for is let through, as the first of its
- * window: too small a zone must not keep out those who do nothing wrong.  It
- * can only be one of an address, while the whole zone is taken by users of
- * this minute
+ * A request that the zone has no room for is let through, as the first of its
+ * window: a zone that is too small must not keep out well-behaved clients.  It
+ * can only be a request of an address, while users of this minute take up the
+ * whole zone
  */
 
 void
@@ -230,7 +230,7 @@ ngx_http_exports_rate_init(void *data, u_char *start, u_char *end)
 }
 
 
-/* scopes are numbered by their stores: 7 of one is not 7 of another */
+/* scope IDs are those of a store, which its lineage tells from another */
 
 static void
 ngx_http_exports_rate_user(u_char *key, uint64_t scope, const uint8_t *lineage)
@@ -241,7 +241,7 @@ ngx_http_exports_rate_user(u_char *key, uint64_t scope, const uint8_t *lineage)
 }
 
 
-/* a client has all of its /64, and on Unix sockets there are no addresses */
+/* an IPv6 client has all of its /64; a Unix socket has no address */
 
 static void
 ngx_http_exports_rate_address(u_char *key, struct sockaddr *sockaddr)
@@ -282,7 +282,7 @@ ngx_http_exports_rate_address(u_char *key, struct sockaddr *sockaddr)
 }
 
 
-/* the window that a request falls into, perhaps a new one; NULL: no room */
+/* the window that a request counts in, perhaps a new one; NULL: no room */
 
 static ngx_http_exports_rate_window_t *
 ngx_http_exports_rate_get(ngx_http_exports_rate_sh_t *sh, const u_char *key,
@@ -333,9 +333,10 @@ ngx_http_exports_rate_get(ngx_http_exports_rate_sh_t *sh, const u_char *key,
 
 
 /*
- * whose place a new one takes: of a window that has ended, else of an address,
- * else of a user, but never for an address.  The one that was used last stays:
- * who is at his limit and goes on cannot get a new window by it
+ * The window whose place a new one takes: one that has ended, else the least
+ * recently used one of an address, else, for a user only, that of a user.  So
+ * a client at its limit keeps its window, and does not get a new one, for as
+ * long as it goes on
  */
 
 static ngx_http_exports_rate_window_t *
@@ -388,7 +389,7 @@ ngx_http_exports_rate_count(ngx_http_exports_rate_window_t *window,
         return;
     }
 
-    /* from 1 ms to 60 s are left */
+    /* 1 ms to 60 s are left */
 
     left = NGX_HTTP_EXPORTS_WINDOW
            - ngx_http_exports_shm_elapsed(window->begun);
@@ -398,7 +399,7 @@ ngx_http_exports_rate_count(ngx_http_exports_rate_window_t *window,
 }
 
 
-/* the number of requests to be reported; 0: the minute is not over */
+/* the number of uncounted requests to report now; 0: not yet */
 
 static ngx_uint_t
 ngx_http_exports_rate_tell(ngx_http_exports_rate_sh_t *sh)

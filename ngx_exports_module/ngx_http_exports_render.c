@@ -1,17 +1,17 @@
 
 /*
- * The body of a page, written while its items are read: their records are then
- * still in the processor's caches, and have just been verified.  How long it
- * will be is not known before, and guessed from the pages before.
+ * The body of a page is written while its items are read: their records are
+ * then still in the processor's caches, and have just been verified.  So its
+ * length is not known beforehand; it is guessed from the pages before.
  */
 
 #include "ngx_http_exports_page.h"
 
 
-/* bytes of an item, before there was any */
+/* the first guess of an item's length */
 #define NGX_HTTP_EXPORTS_ITEM_SIZE  640
 
-/* one part of so many of a page's memory may be empty while it is sent */
+/* a fourth of a page's memory may be empty while it is sent */
 #define NGX_HTTP_EXPORTS_WASTE      4
 
 
@@ -24,7 +24,7 @@ static ngx_int_t ngx_http_exports_render_room(
 static void ngx_http_exports_render_learn(ngx_http_exports_render_t *render);
 
 
-/* of each API, about: the most of late */
+/* the length of an item of each API, about the longest average of late */
 
 static size_t  ngx_http_exports_item_size[NGX_HTTP_EXPORTS_APIS] = {
     NGX_HTTP_EXPORTS_ITEM_SIZE, NGX_HTTP_EXPORTS_ITEM_SIZE
@@ -127,9 +127,10 @@ ngx_http_exports_render_end(ngx_http_exports_render_t *render,
 
 
 /*
- * only now its length is known, by which it is kept or not; what is compressed
- * right away is not kept as it is, too.  How long other pages were must not
- * decide it, nor how much memory waits for a slow client
+ * Only now the length of the page is known, which decides whether it is kept.
+ * One that will be compressed at once is not kept plain as well.  If the guess
+ * was too high, memory is given back: it must neither count in the cache, nor
+ * wait for a slow client
  */
 
 static void
@@ -161,7 +162,7 @@ ngx_http_exports_render_finish(ngx_http_exports_ctx_t *ctx)
 }
 
 
-/* first: NULL, if there is none */
+/* first: NULL, if there are no items */
 
 static ngx_int_t
 ngx_http_exports_render_begin(ngx_http_exports_render_t *render,
@@ -201,8 +202,9 @@ ngx_http_exports_render_begin(ngx_http_exports_render_t *render,
 
 
 /*
- * For len more bytes of items: a new page, with all that is there already, and
- * room for the tail, so that a page that is not kept is sent as one buffer.
+ * Makes room for len more bytes of items: in a new page, to which what has been
+ * written is copied.  There is room for the tail, too, so that a page that is
+ * not kept is sent as one buffer.
  */
 
 static ngx_int_t
@@ -247,7 +249,7 @@ ngx_http_exports_render_room(ngx_http_exports_render_t *render, size_t len)
 }
 
 
-/* long items are expected at once, and forgotten after some pages without */
+/* adapts to longer items at once, to shorter ones in a few pages */
 
 static void
 ngx_http_exports_render_learn(ngx_http_exports_render_t *render)

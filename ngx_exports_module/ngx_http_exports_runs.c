@@ -1,28 +1,30 @@
 
 /*
- * The runs of operations, in shared memory: all of it but the zone's beginning
- * runs under the zone's lock.
+ * The runs of operations, in shared memory.  All functions but
+ * ngx_http_exports_runs_init() are called under the zone's lock.
  *
- * A run is found by the digest of token, key and ID.  It is listed under its
- * token, the last used first, so that a token that has many loses its own; and
- * under its key, the last begun first, as long as it is not idle: that is
- * where requests with a key only look.  "The newest" active run is thus the
- * one that began last, not the one that was used last.  Once found idle a run
- * is idle for good.  It stays, until its place is needed, for its client to be
- * told so; the run that replaces it is used with it, and so outlives it.
+ * A run is found by the digest of token, key and ID.  It is in a queue of its
+ * token, the last used first, so that a token with too many runs loses one of
+ * its own; and, as long as it is not idle, in a queue of its key, the last
+ * begun first, where requests that name only a key look.  So the newest active
+ * run is the one that began last, not the one that was used last.
+ *
+ * A run that was found to be idle is idle for good.  It stays until its place
+ * is needed, so that its client can be told; the run that replaces it counts as
+ * used whenever it is, and so outlives it.
  */
 
 #include "ngx_http_exports_runs.h"
 
 
-/* what one token may have of the runs of a zone; the upper bound is also that
-   of the idle runs that one request may have to clear away */
+/* a token may have a sixteenth of the runs of a zone, within these bounds.  The
+   upper one also bounds the idle runs that one request has to clear away */
 #define NGX_HTTP_EXPORTS_SHARE      16
 #define NGX_HTTP_EXPORTS_SHARE_MIN  8
 #define NGX_HTTP_EXPORTS_SHARE_MAX  1024
 
 
-/* a token, or a key of a token: it is there while it has runs */
+/* a token, or a key of a token; it exists while it has runs */
 
 typedef struct {
     ngx_http_exports_shm_node_t   node;
@@ -33,15 +35,15 @@ typedef struct {
 
 typedef struct {
     ngx_http_exports_shm_node_t   node;
-    ngx_queue_t                   all;      /* of all runs, and of the */
-    ngx_queue_t                   own;      /* token's: the last used first */
-    ngx_queue_t                   active;   /* of the key's active ones: the
+    ngx_queue_t                   all;      /* all runs, and those of the */
+    ngx_queue_t                   own;      /* token, the last used first */
+    ngx_queue_t                   active;   /* the active ones of the key, the
                                                last begun first */
     ngx_http_exports_owner_t     *token;
     ngx_http_exports_owner_t     *key;      /* NULL: idle */
     ngx_msec_t                    used;
 
-    /* the node of the run in its place; zeroes: none yet */
+    /* the node of the run that has replaced it; zeroes: none */
     u_char                        next[NGX_HTTP_EXPORTS_SHM_KEY_LEN];
 
     size_t                        len;
@@ -94,7 +96,7 @@ const ngx_http_exports_zone_type_t  ngx_http_exports_runs_type = {
 };
 
 
-/* a run has one token and at most one key: owners cannot run out */
+/* a run has one token and at most one key, so owners cannot run out */
 
 static void
 ngx_http_exports_runs_init(void *data, u_char *start, u_char *end)
@@ -187,7 +189,7 @@ ngx_http_exports_run_given(ngx_http_exports_runs_sh_t *sh,
 
     d->grouping = NGX_HTTP_EXPORTS_RENEWED_AFTER_IDLE;
 
-    /* now the last used one, it is not what makes room for the next */
+    /* as the last used one it is not evicted to make room for the next */
 
     ngx_http_exports_run_use(sh, run);
 
@@ -209,7 +211,7 @@ ngx_http_exports_run_given(ngx_http_exports_runs_sh_t *sh,
 }
 
 
-/* of the key's active runs; those found to be idle are not met again */
+/* the newest active run of the key; idle ones are taken off its queue */
 
 static ngx_http_exports_run_t *
 ngx_http_exports_run_newest(ngx_http_exports_runs_sh_t *sh,
@@ -226,7 +228,7 @@ ngx_http_exports_run_newest(ngx_http_exports_runs_sh_t *sh,
         return NULL;
     }
 
-    /* with its last run the key goes too */
+    /* not until the queue is empty: the key goes with its last run */
 
     for (n = key->n; n > 0; n--) {
         q = ngx_queue_head(&key->runs);
@@ -270,8 +272,7 @@ ngx_http_exports_run_begin(ngx_http_exports_runs_sh_t *sh,
 }
 
 
-/* a token that has its share gives up a run of its own, the one not used for
-   longest */
+/* a token that has its share gives up its least recently used run */
 
 static ngx_http_exports_run_t *
 ngx_http_exports_run_slot(ngx_http_exports_runs_sh_t *sh,
@@ -332,7 +333,7 @@ ngx_http_exports_run_use(ngx_http_exports_runs_sh_t *sh,
     ngx_queue_remove(&run->own);
     ngx_queue_insert_head(&run->token->runs, &run->own);
 
-    /* another process may already have read a later time */
+    /* another process may have noted a later time */
 
     if (ngx_http_exports_shm_elapsed(run->used) > 0) {
         run->used = ngx_current_msec;
@@ -369,7 +370,7 @@ ngx_http_exports_run_retire(ngx_http_exports_runs_sh_t *sh,
 }
 
 
-/* found, or made, for one run more */
+/* finds or makes the owner of one more run */
 
 static ngx_http_exports_owner_t *
 ngx_http_exports_owner(ngx_http_exports_runs_sh_t *sh, const u_char *key)

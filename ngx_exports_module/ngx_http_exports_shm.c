@@ -2,11 +2,11 @@
 #include "ngx_http_exports_shm.h"
 
 
-/* as in nginx's own modules */
+/* the least size of a zone, as in nginx's own modules */
 #define NGX_HTTP_EXPORTS_SHM_PAGES  8
 
-/* ms that clocks of two processes may differ by: each reads its own when it
-   has been woken up */
+/* ms by which the cached times of two processes may differ: each updates its
+   own when it wakes up */
 #define NGX_HTTP_EXPORTS_SHM_LAG    60000
 
 
@@ -24,7 +24,7 @@ static void ngx_http_exports_shm_insert_value(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 
 
-/* of "name:size", the first argument */
+/* the first argument of the directive is "name:size" */
 
 ngx_http_exports_zone_t *
 ngx_http_exports_shm_define(ngx_conf_t *cf,
@@ -107,7 +107,7 @@ ngx_http_exports_shm_use(ngx_conf_t *cf, ngx_str_t *name,
 }
 
 
-/* nginx finds it as well, but does not say where the name comes from */
+/* nginx would find a zone without a size, too, but not say who names it */
 
 ngx_int_t
 ngx_http_exports_shm_check(ngx_conf_t *cf)
@@ -178,9 +178,9 @@ ngx_http_exports_shm_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
 
 /*
- * "data" is the zone of the configuration before, when it had the same name,
- * type and size.  The type is told by an address in this module: another build
- * of it, loaded by a reload, does not get what it may not understand
+ * "data" is the zone of the previous configuration, if it had the same name,
+ * type and size.  The type is an address in this module, so that another build
+ * of it, loaded by a reload, does not get a state that it may not understand
  */
 
 static ngx_int_t
@@ -203,7 +203,7 @@ ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone, void *data)
 
     ngx_http_exports_shm_lost(shm_zone);
 
-    /* all that there is, once and for all */
+    /* all the memory there is, once and for all */
 
     size = zone->shpool->pfree * ngx_pagesize;
 
@@ -244,9 +244,9 @@ ngx_http_exports_shm_reset(ngx_http_exports_zone_t *zone)
 
 
 /*
- * nginx takes the lock from a process that has died.  What it was changing then
- * may be half changed: trees and queues that lead anywhere, for all processes,
- * and over reloads
+ * nginx takes the lock from a process that has died.  If it died in the middle
+ * of a change, trees and queues may lead anywhere, in all processes and after
+ * reloads, too: so the state starts empty
  */
 
 void
@@ -281,7 +281,7 @@ ngx_http_exports_shm_unlock(ngx_http_exports_zone_t *zone)
 }
 
 
-/* while a configuration is read ngx_cycle is the one before */
+/* says why a zone does not go on; ngx_cycle is still the previous one here */
 
 static void
 ngx_http_exports_shm_lost(ngx_shm_zone_t *shm_zone)
@@ -336,10 +336,11 @@ ngx_http_exports_shm_zone(ngx_list_part_t *part, ngx_str_t *name)
 
 
 /*
- * ngx_current_msec is of one clock in all processes, and no reload or change
- * of the date touches it; but it is read now and then only, so that what
- * another process has just noted may lie ahead: that is now.  What lies far
- * ahead is long ago, by a counter of 32 bits that has come round
+ * ngx_current_msec follows one clock in all processes, whatever reloads or
+ * changes of the date there are.  But each process updates its own now and
+ * then only, so a time that another one has just noted may lie ahead: that
+ * counts as now.  A time far ahead is one of long ago, where a counter of 32
+ * bits has wrapped
  */
 
 ngx_msec_t
@@ -411,8 +412,8 @@ ngx_http_exports_shm_delete(ngx_http_exports_shm_tree_t *tree,
 
 
 /*
- * keys are compared whole, and the tree is balanced whatever they are: there
- * is no hash to be met by keys that somebody chose for it
+ * By the first bytes, then by the whole key: the tree stays balanced, whatever
+ * keys somebody may choose
  */
 
 static ngx_int_t
@@ -472,8 +473,8 @@ ngx_http_exports_shm_slots_init(ngx_http_exports_shm_slots_t *slots,
 
 
 /*
- * NULL: all are in use.  Those given back come first, so that of a zone no
- * more memory is touched than was once needed
+ * Slots that were given back are taken first, so that no more memory of a zone
+ * is touched than was needed at some time
  */
 
 void *
