@@ -12,9 +12,9 @@ static ngx_int_t ngx_http_exports_digit(u_char c);
 
 
 /*
- * in the order of the query; a name or value may have any byte, zero too.
- * Where there is nothing to decode they stay where they are.  A name that is
- * repeated by the next argument is the same string
+ * in the order of the query; names and values may contain any byte, zero too.
+ * What needs no decoding is not copied.  An argument with the name of the one
+ * before it shares its string, so that callers may compare pointers
  */
 
 ngx_int_t
@@ -59,7 +59,7 @@ ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
             continue;
         }
 
-        /* what is decoded is not longer */
+        /* decoding makes nothing longer */
 
         if (dst == NULL) {
             dst = ngx_pnalloc(r->pool, r->args.len);
@@ -78,6 +78,8 @@ ngx_http_exports_args(ngx_http_request_t *r, ngx_array_t *args)
     return NGX_OK;
 }
 
+
+/* one argument, undecoded; returns where it ends */
 
 static u_char *
 ngx_http_exports_arg_end(u_char *p, u_char *last, ngx_http_exports_arg_t *arg,
@@ -161,6 +163,8 @@ ngx_http_exports_arg_number(const ngx_http_exports_arg_t *arg,
     return NGX_OK;
 }
 
+
+/* moves the text to dst; returns where it ends */
 
 static u_char *
 ngx_http_exports_decode(u_char *dst, ngx_str_t *text, ngx_uint_t *bad)

@@ -81,7 +81,7 @@ ngx_http_exports_artifact_send(ngx_http_request_t *r,
         rc = ngx_http_exports_artifact_stat(r, b->file, &fi);
     }
 
-    /* our answer, which no error_page is asked for */
+    /* answered here: a status that is returned would go to error_page */
 
     if (rc == NGX_ERROR) {
         return ngx_http_exports_send_error(r, ctx,
@@ -153,7 +153,7 @@ ngx_http_exports_artifact_body(ngx_http_request_t *r, ngx_buf_t *b,
 }
 
 
-/* of any artifact, local or not: what its manifest says, and what is ours */
+/* for any artifact, local or not: what its manifest says, and our own */
 
 ngx_int_t
 ngx_http_exports_artifact_headers(ngx_http_request_t *r,
@@ -181,7 +181,7 @@ ngx_http_exports_artifact_headers(ngx_http_request_t *r,
 }
 
 
-/* NGX_DECLINED: there is none to be had, which has been logged */
+/* NGX_DECLINED: there is no artifact that can be sent, which is logged */
 
 static ngx_int_t
 ngx_http_exports_artifact_open(ngx_http_request_t *r,
@@ -214,7 +214,7 @@ ngx_http_exports_artifact_open(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* the root each time anew: it may have been replaced */
+    /* the root is opened each time, for it may have been replaced */
 
     root = open((char *) ctx->conf->root.data, O_PATH|O_DIRECTORY|O_CLOEXEC);
 
@@ -244,7 +244,7 @@ ngx_http_exports_artifact_open(ngx_http_request_t *r,
 }
 
 
-/* for messages only: nothing is opened by it */
+/* for messages only: nothing is opened by this path */
 
 static ngx_int_t
 ngx_http_exports_artifact_path(ngx_pool_t *pool, ngx_str_t *root,
@@ -304,7 +304,7 @@ ngx_http_exports_artifact_failed(ngx_http_request_t *r, ngx_err_t err,
 }
 
 
-/* of what is open, which may be anything */
+/* a storage key may also name a directory or a device */
 
 static ngx_int_t
 ngx_http_exports_artifact_stat(ngx_http_request_t *r, ngx_file_t *file,
@@ -349,7 +349,7 @@ ngx_http_exports_artifact_stat(ngx_http_request_t *r, ngx_file_t *file,
 }
 
 
-/* the type as it is; whether it names a charset is for the charset filter */
+/* the type is sent as it is; the charset filter has to know its charset */
 
 static void
 ngx_http_exports_content_type(ngx_http_request_t *r, ngx_str_t *type)
@@ -382,7 +382,7 @@ ngx_http_exports_content_type(ngx_http_request_t *r, ngx_str_t *type)
         return;
     }
 
-    /* lists of types, of the gzip filter's for one, have no parameters */
+    /* gzip_types and the like compare the type without its parameters */
 
     for (end = p; end > type->data && end[-1] == ' '; end--) { /* void */ }
 
@@ -411,7 +411,7 @@ ngx_http_exports_content_type(ngx_http_request_t *r, ngx_str_t *type)
 }
 
 
-/* RFC 6266: what is not ASCII in a parameter of its own beside a substitute */
+/* RFC 6266: a name that is not ASCII goes into filename*, too */
 
 static ngx_int_t
 ngx_http_exports_disposition(ngx_http_request_t *r, ngx_str_t *name)
@@ -458,7 +458,7 @@ ngx_http_exports_is_ascii(ngx_str_t *name)
 }
 
 
-/* at most two bytes for each; a character that is not ASCII becomes one */
+/* at most two bytes for each; a character that is not ASCII becomes "_" */
 
 static u_char *
 ngx_http_exports_quoted(u_char *p, ngx_str_t *name)
@@ -527,7 +527,7 @@ ngx_http_exports_extended(u_char *p, ngx_str_t *name)
 }
 
 
-/* the bytes of a control character; 0: it is none */
+/* the length of a control character; 0: there is none */
 
 static size_t
 ngx_http_exports_control(u_char *p, u_char *last)

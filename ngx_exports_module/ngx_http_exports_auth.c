@@ -1,4 +1,6 @@
 
+/* bearer tokens: from the header to the scope */
+
 #include "ngx_http_exports.h"
 
 #include "exports_digest.h"
@@ -11,8 +13,8 @@ static ngx_uint_t ngx_http_exports_fits_route(
 
 
 /*
- * the digest of the bearer token to the context; NGX_DECLINED: there is none.
- * Of the token itself nothing is kept or logged
+ * stores the digest of the token to the context; the token itself is neither
+ * kept nor logged.  NGX_DECLINED: there is no token
  */
 
 ngx_int_t
@@ -62,9 +64,9 @@ ngx_http_exports_bearer(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
 
 /*
- * the token's scope to ctx->found, when it is the one that is asked for: the
- * route's, or for an API of users the token's own.  Otherwise ctx->error; what
- * is wrong with the token is not told
+ * stores the token's scope to ctx->found, if it is the one that the request is
+ * for: that of the route or, for the user API, the token's own.  Otherwise sets
+ * ctx->error, without telling the client what is wrong with the token
  */
 
 exports_rc_t
@@ -98,8 +100,8 @@ ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
 
 
 /*
- * the route of users names nobody: the scope is the token's.  Copied, for what
- * is read in the snapshot ends with it
+ * the user API's route names no user: the scope is the token's.  It is copied,
+ * for what was read is gone with the snapshot
  */
 
 static void

@@ -1,4 +1,6 @@
 
+/* the context of a request, which has to outlive internal redirects */
+
 #include "ngx_http_exports_page.h"
 
 
@@ -32,10 +34,11 @@ ngx_http_exports_create_ctx(ngx_http_request_t *r)
 
 
 /*
- * A variable of ours may have made a context before an "if" or a redirection
- * has changed the configuration.  One that has been used stays with its own,
- * whose store and page it may have: behind it only the ID goes on.  Since it
- * was made the request may have waited, for limit_req or auth_request
+ * One of our variables may have created the context before an "if" or a
+ * redirect changed the configuration: so conf is set anew.  But a context that
+ * has answered keeps its conf, for it may refer to the store and a page of it;
+ * a second one follows it, with the same request ID.  The time is taken anew,
+ * for limit_req or auth_request may have delayed the request
  */
 
 ngx_http_exports_ctx_t *
@@ -113,8 +116,8 @@ ngx_http_exports_add_ctx(ngx_http_request_t *r)
 
 
 /*
- * error pages and internal redirects clear the contexts of all modules.  The
- * pool is that of subrequests too
+ * nginx clears all contexts for an error page or an internal redirect: ours is
+ * found among the cleanups of the pool then.  Subrequests share the pool
  */
 
 ngx_http_exports_ctx_t *
@@ -138,7 +141,7 @@ ngx_http_exports_get_ctx(ngx_http_request_t *r)
             if (ctx->request == r) {
                 ngx_http_set_ctx(r, ctx, ngx_http_exports_module);
 
-                /* what was about to be sent has been given up */
+                /* the answer that was being sent has been given up */
 
                 ctx->answering = 0;
                 return ctx;
@@ -152,7 +155,7 @@ ngx_http_exports_get_ctx(ngx_http_request_t *r)
 }
 
 
-/* it also marks the context among the cleanups of the pool */
+/* also what the context is recognized by among the cleanups of the pool */
 
 static void
 ngx_http_exports_cleanup_ctx(void *data)

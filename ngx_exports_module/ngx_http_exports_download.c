@@ -1,5 +1,5 @@
 
-/* a download: its token or signature, its record, and where its bytes are */
+/* the pipeline of a download: token or signature, record, place of its bytes */
 
 #include "ngx_http_exports.h"
 
@@ -52,7 +52,7 @@ ngx_http_exports_download(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
                                      ngx_http_exports_download_read,
                                      &download, &erc);
 
-    /* also where the read was left after the token had been found */
+    /* even if the read was left half way, once the token had been found */
 
     if (ctx->authorized && ngx_http_exports_operation(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -83,7 +83,7 @@ ngx_http_exports_download(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 }
 
 
-/* what can be told without the store */
+/* what is known without the store: NULL, it may go on */
 
 static const ngx_http_exports_error_t *
 ngx_http_exports_download_refused(ngx_http_request_t *r,
@@ -116,7 +116,7 @@ ngx_http_exports_download_refused(ngx_http_request_t *r,
 }
 
 
-/* in one snapshot and under the guard: see store.h */
+/* runs in one snapshot and under the guard: see store.h */
 
 static exports_rc_t
 ngx_http_exports_download_read(exports_reader_t *reader, void *data)
@@ -145,7 +145,7 @@ ngx_http_exports_download_read(exports_reader_t *reader, void *data)
 }
 
 
-/* token: NULL when the link itself permits it */
+/* token: NULL, the signed link permits the download */
 
 static exports_rc_t
 ngx_http_exports_download_record(ngx_http_exports_download_t *download,
@@ -174,7 +174,7 @@ ngx_http_exports_download_record(ngx_http_exports_download_t *download,
         return rc;
     }
 
-    /* who may not have it does not learn whether it is still there */
+    /* first: a client without the permission must not learn of its state */
 
     reason = NGX_HTTP_EXPORTS_NO_ERROR;
 
@@ -196,7 +196,7 @@ ngx_http_exports_download_record(ngx_http_exports_download_t *download,
 }
 
 
-/* of a record: whether there is something to download, now */
+/* whether the record has something to download now */
 
 static ngx_http_exports_reason_e
 ngx_http_exports_download_state(ngx_http_exports_ctx_t *ctx,
@@ -216,7 +216,7 @@ ngx_http_exports_download_state(ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* what is needed beyond the snapshot */
+/* what is needed after the snapshot has ended */
 
 static exports_rc_t
 ngx_http_exports_download_copy(ngx_pool_t *pool,

@@ -1,10 +1,10 @@
 
-/* the one table of errors: ours, and those that nginx raises around us */
+/* the tables of errors: our own, and those that nginx raises around us */
 
 #include "ngx_http_exports.h"
 
 
-/* the second message: a user's */
+/* by reason; a second message is that of the user exports API */
 
 static const ngx_http_exports_error_t
     ngx_http_exports_errors[NGX_HTTP_EXPORTS_NO_ERROR] = {
@@ -125,7 +125,10 @@ static const ngx_http_exports_error_t
 };
 
 
-/* raised by nginx; the last of a class stands for the rest of it */
+/*
+ * Raised by nginx, by status.  The last entry of a class (4xx, 5xx) stands for
+ * its other statuses, so the order matters
+ */
 
 static const ngx_http_exports_error_t  ngx_http_exports_raised[] = {
 
@@ -202,7 +205,7 @@ static const ngx_http_exports_error_t  ngx_http_exports_limited = {
     ngx_string("Too Many Attempts.")
 };
 
-/* private to the modules that set them */
+/* limit_req_status and limit_conn_status: their modules keep these private */
 #define NGX_HTTP_EXPORTS_REQ_REJECTED   3
 #define NGX_HTTP_EXPORTS_CONN_REJECTED  2
 
@@ -217,7 +220,8 @@ ngx_http_exports_error(ngx_http_exports_reason_e reason)
 }
 
 
-/* limit_req and limit_conn answer 503 unless told otherwise */
+/* 503 is the default of limit_req and limit_conn, too: the store is not to
+   blame for it */
 
 const ngx_http_exports_error_t *
 ngx_http_exports_error_of_status(ngx_http_request_t *r, ngx_uint_t status)

@@ -1,17 +1,17 @@
 
 /*
- * Replaces the body of every error that nginx or another module raises in a
- * location of ours.  The status stays, and so do the headers that go with it.
+ * Replaces the body of every error that nginx or another module raises in one
+ * of our locations.  The status stays, and so do the headers that go with it.
  *
- * Bits of the context say how far its answer is:
+ * Bits of the context say how far its answer has come:
  *
- * answering  headers of ours pass the filters now: their status, be it an
- *            error, is left alone
- * answered   headers of ours have been made: an error that comes later takes
- *            them back, as it does with those of an artifact
- * replace    an error has been replaced: the body that comes is not ours, and
+ * answering  our own headers are passing the filters: they are left alone, even
+ *            if their status is an error
+ * answered   our own headers have been made: an error that comes later drops
+ *            them, as it drops those of an artifact
+ * replace    an error was replaced: the body that follows is not ours, and is
  *            dropped
- * replaced   ctx->body has been sent instead; not yet, after another error
+ * replaced   ctx->body was sent in its place; cleared by a further error
  */
 
 #include "ngx_http_exports.h"
@@ -74,7 +74,7 @@ ngx_http_exports_header_filter(ngx_http_request_t *r)
 }
 
 
-/* the context, when the error is one to be replaced */
+/* the context, if the error is to be replaced; else NULL */
 
 static ngx_http_exports_ctx_t *
 ngx_http_exports_error_ctx(ngx_http_request_t *r)
@@ -105,7 +105,7 @@ ngx_http_exports_replace(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    /* of a file, or of another answer of ours, that was to be sent */
+    /* the headers of a file, or of another answer of ours, have been made */
 
     if (ctx->artifact != NULL || ctx->answered) {
         ngx_http_exports_retract(r, err->status);

@@ -28,7 +28,7 @@ ngx_http_exports_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* whatever is logged from here on, the signature is not */
+    /* the signature of a link must not be logged from here on */
 
     if (ctx->route == NGX_HTTP_EXPORTS_DOWNLOAD) {
         ngx_http_exports_hide_args(r);

@@ -1,10 +1,10 @@
 
-/* headers: one more, all gone but some, and sent */
+/* response headers: added, dropped and sent */
 
 #include "ngx_http_exports.h"
 
 
-/* what an unsatisfiable range leaves of a download */
+/* a 416 keeps this header of a download */
 
 static ngx_str_t  ngx_http_exports_range_kept[] = {
     ngx_string("Content-Range"),
@@ -15,7 +15,7 @@ static ngx_str_t  ngx_http_exports_none_kept[] = {
     ngx_null_string
 };
 
-/* of those that nginx keeps of an answer with X-Accel-Redirect */
+/* some of those that nginx keeps of an answer with X-Accel-Redirect */
 
 static ngx_str_t  ngx_http_exports_brought[] = {
     ngx_string("Cache-Control"),
@@ -54,8 +54,6 @@ ngx_http_exports_add_header(ngx_http_request_t *r, const char *name,
 }
 
 
-/* of all headers those that are named stay, and so does what nginx made */
-
 void
 ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
 {
@@ -66,7 +64,7 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
     r->headers_out.www_authenticate = NULL;
     r->headers_out.expires = NULL;
 
-    /* then it is printed from the number, which stays */
+    /* the header is then made from content_length_n, which stays */
 
     r->headers_out.content_length = NULL;
     r->headers_out.override_charset = NULL;
@@ -87,7 +85,7 @@ ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept)
 }
 
 
-/* before ours are added: two that contradict each other are none */
+/* before our own are added: of two that contradict each other neither counts */
 
 void
 ngx_http_exports_drop_brought(ngx_http_request_t *r)
@@ -101,7 +99,7 @@ ngx_http_exports_drop_brought(ngx_http_request_t *r)
 }
 
 
-/* those of the names, or all others */
+/* drops the named headers, or, if "listed" is 0, all others */
 
 static void
 ngx_http_exports_drop(ngx_http_request_t *r, ngx_str_t *names,
@@ -130,7 +128,7 @@ ngx_http_exports_clear_headers(ngx_http_request_t *r)
     ngx_http_clear_last_modified(r);
     ngx_http_clear_etag(r);
 
-    /* that of a range which cannot be satisfied goes with the status */
+    /* a 416 has to have it */
 
     if (r->headers_out.content_range != NULL
         && r->headers_out.status != NGX_HTTP_RANGE_NOT_SATISFIABLE)
@@ -156,7 +154,7 @@ ngx_http_exports_retract(ngx_http_request_t *r, ngx_uint_t status)
 }
 
 
-/* what nginx then sends, be it an error_page of the location, is not ours */
+/* what nginx sends after a refusal, such as an error_page, is not ours */
 
 ngx_int_t
 ngx_http_exports_send_headers(ngx_http_request_t *r)
@@ -169,8 +167,9 @@ ngx_http_exports_send_headers(ngx_http_request_t *r)
         ngx_http_exports_retract(r, rc);
     }
 
-    /* nginx takes it for a failure, and would close the connection, on which
-       that of a precondition is answered as well as any other error */
+    /* a filter that has answered by ngx_http_filter_finalize_request(), such
+       as a 412, returns a failure: nginx would close the connection, though
+       the answer is complete */
 
     if ((rc == NGX_ERROR || rc == NGX_AGAIN) && r->filter_finalize
         && r->header_sent && !r->connection->error)

@@ -6,7 +6,7 @@
 #include <openssl/rand.h>
 
 
-/* digits of an ID, and how many IDs' are made at a time */
+/* random digits of an ID, and how many IDs they are made for at a time */
 #define NGX_HTTP_EXPORTS_RANDOM_LEN  12
 #define NGX_HTTP_EXPORTS_RANDOM_IDS  256
 
@@ -15,7 +15,7 @@ static const u_char *ngx_http_exports_random(void);
 static void ngx_http_exports_second(uint64_t now);
 
 
-/* of the second that was asked for last */
+/* the texts of the second that was asked for last */
 
 static u_char    ngx_http_exports_stamp[EXPORTS_TIME_TEXT_MAX];
 static u_char    ngx_http_exports_date[sizeof("20260602T012345_") - 1];
@@ -68,8 +68,8 @@ ngx_http_exports_timestamp(u_char *p, uint64_t now)
 
 
 /*
- * the digits of one ID, good until the next call.  One call of RAND_bytes()
- * takes longer than a hundred copies of what it made
+ * the digits of one ID, valid until the next call.  They are made in advance,
+ * for a call of RAND_bytes() takes longer than a hundred copies of its result
  */
 
 static const u_char *
@@ -96,6 +96,8 @@ ngx_http_exports_random(void)
     return digits + --left * NGX_HTTP_EXPORTS_RANDOM_LEN;
 }
 
+
+/* brings the two texts up to date */
 
 static void
 ngx_http_exports_second(uint64_t now)

@@ -1,11 +1,13 @@
 
+/* what messages about a request end with, and how often they are written */
+
 #include "ngx_http_exports.h"
 
 
 #define NGX_HTTP_EXPORTS_LOG_PLACES  64
 
 
-/* one subject of messages, and when it was last written about */
+/* a subject of messages, and when one was last written about it */
 
 typedef struct {
     uint32_t    hash;
@@ -25,8 +27,8 @@ static ngx_http_log_handler_pt  ngx_http_exports_next_log_handler;
 
 
 /*
- * nginx puts the request line behind every message about a request, and with
- * it the signature of a link.  Behind ours stand the path and the request ID
+ * nginx ends messages about a request with the request line, which has the
+ * signature of a link.  Ours end with the path and the request ID
  */
 
 ngx_log_t *
@@ -43,8 +45,9 @@ ngx_http_exports_log(ngx_http_request_t *r)
 
 
 /*
- * Clients that poll for a damaged page would fill the disk.  What belongs to
- * another scope or export is seldom in the same place, and not held back by it
+ * Clients that poll a damaged page would fill the disk with messages.  Subjects
+ * are told apart by a hash; two that share a place are each logged more often,
+ * not less
  */
 
 ngx_uint_t
@@ -110,8 +113,8 @@ ngx_http_exports_log_request(ngx_log_t *log, u_char *buf, size_t len)
 
 
 /*
- * as it was sent: decoded, it could end the line and forge another one.  A
- * client that encodes all of a link has its signature in the path
+ * as the client sent it: a decoded path could end the line and forge another.
+ * "%3f" ends it, too: who encodes all of a link has its signature in the path
  */
 
 static ngx_str_t
@@ -137,10 +140,7 @@ ngx_http_exports_log_path(const ngx_str_t *uri)
 }
 
 
-/*
- * the request line stands in every message to the error log from here on,
- * nginx's own included, and in the request line the signature
- */
+/* nginx's own messages end with the request line, and so with the signature */
 
 void
 ngx_http_exports_hide_args(ngx_http_request_t *r)

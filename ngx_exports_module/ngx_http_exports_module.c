@@ -1,4 +1,6 @@
 
+/* directives, configuration, start and end of a worker; no request logic */
+
 #include "ngx_http_exports_page.h"
 #include "ngx_http_exports_shm.h"
 #include "ngx_http_exports_user.h"
@@ -171,9 +173,9 @@ ngx_module_t  ngx_http_exports_module = {
 
 
 /*
- * never fails: a worker that leaves here with an error is not respawned, and
- * its port accepts connections that nobody answers.  The cache manager and
- * loader come here too, but leave without exit_process
+ * Never fails: a worker that fails here is not respawned, and connections to
+ * its port would be accepted and never answered.  The cache manager and loader
+ * are left out: they call init_process, but not exit_process
  */
 
 static ngx_int_t
@@ -214,7 +216,8 @@ ngx_http_exports_exit_process(ngx_cycle_t *cycle)
     ngx_http_exports_cache_done(cycle->log);
     ngx_http_exports_gzip_done();
 
-    /* not left to their pool, which is destroyed when nothing guards them */
+    /* stores are closed here, for nothing guards them when their pool is
+       destroyed */
 
     emcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_exports_module);
 
@@ -367,7 +370,8 @@ ngx_http_exports_merge_api(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *prev,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    /* as no handler, "exports_api" is inherited by "if", "limit_except" only */
+    /* like a handler, "exports_api" is inherited only by "if" and
+       "limit_except" */
 
     if (conf->api == NULL && prev->api != NULL && clcf->noname
         && clcf->handler == NULL)
@@ -411,8 +415,8 @@ ngx_http_exports_merge_api(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *prev,
 
 
 /*
- * pages with links depend on the key that signs them.  What tells it is what
- * it makes of a text that is the path of no link
+ * Pages with links depend on the key that signs them.  The key is identified by
+ * what it makes of a text that cannot be the path of a link
  */
 
 static char *
@@ -436,7 +440,7 @@ ngx_http_exports_merge_keys(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *conf)
 }
 
 
-/* looked up when all named locations are known */
+/* checked when all named locations are known */
 
 static char *
 ngx_http_exports_add_fallback(ngx_conf_t *cf,

@@ -1,6 +1,6 @@
 
 /*
- * Artifacts of other backends: an internal redirect fetches them; of its
+ * Artifacts of other backends: an internal redirect fetches them.  Of its
  * answer only the bytes, and the headers that describe them, reach the client.
  */
 
@@ -24,7 +24,7 @@ static ngx_int_t ngx_http_exports_storage_error(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 
 
-/* what the client has sent to us, and storage must not get */
+/* what the client has sent to us, and the storage must not get */
 
 static ngx_str_t  ngx_http_exports_credentials[] = {
     ngx_string("Authorization"),
@@ -33,7 +33,7 @@ static ngx_str_t  ngx_http_exports_credentials[] = {
     ngx_null_string
 };
 
-/* the same, as variables, which keep the value that they had at first */
+/* the same as variables, which keep the value they were first read with */
 
 static ngx_str_t  ngx_http_exports_credential_variables[] = {
     ngx_string("http_authorization"),
@@ -42,7 +42,7 @@ static ngx_str_t  ngx_http_exports_credential_variables[] = {
     ngx_null_string
 };
 
-/* what describes the bytes that storage sends */
+/* what describes the bytes that the storage sends */
 
 static ngx_str_t  ngx_http_exports_storage_kept[] = {
     ngx_string("Accept-Ranges"),
@@ -87,8 +87,8 @@ ngx_http_exports_redirect(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     artifact->http_version = r->http_version;
 
     /*
-     * a body would go with the request, or keep the storage waiting for it
-     * when it is being discarded
+     * a request body would be sent to the storage, or, if it were discarded,
+     * the storage would wait for it
      */
 
     rc = ngx_http_read_client_request_body(r, ngx_http_exports_redirect_go);
@@ -192,7 +192,7 @@ ngx_http_exports_redirect_find(ngx_array_t *redirects, ngx_str_t *backend)
 }
 
 
-/* decoded, as r->uri is: what fetches it escapes it */
+/* not escaped, like r->uri: who fetches it escapes it */
 
 static ngx_int_t
 ngx_http_exports_redirect_uri(ngx_pool_t *pool, ngx_str_t *prefix,
@@ -217,8 +217,8 @@ ngx_http_exports_redirect_uri(ngx_pool_t *pool, ngx_str_t *prefix,
 
 
 /*
- * In a new list: a subrequest has the elements of its list in common with the
- * main request, which keeps them.
+ * Makes a new list, for a subrequest shares the elements of its list with the
+ * main request, which must keep them.
  */
 
 static ngx_int_t
@@ -257,7 +257,7 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
         }
     }
 
-    /* where variables get them from */
+    /* variables are made from these */
 
     r->headers_in.authorization = NULL;
 
@@ -272,8 +272,8 @@ ngx_http_exports_drop_credentials(ngx_http_request_t *r)
 
 
 /*
- * A limit_req by token, for one, has made nginx remember them.  In a copy, for
- * the main request keeps its variables, too.
+ * nginx remembers the values of variables, such as that of a limit_req by
+ * token.  They are forgotten in a copy, for the main request keeps its own.
  */
 
 static ngx_int_t
@@ -318,7 +318,7 @@ ngx_http_exports_drop_variables(ngx_http_request_t *r)
 }
 
 
-/* when all of the client's body has been read */
+/* called when all of the client's body has been read */
 
 static void
 ngx_http_exports_redirect_go(ngx_http_request_t *r)
@@ -337,7 +337,7 @@ ngx_http_exports_redirect_go(ngx_http_request_t *r)
 
     ctx->redirected = 1;
 
-    /* our filter answers when it fails: an error page would hide that */
+    /* no error pages: our filter has to see a failure, to answer it */
 
     r->error_page = 1;
 
@@ -347,7 +347,7 @@ ngx_http_exports_redirect_go(ngx_http_request_t *r)
 }
 
 
-/* puts an empty one in its place: a subrequest shares the main request's */
+/* replaces it by an empty one, for a subrequest shares the main request's */
 
 static ngx_int_t
 ngx_http_exports_drop_body(ngx_http_request_t *r)
@@ -365,13 +365,14 @@ ngx_http_exports_drop_body(ngx_http_request_t *r)
 }
 
 
-/* what the location that we redirected to has answered */
+/* the answer of the location that we redirected to */
 
 ngx_int_t
 ngx_http_exports_storage_answer(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
-    /* nginx takes what is not HTTP for HTTP/0.9, and would send no headers */
+    /* nginx takes an upstream's answer without a status line for HTTP/0.9, and
+       would send no headers */
 
     r->http_version = ctx->artifact->http_version;
 
@@ -401,7 +402,7 @@ ngx_http_exports_storage_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* it says what separates several ranges, each of which has its own type */
+    /* multipart: the type has the boundary, and each part a type of its own */
 
     if (r->headers_out.status == NGX_HTTP_PARTIAL_CONTENT
         && type.len >= sizeof(NGX_HTTP_EXPORTS_RANGES) - 1
@@ -424,11 +425,11 @@ ngx_http_exports_storage_headers(ngx_http_request_t *r,
 
 
 /*
- * An upstream gets the status returned: it then gives up what it was about to
- * send, and its connection to the storage with it, and nginx comes here again
- * with that status as an error of its own.  But what nginx may cache is read to
- * its end, and replaced at once.  So is what others send, some of which would
- * go on as if nothing had happened.
+ * For an upstream the status is returned: nginx then gives up its answer and
+ * the connection to the storage, and comes here again with that status as an
+ * error of its own.  But an answer that nginx may cache is read to its end, so
+ * its body is replaced at once.  So is that of other handlers, some of which
+ * would ignore a returned status.
  */
 
 static ngx_int_t
@@ -449,7 +450,7 @@ ngx_http_exports_storage_error(ngx_http_request_t *r,
     case NGX_HTTP_PRECONDITION_FAILED:
     case NGX_HTTP_RANGE_NOT_SATISFIABLE:
 
-        /* a condition or a range of the client's */
+        /* the client's condition or range fails */
 
         level = NGX_LOG_INFO;
         err = ngx_http_exports_error_of_status(r, r->headers_out.status);

@@ -1,8 +1,10 @@
 
+/* from the path of a request to API, route, scope and id */
+
 #include "ngx_http_exports.h"
 
 
-/* the whole match, and two groups at the most */
+/* the whole match, and two groups at most */
 #define NGX_HTTP_EXPORTS_CAPTURES  3
 
 
@@ -20,8 +22,9 @@ static void ngx_http_exports_captured(ngx_str_t *dst, const ngx_str_t *path,
 
 
 /*
- * not by ngx_regex_compile(): what that compiles takes its memory from nginx
- * while nginx compiles, and cannot be given to the JIT compiler from here
+ * Not by ngx_regex_compile(): its patterns are allocated by nginx's functions,
+ * which work only while nginx itself compiles, so that pcre2_jit_compile()
+ * cannot be called for them here
  */
 
 ngx_http_exports_routes_t *
@@ -60,7 +63,7 @@ ngx_http_exports_route_compile(ngx_conf_t *cf,
         return NULL;
     }
 
-    /* every request matches it; without JIT it works as well, but slower */
+    /* done for every request; it works without JIT, too, but slower */
 
     n = pcre2_jit_compile(routes->code, PCRE2_JIT_COMPLETE);
 
@@ -139,7 +142,7 @@ ngx_http_exports_route(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 }
 
 
-/* straight to the compiled code: pcre2_match() first looks what there is */
+/* pcre2_match() would first have to find out whether there is JIT code */
 
 static int
 ngx_http_exports_route_match(ngx_http_exports_routes_t *routes,

@@ -1,5 +1,5 @@
 
-/* links that are a permission by themselves, for as long as they say */
+/* signed links: who has one may download until it expires */
 
 #include "ngx_http_exports.h"
 #include "exports_digest.h"
@@ -65,7 +65,7 @@ ngx_http_exports_conf_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    /* room for all: an array that moves leaves its keys behind */
+    /* room for all keys: an array that grows leaves a copy of them behind */
 
     elcf->keys = ngx_array_create(cf->pool,
                                   ngx_http_exports_lines(buf, buf + len),
@@ -86,8 +86,6 @@ ngx_http_exports_conf_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* 64 hexadecimal digits, by the first key */
-
 void
 ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf, const u_char *path,
     size_t len, u_char *signature)
@@ -96,7 +94,7 @@ ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf, const u_char *path,
 }
 
 
-/* what was signed is rebuilt from the route */
+/* the text that was signed is rebuilt from the route, not from the URL */
 
 ngx_int_t
 ngx_http_exports_verify_link(ngx_http_request_t *r,
@@ -241,7 +239,7 @@ ngx_http_exports_add_keys(ngx_conf_t *cf, ngx_str_t *path,
 }
 
 
-/* the last one need not end; at least one */
+/* at least 1; the last line may lack its newline */
 
 static ngx_uint_t
 ngx_http_exports_lines(u_char *p, u_char *last)
@@ -279,7 +277,7 @@ ngx_http_exports_signature(const exports_hmac_t *key, const u_char *text,
 }
 
 
-/* "expires=...&signature=..." to the very end */
+/* exactly "expires=...&signature=..." */
 
 static ngx_int_t
 ngx_http_exports_link_args(const ngx_str_t *args, ngx_str_t *expires,
@@ -339,7 +337,7 @@ ngx_http_exports_signed_text(ngx_http_request_t *r,
 }
 
 
-/* all keys are tried; a comparison takes the same time whatever it finds */
+/* in constant time: all keys are tried, and compared without a shortcut */
 
 static ngx_uint_t
 ngx_http_exports_is_signed(const ngx_array_t *keys, const u_char *text,

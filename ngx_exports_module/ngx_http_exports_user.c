@@ -1,5 +1,5 @@
 
-/* the user exports API: what its list is called by and looks like */
+/* the user exports API: the filters and the JSON of its list */
 
 #include "ngx_http_exports_user.h"
 
@@ -73,7 +73,7 @@ const ngx_http_exports_api_t  ngx_http_exports_user = {
 };
 
 
-/* 429 goes before 401: without a valid token the address is counted */
+/* 429 precedes 401: without a valid token the address is counted */
 
 static ngx_int_t
 ngx_http_exports_user_account(ngx_http_request_t *r,
@@ -91,7 +91,7 @@ ngx_http_exports_user_account(ngx_http_request_t *r,
 }
 
 
-/* the page's number too: offsets beyond 63 bits are all the same */
+/* the page number, too: offsets beyond 63 bits are all cut to the same one */
 
 static ngx_uint_t
 ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
@@ -110,8 +110,8 @@ ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
 
 
 /*
- * a list for each status and type: at most 64, which the arguments saw to; in
- * the order of their keys, in which they are found the fastest
+ * A list for each combination of status and type, 64 at most, as user_args.c
+ * has seen to.  They come in the order of their keys: so they are found fastest
  */
 
 static void
@@ -148,7 +148,7 @@ ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
         facet &= ~EXPORTS_FACET_STATUS;
     }
 
-    /* not fixed: once, whatever it is */
+    /* a status that is not fixed: one round, with any value */
 
     if ((facet & EXPORTS_FACET_STATUS) == 0) {
         statuses = 1;
@@ -166,7 +166,8 @@ ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
 }
 
 
-/* of the types, once for all statuses, and ordered: by half of them will do */
+/* the hashes of the types, made once for all statuses.  Sorted by their first
+   halves: for speed only, so equal halves do no harm */
 
 static void
 ngx_http_exports_user_hashes(ngx_http_exports_user_args_t *ua,
@@ -190,6 +191,8 @@ ngx_http_exports_user_hashes(ngx_http_exports_user_args_t *ua,
     }
 }
 
+
+/* adds the lists of one status behind the first n; returns their number */
 
 static ngx_uint_t
 ngx_http_exports_user_types(ngx_http_exports_user_args_t *ua,
@@ -260,8 +263,8 @@ ngx_http_exports_user_item(ngx_http_exports_ctx_t *ctx,
 
 
 /*
- * what is signed is read where it was written, and not from the map: a fault
- * of the map must not happen inside of libcrypto
+ * The copy that was just written is signed, not the bytes in the map: a fault
+ * of the map must not happen inside libcrypto
  */
 
 static u_char *

@@ -19,16 +19,16 @@ typedef enum {
 } ngx_http_exports_user_filter_e;
 
 
-/* what is known of the arguments so far, while they are gone through */
+/* what is known of the arguments so far, while they are parsed */
 
 typedef struct {
     ngx_http_exports_user_args_t   *ua;
-    ngx_uint_t                      statuses_seen;  /* values, also bad and */
+    ngx_uint_t                      statuses_seen;  /* values, with bad and */
     ngx_uint_t                      types_seen;     /* repeated ones */
     ngx_uint_t                      overflow;   /* of ua->types */
     u_char                         *repeated;   /* name of the last argument
-                                                   with values of a list, */
-    ngx_uint_t                      filter;     /* and which filter it is */
+                                                   of a filter of lists, */
+    ngx_uint_t                      filter;     /* and which filter that is */
 
     const ngx_http_exports_arg_t   *subject_type;
     const ngx_http_exports_arg_t   *subject_id;
@@ -131,9 +131,8 @@ ngx_http_exports_user_args(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
 
 /*
- * The arguments are gone through again: only now it is known that the client
- * is told what is wrong, which takes a valid token.  Until then faults are
- * counted, and not put into words.
+ * Parses the arguments again, now to write down what is wrong with them.  At
+ * first faults are only counted, for it takes a valid token to be told.
  */
 
 ngx_buf_t *
@@ -254,9 +253,9 @@ ngx_http_exports_user_arg(ngx_http_exports_user_parse_t *up,
 
 
 /*
- * filter[name], filter[name][], filter[name][0].  With anything else behind it
- * the name is one that does not exist, and an error: who asks for some exports
- * must not be given all.  NGX_DECLINED: it is no filter.
+ * filter[name], filter[name][] or filter[name][0].  Anything else that follows
+ * is taken for a part of the name, so that no such filter exists: a client that
+ * asks for some exports must not get all.  NGX_DECLINED: it is no filter.
  */
 
 static ngx_int_t
@@ -339,7 +338,7 @@ ngx_http_exports_user_filter_status(ngx_http_exports_user_parse_t *up,
 
     place = up->statuses_seen++;
 
-    /* a query can have thousands of empty values: they are not looked up */
+    /* empty values are not looked up: a query may have thousands of them */
 
     status = bad || value->len == 0
                  ? 0
@@ -376,7 +375,7 @@ ngx_http_exports_user_filter_type(ngx_http_exports_user_parse_t *up,
 
     for (i = 0; i < ua->ntypes; i++) {
 
-        /* many types begin alike, so that the last byte tells more */
+        /* many types begin alike: the last byte is compared first */
 
         if (ua->types[i].len == value->len
             && ua->types[i].data[value->len - 1]
@@ -484,8 +483,8 @@ ngx_http_exports_user_combinations(ngx_http_exports_user_parse_t *up)
 
 
 /*
- * UTF-8 without zeros.  Not by ngx_utf8_decode(), which is not for ASCII, and
- * takes surrogates and lead bytes that do not exist.
+ * UTF-8 without zero bytes.  Not by ngx_utf8_decode(), which does not take
+ * ASCII, but takes surrogates and lead bytes that do not exist.
  */
 
 static ngx_uint_t
@@ -542,7 +541,7 @@ ngx_http_exports_user_filter_integer(const ngx_http_exports_arg_t *arg,
 }
 
 
-/* the lowest number of 64 bits: its digits alone do not fit into 63 */
+/* INT64_MIN, whose digits are too large for a positive number */
 
 static ngx_uint_t
 ngx_http_exports_user_filter_lowest(const ngx_http_exports_arg_t *digits)
@@ -578,7 +577,7 @@ ngx_http_exports_user_no_filter(ngx_http_request_t *r,
 
     ua = ctx->args;
 
-    /* what is not UTF-8 cannot be named in JSON */
+    /* JSON cannot quote what is not UTF-8 */
 
     if (name->len > 0 && !ngx_http_exports_user_filter_text(name, 0)) {
         ngx_str_set(name, "?");

@@ -1,20 +1,20 @@
 
 /*
- * what a 422 of the user exports API says.  The arguments are gone through
- * twice: at first faults are counted, for the room that their texts take
+ * the body of a 422 of the user exports API.  The arguments are parsed twice:
+ * first to find the room that the texts of their faults take
  */
 
 #include "ngx_http_exports_user.h"
 
 
-/* the longest of those that end with a place */
+/* room for the name of any field, of which this is the longest */
 #define NGX_HTTP_EXPORTS_FIELD_MAX                                            \
     (sizeof("filter.subject_type.") + EXPORTS_DECIMAL_MAX)
 
 #define NGX_HTTP_EXPORTS_JSON_MESSAGE  "{\"message\":\""
 #define NGX_HTTP_EXPORTS_JSON_ERRORS   "\",\"errors\":{"
 
-/* what is about a field and its message: a member, and of the first the rest */
+/* what goes around fields and messages: in a member, and in the whole body */
 #define NGX_HTTP_EXPORTS_SENTENCE    "The  field ."
 #define NGX_HTTP_EXPORTS_MEMBER_LEN                                           \
     (sizeof(",\"\":[\"" NGX_HTTP_EXPORTS_SENTENCE "\"]") - 1)
@@ -89,7 +89,7 @@ ngx_http_exports_user_fault(ngx_http_exports_user_faults_t *faults,
 
     faults->len += NGX_HTTP_EXPORTS_MEMBER_LEN + 2 * name + rule->message.len;
 
-    /* the message of the answer is that of the first field */
+    /* the answer's own message is that of the first fault */
 
     if (first) {
         faults->len += NGX_HTTP_EXPORTS_ERRORS_LEN + name + rule->message.len;

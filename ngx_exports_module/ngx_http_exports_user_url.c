@@ -46,7 +46,7 @@ ngx_http_exports_conf_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is empty";
     }
 
-    /* what a variable begins is known later */
+    /* with a variable in front the URL is known only at run time */
 
     if (value[1].data[0] != '$' && !ngx_http_exports_user_is_url(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -199,7 +199,8 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
 }
 
 
-/* its name, where that is none of several, else its address, to host */
+/* stores the server's name to host, unless it is a wildcard or a regular
+   expression: then its address */
 
 static ngx_int_t
 ngx_http_exports_user_server(ngx_http_request_t *r, ngx_str_t *host)
@@ -214,8 +215,6 @@ ngx_http_exports_user_server(ngx_http_request_t *r, ngx_str_t *host)
 
     for (i = 0; i < name->len; i++) {
         c = name->data[i];
-
-        /* not in a wildcard or a regular expression */
 
         if (c != '.' && c != '-' && c != '_' && !(c >= '0' && c <= '9')
             && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
@@ -246,8 +245,8 @@ ngx_http_exports_user_server(ngx_http_request_t *r, ngx_str_t *host)
 
 
 /*
- * the host is the client's text: what is not ASCII, or would have to be
- * escaped in JSON or HTML, is percent-encoded.  The length; dst may be NULL
+ * The client may send any host: what is not ASCII, or would have to be escaped
+ * in JSON or HTML, is percent-encoded.  Returns the length; dst may be NULL
  */
 
 static size_t
@@ -290,7 +289,8 @@ ngx_http_exports_user_clean(u_char *dst, const ngx_str_t *src)
 }
 
 
-/* links of one quarter of their life are the same, and so is the page */
+/* links expire at multiples of a quarter of their life, so that the page stays
+   the same for that long */
 
 static ngx_int_t
 ngx_http_exports_user_expiry(ngx_http_request_t *r,
@@ -389,7 +389,7 @@ ngx_http_exports_user_query(ngx_http_request_t *r,
 }
 
 
-/* the lowest has no positive one, which ngx_sprintf() would make of it */
+/* not by "%L": ngx_sprintf() negates numbers, which INT64_MIN does not stand */
 
 static u_char *
 ngx_http_exports_user_integer(u_char *p, int64_t number)

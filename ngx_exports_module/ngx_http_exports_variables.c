@@ -66,7 +66,7 @@ ngx_http_exports_add_variables(ngx_conf_t *cf)
 }
 
 
-/* in a location of ours it is there from the first use on */
+/* in a location of ours the first use makes the ID, even before the handler */
 
 static ngx_int_t
 ngx_http_exports_request_id_variable(ngx_http_request_t *r,
