@@ -4,7 +4,17 @@
 #include "exports_time.h"
 
 
+/*
+ * Of the proleptic Gregorian calendar: the days of an era, which is 400 years
+ * and begins with a first of March, and those from 0000-03-01 to 1970-01-01.
+ */
+#define ERA_DAYS      146097
+#define DAYS_TO_1970  719468
+
+
 static int parse_digits(const char *p, size_t n, unsigned *value);
+static int parse_fraction(const char *text, size_t len, size_t *pos,
+    unsigned *micro);
 static int parse_offset(const char *p, size_t len, int64_t *seconds);
 static int64_t days_from_civil(int64_t year, unsigned month, unsigned day);
 static unsigned days_in_month(unsigned year, unsigned month);
@@ -41,28 +51,9 @@ exports_time_parse(const char *text, size_t len, uint64_t *time)
     micro = 0;
     i = 19;
 
-    if (text[i] == '.') {
-        unsigned  digits;
-
-        for (digits = 0, i++; i < len && text[i] >= '0' && text[i] <= '9'; i++)
-        {
-            if (++digits > 6) {
-                return -1;
-            }
-
-            micro = micro * 10 + (unsigned) (text[i] - '0');
-        }
-
-        if (digits == 0) {
-            return -1;
-        }
-
-        for ( /* void */ ; digits < 6; digits++) {
-            micro *= 10;
-        }
-    }
-
-    if (parse_offset(text + i, len - i, &offset) != 0) {
+    if ((text[i] == '.' && parse_fraction(text, len, &i, &micro) != 0)
+        || parse_offset(text + i, len - i, &offset) != 0)
+    {
         return -1;
     }
 
@@ -88,14 +79,16 @@ exports_time_format(char *buf, uint64_t time)
     uint64_t   days, rest, era_day, era, year;
     unsigned   month, day, of_year, shifted;
 
-    /* the proleptic Gregorian calendar in eras of 400 years from March */
-
-    days = time / 86400000000ULL + 719468;
+    days = time / 86400000000ULL + DAYS_TO_1970;
     rest = time % 86400000000ULL;
 
-    era = days / 146097;
-    era_day = days % 146097;
-    year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096)
+    era = days / ERA_DAYS;
+    era_day = days % ERA_DAYS;
+
+    /* without the leap days before it each year has 365 days */
+
+    year = (era_day - era_day / 1460 + era_day / 36524
+            - era_day / (ERA_DAYS - 1))
            / 365;
     of_year = (unsigned) (era_day - (365 * year + year / 4 - year / 100));
     shifted = (5 * of_year + 2) / 153;
@@ -157,6 +150,40 @@ parse_digits(const char *p, size_t n, unsigned *value)
 }
 
 
+/* one to six digits after the point at *pos, which is moved after them */
+
+static int
+parse_fraction(const char *text, size_t len, size_t *pos, unsigned *micro)
+{
+    size_t    i;
+    unsigned  value, digits;
+
+    value = 0;
+    digits = 0;
+
+    for (i = *pos + 1; i < len && text[i] >= '0' && text[i] <= '9'; i++) {
+        if (++digits > 6) {
+            return -1;
+        }
+
+        value = value * 10 + (unsigned) (text[i] - '0');
+    }
+
+    if (digits == 0) {
+        return -1;
+    }
+
+    for ( /* void */ ; digits < 6; digits++) {
+        value *= 10;
+    }
+
+    *pos = i;
+    *micro = value;
+
+    return 0;
+}
+
+
 static int
 parse_offset(const char *p, size_t len, int64_t *seconds)
 {
@@ -202,7 +229,7 @@ days_from_civil(int64_t year, unsigned month, unsigned day)
     year -= era * 400;
     of_era = year * 365 + year / 4 - year / 100 + (int64_t) of_year;
 
-    return era * 146097 + of_era - 719468;
+    return era * ERA_DAYS + of_era - DAYS_TO_1970;
 }
 
 
