@@ -1,4 +1,6 @@
 
+/* checksums by XXH3: of whole values, and of the blocks in ranks */
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -8,18 +10,18 @@
 #if defined(__x86_64__)
 
 /*
- * libxxhash's own choice, when the program runs, among SSE2, AVX2 and AVX-512.
- * Its header cannot be had beside the inline functions, which are the faster
- * ones for keys.
+ * libxxhash's function that chooses SSE2, AVX2 or AVX-512 at run time.  It is
+ * declared here, for its header cannot be included together with the inline
+ * functions, which are faster for short keys.
  */
 
 XXH64_hash_t XXH3_64bits_dispatch(const void *input, size_t len);
 
 
 /*
- * it leaves the upper halves of the vector registers in use, and then every
- * SSE instruction, of which compilers make copies, waits for a state to be
- * saved: 100 ns were seen, several times what the hash takes
+ * That function leaves the upper halves of the vector registers in use.  The
+ * SSE instructions by which compilers copy memory then wait for a state to be
+ * saved: up to 100 ns, several times what the hash takes
  */
 
 __attribute__((target("avx")))
@@ -59,7 +61,7 @@ exports_checksum(const void *key, size_t key_len, const void *value,
 }
 
 
-/* the length that pages are full of: there it pays that it is a constant */
+/* pages are full of keys of this length: a constant makes it faster */
 
 uint64_t
 exports_checksum_manifest(const uint8_t *key, const void *value, size_t len)
@@ -86,28 +88,28 @@ exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
 }
 
 
-/* for hundreds of blocks a page: one pass, and no call */
+/* a page may need hundreds of blocks: one pass, without a call */
 
 int
 exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
     const uint8_t *key, size_t len, uint64_t *sum)
 {
-    int             order;
+    int             has_last;
     uint64_t        key_hash, created, tie, last_created, last_tie;
     const uint8_t  *block, *end;
 
     key_hash = XXH3_64bits(key, len);
     end = blocks + n * EXPORTS_RANK_LEN;
-    order = before != NULL;
-    last_created = order ? exports_get64(before) : 0;
-    last_tie = order ? exports_get64(before + 8) : 0;
+    has_last = before != NULL;
+    last_created = has_last ? exports_get64(before) : 0;
+    last_tie = has_last ? exports_get64(before + 8) : 0;
 
     for (block = blocks; block < end; block += EXPORTS_RANK_LEN) {
         created = exports_get64(block);
         tie = exports_get64(block + 8);
 
-        if ((order && (created < last_created
-                       || (created == last_created && tie <= last_tie)))
+        if ((has_last && (created < last_created
+                          || (created == last_created && tie <= last_tie)))
             || exports_get32(block + EXPORTS_ENTRY_LEN + 4)
                != block_check(block, key_hash))
         {
@@ -117,7 +119,7 @@ exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
         *sum += exports_get32(block + EXPORTS_ENTRY_LEN);
         last_created = created;
         last_tie = tie;
-        order = 1;
+        has_last = 1;
     }
 
     return 1;
