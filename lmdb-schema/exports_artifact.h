@@ -8,10 +8,10 @@
 
 
 /*
- * Opens a file beneath a directory: by openat2(2) with RESOLVE_BENEATH, where
- * symlinks count as long as they stay beneath it; where the kernel lacks that,
- * component by component, and no symlink counts.  An absolute key, "..", or a
- * symlink never leads out.
+ * Opens a file beneath a directory: by openat2(2) with RESOLVE_BENEATH, which
+ * follows symlinks as long as they stay beneath it; where the kernel lacks that
+ * call, component by component, following none.  Neither an absolute key, nor
+ * "..", nor a symlink ever leads out.
  *
  * root: a descriptor of the directory (O_PATH will do); flags: of open(2);
  * O_CLOEXEC and O_NONBLOCK are added, so that a FIFO does not block.  Returns

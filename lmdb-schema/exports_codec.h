@@ -4,8 +4,8 @@
  *
  * Encodes and decodes what the databases hold, as README.md lays it out.
  * Nothing here allocates, locks or knows LMDB.  Integers are big-endian.
- * Decoded strings are views into the bytes that were decoded and live as long
- * as those; they end without a zero.
+ * Decoded strings are views into the bytes that were decoded, and live as long
+ * as those; they are not zero-terminated.
  */
 
 #ifndef EXPORTS_CODEC_H
@@ -50,9 +50,9 @@ typedef struct {
     size_t    len;
 } exports_facet_t;
 
-/* what a manifest's lists are derived from; has: EXPORTS_FACET_* bits */
+/* the values that a manifest is listed by */
 typedef struct {
-    unsigned  has;
+    unsigned  has;                          /* which of them: EXPORTS_FACET_* */
     uint8_t   status;
     uint8_t   type[EXPORTS_HASH_LEN];
     uint8_t   subject_type[EXPORTS_HASH_LEN];
@@ -98,8 +98,8 @@ exports_put32(uint8_t *p, uint32_t value)
 }
 
 
-/* as memcmp(), but without a call: of the keys and entries that searches compare
-   most differ in their first two words */
+/* like memcmp(), but without a call: most of the keys and entries that searches
+   compare differ in their first two words */
 
 static inline int
 exports_order(const uint8_t *a, const uint8_t *b, size_t len)
@@ -120,14 +120,14 @@ exports_order(const uint8_t *a, const uint8_t *b, size_t len)
 
 
 /*
- * The checksum of every value but those of facets and ranks: XXH3-64 of the
- * value without its checksum, XOR XXH3-64 of its key.  The key takes part so
- * that a value found under another's key is noticed.
+ * The checksum of all values but those of facets and ranks: XXH3-64 of the
+ * value without its checksum, XOR XXH3-64 of its key.  The key is included so
+ * that a value which got under another key is noticed.
  */
 uint64_t exports_checksum(const void *key, size_t key_len, const void *value,
     size_t len);
 
-/* the same of a key of manifests */
+/* the same for a key of manifests */
 uint64_t exports_checksum_manifest(const uint8_t *key, const void *value,
     size_t len);
 
@@ -137,7 +137,8 @@ int exports_tie(const char *id, size_t len, uint64_t *tie);
 /* The first 16 bytes of the SHA-256 of a string.  Returns 0, -1: libcrypto. */
 int exports_hash(uint8_t *hash, const char *text, size_t len);
 
-/* Builders of keys: the caller has checked lengths; they return the length. */
+/* Builders of keys, which return their length; the caller has checked that of
+   names and ids. */
 size_t exports_scope_key(uint8_t *key, exports_kind_t kind, const char *name,
     size_t len);
 size_t exports_id_key(uint8_t *key, exports_kind_t kind, uint64_t scope,
@@ -145,30 +146,31 @@ size_t exports_id_key(uint8_t *key, exports_kind_t kind, uint64_t scope,
 void exports_manifest_key(uint8_t *key, uint64_t scope, uint64_t created,
     uint64_t tie);
 
-/* The key of the list that fixes the fields of "facet" to these values, of
-   which only they are looked at (NULL will do for EXPORTS_FACET_ALL). */
+/* The key of the list that fixes the fields of "facet" to these values.  Only
+   those fields are looked at: NULL will do for EXPORTS_FACET_ALL. */
 void exports_facet_key(exports_facet_t *key, uint64_t scope, unsigned facet,
     const exports_facets_t *values);
 
-/* The key in ranks of the blocks of a list; level: 1 to EXPORTS_RANK_LEVELS.
-   Returns the length. */
+/* The key, in ranks, of the blocks of a list, by its key in facets; level: 1 to
+   EXPORTS_RANK_LEVELS.  Returns the length. */
 size_t exports_rank_key(uint8_t *key, const uint8_t *list, size_t len,
     unsigned level);
 
 /*
- * A value of ranks, EXPORTS_RANK_LEN bytes: the count goes in behind a boundary
- * that is there, and the low half of a checksum behind the count.  A block of
- * 2^32 entries cannot be: an entry takes 16 bytes and a manifest some hundreds.
+ * A value of ranks, EXPORTS_RANK_LEN bytes.  The block's boundary, an entry, is
+ * there already; after it are stored the count, and the low half of a checksum.
+ * 32 bits hold any count: each entry takes 16 bytes, and its manifest some
+ * hundreds more.
  */
 void exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
     size_t len);
 
-/* Whether n values, which follow one another, have their checks and come in
-   order, behind an entry, unless it is NULL; *sum: their counts are added. */
+/* Whether n adjacent values of ranks pass their checks, and are in order, after
+   the entry "before" unless that is NULL.  Adds their counts to *sum. */
 int exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
     const uint8_t *key, size_t len, uint64_t *sum);
 
-/* how many levels an entry closes a block of */
+/* the number of levels on which an entry closes a block */
 static inline unsigned
 exports_rank_height(const uint8_t *entry)
 {
@@ -216,7 +218,7 @@ exports_rc_t exports_id_decode(const uint8_t **manifest_key,
 
 #define EXPORTS_RECORD_HEADER   40
 
-/* what a page needs of a record, checked */
+/* what a page needs of a record */
 typedef struct {
     uint8_t        kind;            /* exports_kind_t */
     uint8_t        status;          /* exports_status_t */
@@ -228,7 +230,7 @@ typedef struct {
     exports_str_t  id;
 } exports_item_t;
 
-/* a record whole */
+/* a whole record */
 typedef struct {
     exports_item_t  item;
     uint64_t        expires;            /* with EXPORTS_RECORD_EXPIRES */
@@ -243,9 +245,10 @@ typedef struct {
 
 
 /*
- * Encodes a record but its checksum, which needs the key: seal it when the
- * scope is known.  Writes up to size bytes to buf; *len is the length.
- * Returns EXPORTS_INVALID when it does not fit or exceeds EXPORTS_RECORD_MAX.
+ * Encodes a record without its checksum: that needs the key, and is stored by
+ * exports_record_seal() once the scope is known.  Writes up to size bytes to
+ * buf; *len is the length.  EXPORTS_INVALID: the record does not fit, or is
+ * longer than EXPORTS_RECORD_MAX.
  */
 exports_rc_t exports_record_encode(uint8_t *buf, size_t size, size_t *len,
     const exports_record_t *record);
@@ -261,7 +264,7 @@ exports_rc_t exports_item_decode(exports_item_t *item, const uint8_t *key,
 exports_rc_t exports_record_decode(exports_record_t *record,
     const uint8_t *key, const void *value, size_t len);
 
-/* Where the manifest of a record is listed.  Returns 0, -1: libcrypto. */
+/* What the manifest of a record is listed by.  Returns 0, -1: libcrypto. */
 int exports_record_facets(exports_facets_t *facets,
     const exports_record_t *record);
 
@@ -298,10 +301,11 @@ exports_rc_t exports_token_encode(uint8_t *buf, size_t size, size_t *len,
 exports_rc_t exports_token_decode(exports_token_t *token, const uint8_t *key,
     const void *value, size_t len);
 
-/* neither revoked, nor inactive, nor expired at a time */
+/* 1: neither revoked, nor inactive, nor expired at that time */
 int exports_token_valid(const exports_token_t *token, uint64_t now);
 
-/* Writes EXPORTS_TOKEN_ID_LEN bytes: the first half of the digest names it. */
+/* Writes EXPORTS_TOKEN_ID_LEN bytes: the token's name, from the first 8 bytes
+   of its digest. */
 void exports_token_id(char *id, const uint8_t *key);
 
 

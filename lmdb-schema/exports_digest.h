@@ -20,7 +20,7 @@
 int exports_sha256(uint8_t *digest, const void *data, size_t len);
 
 
-/* SHA-256 behind the key's two blocks: as secret as the key itself */
+/* SHA-256 after each of the key's two blocks: as secret as the key itself */
 typedef struct {
     SHA256_CTX  inner;
     SHA256_CTX  outer;

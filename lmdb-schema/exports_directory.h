@@ -12,20 +12,22 @@
 #define EXPORTS_DIRECTORY_SUFFIX  ".tmp.XXXXXX"
 
 /*
- * A template for mkdtemp(): the path, whatever slashes it ends with, and the
+ * Makes a template for mkdtemp(): the path, without slashes at its end, and the
  * suffix.  Returns 0, or -1 and errno: ENOENT for an empty path, ENAMETOOLONG.
  */
 int exports_directory_beside(char *name, size_t size, const char *path);
 
 /*
- * Gives a directory its name, where there is nothing of that name, not even an
- * empty directory.  Returns 0, or -1 and errno: EEXIST if there is.
+ * Renames a directory, unless something has the new name already, be it an
+ * empty directory (which a file system without RENAME_NOREPLACE replaces).
+ * Returns 0, or -1 and errno: EEXIST or ENOTEMPTY.
  */
 int exports_directory_publish(const char *from, const char *to);
 
 /*
- * Its entries survive a power cut.  Where it may be searched, but not read, all
- * of the file system is synced, which fd is on.  Returns 0, or -1 and errno.
+ * Makes the entries of a directory survive a power cut.  If it cannot be opened
+ * for reading, or cannot be synced by itself, the whole file system that fd is
+ * on is synced.  Returns 0, or -1 and errno.
  */
 int exports_directory_sync(const char *path, int fd);
 

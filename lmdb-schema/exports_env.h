@@ -2,11 +2,11 @@
 /*
  * exports_env.h: an open store.
  *
- * A store is a directory with LMDB's two files.  One process may hold one
+ * A store is a directory with LMDB's two files.  A process may have one
  * exports_env_t of a store at a time: LMDB's locks belong to the process, and
- * closing a second one drops them.  exports_identity() tells whether two
- * paths lead to the same store.  An environment must not be carried over a
- * fork.  Threads may share it; readers and writers of it are one thread's.
+ * closing a second one would drop them.  exports_identity() tells whether two
+ * paths lead to the same store.  An environment must not be used after a fork.
+ * Threads may share it, but each reader and writer belongs to one thread.
  */
 
 #ifndef EXPORTS_ENV_H
@@ -39,15 +39,15 @@ typedef struct {
                                    a random one */
     gid_t           group;      /* CREATE: of the files; (gid_t) -1: default */
 
-    /* instead of abort() where an assertion of LMDB fails, which happens with
+    /* called instead of abort() when an assertion of LMDB fails, as it may with
        damaged files; must not return */
     void          (*on_assert)(const char *message);
 } exports_env_options_t;
 
 
 /*
- * The files behind a path.  Differs from what an environment was opened with
- * when a symlink was swapped, or a file renamed over or deleted.
+ * The files that a path leads to.  They are no longer those of an environment
+ * when a symlink was swapped, or a file was renamed over or deleted.
  */
 typedef struct {
     dev_t  data_dev;
@@ -57,7 +57,7 @@ typedef struct {
 } exports_identity_t;
 
 /* EXPORTS_MISSING, EXPORTS_DENIED, EXPORTS_FAILED; EXPORTS_NOMEM: the kernel
-   cannot tell now */
+   had no memory to tell, which says nothing of the store */
 exports_rc_t exports_identity(exports_identity_t *identity, const char *path,
     exports_error_t *error);
 
@@ -66,11 +66,10 @@ int exports_identity_equal(const exports_identity_t *a,
 
 
 /*
- * Opens a store, after the data file's meta pages were read and found to be
- * consistent: LMDB itself trusts them and dies of bad ones.  Never blocks on
- * a file that is no regular one.  A lock file that is missing is created with
- * mode 0660, whatever the umask; the data file (0640) and the directory (2770)
- * only with EXPORTS_ENV_CREATE.
+ * Opens a store, after checking the data file's meta pages: LMDB itself trusts
+ * them and dies of bad ones.  Never blocks on a file that is not regular.  A
+ * missing lock file is created, with mode 0660 whatever the umask; the data
+ * file (0640) and the directory (2770) only with EXPORTS_ENV_CREATE.
  *
  * EXPORTS_INVALID   flags: IMMUTABLE with WRITE or CREATE, CREATE without WRITE
  * EXPORTS_MISSING   no directory or no data file, or nothing in it yet
@@ -84,9 +83,9 @@ int exports_identity_equal(const exports_identity_t *a,
  * EXPORTS_FULL      CREATE, and map_size has no room for an empty store
  * EXPORTS_NOMEM, EXPORTS_FAILED
  *
- * *env is set as soon as there is something to close, and NULL again after a
- * failure: what leaves by longjmp(), from on_assert or a signal handler, can
- * close it.
+ * *env is set as soon as there is something to close, and is NULL after a
+ * failure: so a caller that leaves by longjmp(), from on_assert or a signal
+ * handler, can close it.
  */
 exports_rc_t exports_env_open(exports_env_t **env,
     const exports_env_options_t *options, exports_error_t *error);
@@ -102,18 +101,19 @@ const uint8_t *exports_env_lineage(const exports_env_t *env);
 
 const char *exports_env_path(const exports_env_t *env);
 
-/* 1: there was no store, and this open has made it */
+/* 1: there was no store, and this open made it */
 int exports_env_created(const exports_env_t *env);
 
 /*
- * Data file and names survive a power cut.  The open that makes a store does
- * this; who finds one there cannot know whether that open came to its end.
+ * Makes data file and names survive a power cut.  The open that makes a store
+ * does this itself; one that finds a store cannot know whether that open came
+ * to its end.
  */
 exports_rc_t exports_env_sync(exports_env_t *env, exports_error_t *error);
 
 /*
- * Frees the reader slots of processes that are gone; a slot left behind pins
- * pages, and the file grows.  Returns the number of slots freed.
+ * Frees the reader slots of dead processes, which would pin pages and make the
+ * file grow.  Returns the number of slots freed.
  */
 unsigned exports_env_reap(exports_env_t *env);
 
@@ -129,7 +129,7 @@ typedef struct {
     uint64_t  map_size;
     uint64_t  page_size;
     uint64_t  pages_used;       /* of the map: up to the last page */
-    uint64_t  pages_free;       /* of these, never more: in LMDB's free list */
+    uint64_t  pages_free;       /* of those, in LMDB's free list */
     uint64_t  txnid;            /* of the last commit */
     uint64_t  entries[EXPORTS_DB_COUNT];    /* in the order below */
     unsigned  readers;          /* slots, the most that were in use at once */
@@ -139,14 +139,14 @@ typedef struct {
 /* Names of the databases, in the order of exports_env_stat_t.entries. */
 extern const char *const  exports_db_names[EXPORTS_DB_COUNT];
 
-/* EXPORTS_CORRUPT: a free list that contradicts itself or the map */
+/* EXPORTS_CORRUPT: the free list contradicts itself or the map */
 exports_rc_t exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
     exports_error_t *error);
 
 /*
  * The number of steps that walks, verify, reads of manifests by their IDs and
- * writers have made, in all threads: as long as it rises, LMDB comes back from
- * its calls, which it may not with damaged files.  For a watchdog, which may be
+ * writers have made, in all threads.  While it rises, LMDB returns from its
+ * calls, which with damaged files it may not.  For a watchdog, which may be
  * another thread or a signal handler.
  */
 uint64_t exports_env_steps(const exports_env_t *env);

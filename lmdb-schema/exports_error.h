@@ -3,9 +3,10 @@
  * exports_error.h: return codes of the store library, and the sentence that
  * goes with one.
  *
- * Every function of the library that can fail returns an exports_rc_t.  Those
- * that take an exports_error_t fill it when they return something else than
- * EXPORTS_OK, otherwise its contents mean nothing; it may be NULL.
+ * Functions of the library that can fail in several ways return an
+ * exports_rc_t.  Those that take an exports_error_t fill it when they return
+ * something else than EXPORTS_OK, otherwise its contents mean nothing; it may
+ * be NULL.  Small functions that can fail in one way only return 0 or -1.
  */
 
 #ifndef EXPORTS_ERROR_H
@@ -25,8 +26,8 @@ typedef enum {
     EXPORTS_STALE,          /* replaced on disk, or no longer usable: reopen */
     EXPORTS_BUSY,           /* no free reader slot */
     EXPORTS_FULL,           /* the map is full */
-    EXPORTS_COMMITTED,      /* what was to be committed is; the text says what
-                               is wrong with the file */
+    EXPORTS_COMMITTED,      /* the commit was made, but something is wrong with
+                               the file: the text says what */
     EXPORTS_NOMEM,          /* out of memory */
     EXPORTS_FAILED          /* anything else; the text says what */
 } exports_rc_t;

@@ -5,12 +5,12 @@
  * JSON in is parsed by jansson and checked key by key; what comes out is a
  * record ready for a writer.  One object, as a line of NDJSON or as a file.
  *
- * A manifest with "project" is of the project exports API and has the keys of
- * its items but "download_url", and optionally "storage_key".  One with "user"
- * is of the user exports API and has the keys of its items but
+ * A manifest with the key "project" is of the project exports API: it has the
+ * keys of its items but "download_url", and optionally "storage_key".  One with
+ * "user" is of the user exports API: it has the keys of its items but
  * "download_url", and optionally "storage_backend", "storage_key" and
- * "content_type".  Keys whose value may be null may be left out.  No other
- * keys.
+ * "content_type".  Keys whose value may be null may be left out; other keys are
+ * not accepted.
  */
 
 #ifndef EXPORTS_MANIFEST_H
@@ -37,20 +37,20 @@ typedef struct {
     uint8_t           record[EXPORTS_RECORD_MAX];       /* not sealed */
 } exports_manifest_t;
 
-/* a token, as its hash, ready to be written; tables point into "text" */
+/* a token, by its hash, ready to be written; its tables point into "text" */
 typedef struct {
     uint8_t          digest[EXPORTS_SHA256_LEN];
     size_t           scope_len;
     char             scope[EXPORTS_SCOPE_NAME_MAX];
-    exports_token_t  token;         /* but for its scope's ID */
+    exports_token_t  token;         /* without the ID of its scope */
     char             text[EXPORTS_TOKEN_TABLES_MAX * EXPORTS_STRING_MAX];
 } exports_token_line_t;
 
 
 /*
- * Parse one object.  EXPORTS_INVALID: the error's text is "key: reason", or
- * the reason alone when the fault lies in no key.  EXPORTS_NOMEM;
- * EXPORTS_FAILED: libcrypto.
+ * Parses one object.  EXPORTS_INVALID: the error's text is "key: reason", or
+ * just the reason if no key is at fault.  EXPORTS_NOMEM; EXPORTS_FAILED:
+ * libcrypto.
  */
 exports_rc_t exports_manifest_parse(exports_manifest_t *manifest,
     const char *text, size_t len, exports_error_t *error);
@@ -63,7 +63,7 @@ exports_rc_t exports_manifest_parse(exports_manifest_t *manifest,
 exports_rc_t exports_token_parse(exports_token_line_t *line,
     const char *text, size_t len, exports_error_t *error);
 
-/* What a line of NDJSON holds, told by its keys. */
+/* what a line of NDJSON holds, which depends on its keys */
 typedef union {
     exports_manifest_t    manifest;
     exports_token_line_t  token;
@@ -79,9 +79,10 @@ exports_rc_t exports_line_parse(exports_line_t *line,
     exports_error_t *error);
 
 /*
- * Print a record as the manifest it came from (parsing that gives the same
- * record), a token as its line.  scope: the name of its scope.  The result is
- * one line without a newline, to be freed with free().
+ * Print a record as the manifest that it came from (parsing that gives the same
+ * record), and a token as its line.  scope: the name of the scope.  The result
+ * is one line without a newline, by jansson's allocator: free() frees it unless
+ * the program has given jansson another.
  */
 exports_rc_t exports_manifest_print(char **text,
     const exports_record_t *record, const char *scope, size_t scope_len,

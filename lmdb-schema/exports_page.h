@@ -20,15 +20,17 @@ typedef struct {
     const exports_facet_t  *lists;
     unsigned                nlists;     /* 1 to EXPORTS_LISTS_MAX */
     uint64_t                offset;     /* items to skip */
-    unsigned                limit;      /* items wanted, to EXPORTS_PAGE_MAX */
+    unsigned                limit;      /* items wanted; at most
+                                           EXPORTS_PAGE_MAX, not checked */
 
-    /* the scope's, of the same snapshot, to hold the lists against, or NULL;
-       those of one that a writer has changed are stored at its commit */
+    /* the scope's, which the lengths of the lists are checked against: read in
+       the same snapshot or, of a writer, after its last change.  NULL: they are
+       not checked */
     const uint64_t         *counts;
 } exports_page_query_t;
 
 
-/* the items' strings are views into the map: good until the reader's reset */
+/* the items' strings are views into the map: valid until the reader's reset */
 typedef struct {
     uint64_t        total;              /* of all lists, whatever the offset */
     unsigned        nitems;
@@ -38,11 +40,11 @@ typedef struct {
 
 
 /*
- * Reads a page in the snapshot of the reader, which must be renewed.  The same
- * order everywhere: created descending, then tie descending.
+ * Reads a page in the snapshot of the reader, which must be renewed.  The order
+ * is the same everywhere: created descending, then tie descending.
  *
- * EXPORTS_CORRUPT  a record or an entry contradicts the rest; page->bad_key,
- *                  zeros when it is the length of a list
+ * EXPORTS_CORRUPT  page->bad_key is the key of a record that is damaged or not
+ *                  there; zeros: no record, but a list is damaged
  * EXPORTS_INVALID  no lists, or too many
  * EXPORTS_STALE, EXPORTS_FAILED, EXPORTS_NOMEM  as LMDB reports
  */
@@ -50,10 +52,10 @@ exports_rc_t exports_page_read(exports_reader_t *reader,
     const exports_page_query_t *query, exports_page_t *page);
 
 /*
- * The same, and hands over items, some at a time, as soon as they have been
- * read, when their records are still in the processor's caches: the last n of
- * page->items, of which there are page->nitems, and page->total is known.
- * EXPORTS_OK goes on; anything else ends the page and is returned.  A visit may
+ * The same, and hands over the items, some at a time, as soon as they have been
+ * read: their records are then still in the processor's caches.  They are the
+ * last n of page->nitems so far; page->total is final.  A visit returns
+ * EXPORTS_OK to go on; anything else ends the page and is returned.  It may
  * read manifests by the same reader, but no pages.
  */
 typedef exports_rc_t (*exports_items_pt)(void *data,

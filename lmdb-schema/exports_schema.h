@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 
-/* stored in meta under "format"; a store with another one is refused */
+/* stored in meta under "format"; a store of any other version is refused */
 #define EXPORTS_FORMAT_VERSION    2
 
 #define EXPORTS_DATA_FILE         "data.mdb"
@@ -39,7 +39,7 @@
 #define EXPORTS_META_NEXT_SCOPE   "next_scope"
 #define EXPORTS_META_CHECKPOINT   "checkpoint/"     /* + name */
 
-/* the storage backend whose files are below a directory of the machine */
+/* the storage backend whose files lie below a directory of this machine */
 #define EXPORTS_BACKEND_LOCAL     "local"
 
 
@@ -55,7 +55,8 @@
 #define EXPORTS_CHECKPOINT_MAX    1024
 #define EXPORTS_TOKEN_TABLES_MAX  64        /* tables of one token */
 #define EXPORTS_LISTS_MAX         64        /* lists that one page may merge */
-#define EXPORTS_PAGE_MAX          501       /* items, one more than a page */
+#define EXPORTS_PAGE_MAX          501       /* items: one more than the longest
+                                               page, to know if more follow */
 
 #define EXPORTS_SHA256_LEN        32
 #define EXPORTS_LINEAGE_LEN       16
@@ -73,7 +74,7 @@ typedef enum {
 } exports_kind_t;
 
 
-/* 1 and 2 are a project's; 3 to 6, with 1, a user's */
+/* exports of projects have 1 or 2; those of users 1, or 3 to 6 */
 typedef enum {
     EXPORTS_STATUS_READY = 1,
     EXPORTS_STATUS_NOT_FOUND = 2,

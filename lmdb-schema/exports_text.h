@@ -25,17 +25,18 @@ size_t exports_decimal(char *text, uint64_t number);
 
 /*
  * The length of the first character of a text, in bytes: 1 to 4.  0: it is not
- * UTF-8, or the text has no byte.  Strict, by RFC 3629: no surrogates, nothing
- * above U+10FFFF, nothing longer than it need be, nothing cut off.  A zero byte
- * is a character like others.  At most len bytes are looked at.
+ * UTF-8, or the text is empty.  Strict, by RFC 3629: no surrogates, nothing
+ * above U+10FFFF, nothing longer than need be, nothing cut off.  A zero byte is
+ * a character like others.  At most len bytes are looked at.
  */
 size_t exports_utf8_length(const char *text, size_t len);
 
-/* 8-4-4-4-12; unparse writes EXPORTS_LINEAGE_TEXT_LEN bytes */
+/* 8-4-4-4-12.  unparse writes EXPORTS_LINEAGE_TEXT_LEN bytes; parse returns 0,
+   or -1: not a UUID */
 void exports_uuid_unparse(char *text, const uint8_t *bytes);
 int exports_uuid_parse(uint8_t *bytes, const char *text, size_t len);
 
-/* the word for a status, and back; NULL, 0: there is none */
+/* the word for a status, NULL: there is none; and back, 0: there is none */
 const char *exports_status_name(unsigned status);
 unsigned exports_status_parse(exports_kind_t kind, const char *text,
     size_t len);

@@ -2,9 +2,9 @@
 /*
  * exports_writer.h: changing a store.
  *
- * A writer is one write transaction.  There is one at a time for a store, in
- * all processes; the next waits in exports_writer_begin() without a time-out.
- * What one commits becomes visible at once and as a whole: a manifest, all its
+ * A writer is one write transaction.  A store has one at a time, in all
+ * processes; the next one waits in exports_writer_begin(), without a time-out.
+ * What it commits becomes visible at once and as a whole: a manifest, all its
  * indexes, and the revision of its scope.  A process that dies with a writer
  * leaves nothing of it behind.
  *
@@ -26,32 +26,32 @@ typedef struct exports_writer_s  exports_writer_t;
 
 
 /*
- * EXPORTS_STALE when data.mdb or lock.mdb are no longer the files that were
- * opened, or a commit was lost to such a replacement; or when another process
- * has made the map grow, while a reader of this environment is at work.
+ * EXPORTS_STALE: data.mdb or lock.mdb are no longer the files that were opened,
+ * or a commit was lost to such a replacement; or another process has made the
+ * map larger while a reader of this environment is active.
  */
 exports_rc_t exports_writer_begin(exports_writer_t **writer,
     exports_env_t *env, exports_error_t *error);
 
 /*
- * Makes it durable.  The writer is gone afterwards, whatever is returned;
- * unless that is EXPORTS_OK or EXPORTS_COMMITTED, nothing of it was written.
- * EXPORTS_COMMITTED: it is there, but the data file was found truncated, or
- * cannot be extended to its last page.
+ * Makes the changes durable and visible.  The writer is gone afterwards in any
+ * case; unless EXPORTS_OK or EXPORTS_COMMITTED is returned, nothing of it was
+ * written.  EXPORTS_COMMITTED: it was, but the data file was found to be
+ * truncated, or cannot be extended to its last page.
  */
 exports_rc_t exports_writer_commit(exports_writer_t *writer,
     exports_error_t *error);
 
 void exports_writer_abort(exports_writer_t *writer);
 
-/* A reader of what the writer sees, its own changes included; not to be
-   renewed, reset or closed.  Views go bad with the next change. */
+/* A reader of what the writer sees, its own changes included; it must not be
+   renewed, reset or closed.  Views are valid until the next change. */
 exports_reader_t *exports_writer_reader(exports_writer_t *writer);
 
 
 /*
- * Adds a manifest, or replaces the one with its id.  *replaced (may be NULL)
- * says which.  Makes its scope if there is none.
+ * Adds a manifest, or replaces the one with its id; *replaced says which
+ * ("replaced" may be NULL).  Makes its scope if there is none.
  *
  * EXPORTS_CONFLICT  another user has the uuid; or another export of the scope
  *                   has the same time to the microsecond and the same tie
@@ -73,27 +73,28 @@ exports_rc_t exports_writer_put_token(exports_writer_t *writer,
 
 /*
  * Revokes the token that a token ID names, as of now; one that was revoked
- * stays as it is.  EXPORTS_NOT_FOUND, and EXPORTS_CONFLICT: several tokens.
+ * before stays as it is.  EXPORTS_NOT_FOUND; EXPORTS_CONFLICT: several tokens
+ * have that ID.
  */
 exports_rc_t exports_writer_revoke_token(exports_writer_t *writer,
     const char *token_id, size_t len, exports_error_t *error);
 
 
 /*
- * The revision that the commit will give to a scope instead of max(previous +
- * 1, now in microseconds).  For replicas, which number as their source does.
- * Makes the scope if there is none.  The last one given counts.
+ * Sets the revision that the commit gives to a scope, instead of max(previous +
+ * 1, now in microseconds).  For replicas, which take that of their source.
+ * Makes the scope if there is none.  Of several calls the last one counts.
  *
- * EXPORTS_INVALID   greater than INT64_MAX: those that follow must not wrap
- * EXPORTS_CONFLICT  not greater than the one that is stored
+ * EXPORTS_INVALID   greater than INT64_MAX: later revisions must not wrap
+ * EXPORTS_CONFLICT  not greater than the stored one
  */
 exports_rc_t exports_writer_set_revision(exports_writer_t *writer,
     exports_kind_t kind, const char *scope, size_t len, uint64_t revision,
     exports_error_t *error);
 
 /*
- * Lets the revision of a scope go up, for a change that no other function
- * knows of, and takes the counts of its manifests from its lists.
+ * Makes the commit raise the revision of a scope, for a change that no other
+ * function knows of, and take the counts of its manifests from its lists.
  * EXPORTS_NOT_FOUND: no such scope.
  */
 exports_rc_t exports_writer_touch(exports_writer_t *writer,
@@ -102,17 +103,18 @@ exports_rc_t exports_writer_touch(exports_writer_t *writer,
 
 /*
  * Records how far a source has been followed (a position in a stream, say), in
- * the same transaction as what came from there.  Name: printable ASCII, at
- * most EXPORTS_CHECKPOINT_NAME_MAX; value: at most EXPORTS_CHECKPOINT_MAX.
+ * the same transaction as what came from there.  Name: printable ASCII without
+ * spaces, at most EXPORTS_CHECKPOINT_NAME_MAX bytes; value: at most
+ * EXPORTS_CHECKPOINT_MAX.
  */
 exports_rc_t exports_writer_checkpoint(exports_writer_t *writer,
     const char *name, const void *value, size_t len, exports_error_t *error);
 
 
 /*
- * Repairs, for exports_verify().  Remove what is stored under a key, and put
- * what ought to be; a key that is not there, or is already, is no error.
- * Manifests that they remove, or list, are counted by exports_writer_touch() or
+ * For exports_repair(): these delete what is stored under a key, or store what
+ * ought to be there; a key that is missing, or there already, is no error.  The
+ * counts of scopes are left to exports_writer_touch() or
  * exports_writer_set_counts().
  */
 exports_rc_t exports_writer_drop_manifest(exports_writer_t *writer,
@@ -125,18 +127,19 @@ exports_rc_t exports_writer_drop_facet(exports_writer_t *writer,
     const uint8_t *key, size_t len, const uint8_t *entry,
     exports_error_t *error);
 
-/* list: a key of facets, whose blocks are counted again */
+/* counts the blocks of a list anew; list: its key in facets */
 exports_rc_t exports_writer_rerank(exports_writer_t *writer,
     const uint8_t *list, size_t len, exports_error_t *error);
 exports_rc_t exports_writer_drop_ranks(exports_writer_t *writer,
     const uint8_t *key, size_t len, exports_error_t *error);
 
+/* stores the id and the entries of a manifest; key: its own */
 exports_rc_t exports_writer_index(exports_writer_t *writer,
     const uint8_t *key, const exports_record_t *record,
     exports_error_t *error);
 
-/* exports_writer_touch(), with counts (EXPORTS_STATUSES of them) that are known:
-   a list may be what is damaged */
+/* exports_writer_touch(), but with given counts, EXPORTS_STATUSES of them, for
+   the lists may be damaged */
 exports_rc_t exports_writer_set_counts(exports_writer_t *writer,
     exports_kind_t kind, const char *scope, size_t len,
     const uint64_t *counts, exports_error_t *error);
