@@ -1,7 +1,7 @@
 
 /*
- * exports_item.h: what a page needs of a record, without a call but for its
- * checksum, because it is done for each of them; private.
+ * exports_item.h: decodes what a page needs of a record; private.  Inline, for
+ * it is done for each record of a page: only the checksum is a call.
  */
 
 #ifndef EXPORTS_ITEM_H
@@ -13,8 +13,8 @@
 #define RECORD_MAGIC    0x45585231      /* EXR1 */
 #define STRING_NULL     0xffff
 
-/* records and tokens begin alike: magic 4, length 4, checksum 8, then the
-   rest */
+/* records and tokens begin alike: magic 4, length 4, checksum 8, then what the
+   checksum is of */
 #define CHECKSUM_POS    8
 #define CHECKED_POS     16
 #define HEAD_OF(magic, len)  ((uint64_t) (magic) << 32 | (len))
@@ -29,7 +29,7 @@
 #define EXPIRES_POS      24             /* 8 */
 #define SUBJECT_ID_POS   32             /* 8 */
 
-/* behind it the item, and then strings, in this order */
+/* the header is followed by the item, and then by strings, in this order */
 typedef enum {
     STRING_ID = 0,
     STRING_STORAGE_BACKEND,
@@ -53,8 +53,9 @@ exports_get16(const uint8_t *p)
 }
 
 
-/* The status of a record of that length, unchecked; 0: too short for one.  A
-   damaged one may have any, and callers shift by it: kept below 32. */
+/* The status of a record that has not been checked; 0: it is too short to have
+   one.  A damaged record may have any, so it is kept below 32: callers shift by
+   it. */
 
 static inline unsigned
 exports_item_status(const uint8_t *record, size_t len)
@@ -63,7 +64,7 @@ exports_item_status(const uint8_t *record, size_t len)
 }
 
 
-/* all but the ID */
+/* decodes all of the item but its ID */
 
 static inline exports_rc_t
 exports_item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
@@ -100,7 +101,7 @@ exports_item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
 }
 
 
-/* exports_item_decode() */
+/* does what exports_item_decode() says */
 
 static inline exports_rc_t
 exports_item_read(exports_item_t *item, const uint8_t *key, const uint8_t *p,

@@ -12,63 +12,69 @@
 
 
 /*
- * A list, read from its newest entry on; the current entry is entries[left -
- * 1].  The leaf's place in the list is known: exports_list.c
+ * A list, read from its newest entry on, a leaf at a time: exports_list.c.  The
+ * current entry is entries[left - 1].  Entries are stored oldest first, so that
+ * a leaf is preceded by older ones.
  */
 typedef struct {
     exports_reader_t       *reader;
     const exports_facet_t  *key;
     exports_run_t           run;
-    const uint8_t          *newest;     /* entry */
+    const uint8_t          *newest;     /* entry of the list */
     const uint8_t          *entries;    /* of the current leaf */
-    size_t                  size;       /* entries of it */
-    size_t                  left;       /* 0: at the end */
-    uint64_t                older;      /* entries of the list before them */
-    uint64_t                count;      /* of the list */
-    unsigned                checked;    /* its blocks, against its length */
+    size_t                  size;       /* number of these */
+    size_t                  left;       /* of these; 0: the list has ended */
+    uint64_t                older;      /* entries before those of the leaf */
+    uint64_t                count;      /* entries of the list */
+    unsigned                checked;    /* its blocks add up to count */
 
-    /* of a page that merges it with others: among these, and what its records
-       may have */
+    /* in a page that merges lists: which of them it is, and the statuses (bits)
+       that its records may have */
     unsigned                number;
     unsigned                statuses;
 
-    /* with which boundary those of a level end that were checked last */
+    /* by level: the end of the part whose blocks were checked last */
     const uint8_t          *ends[EXPORTS_RANK_LEVELS];
 } exports_list_t;
 
-/* Opens n lists, the fastest in the order of their keys, with the first n of
-   the reader's cursors at most. */
+/* Opens n lists, with at most the first n of the reader's cursors.  Fastest if
+   they come in the order of their keys. */
 exports_rc_t exports_lists_open(exports_list_t *lists,
     exports_reader_t *reader, const exports_facet_t *keys, unsigned n);
 
 /* to the newest entry; there must be one */
 exports_rc_t exports_list_last(exports_list_t *list);
 
-/* n entries on, towards the oldest */
+/* moves on by n entries, towards the oldest */
 exports_rc_t exports_list_skip(exports_list_t *list, uint64_t n);
 
 /*
- * To the entry that "newer" ones precede, less than the list has.  These two
- * want the list positioned, and the reader's source of ranks.
+ * Moves to the entry that has so many newer ones, less than the list has
+ * entries.  This and the next function need a list that is positioned, and the
+ * reader's source of ranks.
  */
 exports_rc_t exports_list_seek(exports_list_t *list, uint64_t newer);
 
-/* counts the entries that are newer than one, which need not be in the list;
-   the list is left with a leaf near it, without a current entry */
+/* Counts the entries that are newer than one, which need not be in the list.
+   Afterwards the list is at a leaf near it, and has no current entry. */
 exports_rc_t exports_list_rank(exports_list_t *list, const uint8_t *entry,
     uint64_t *newer);
 
 /*
- * To the leaf that ends the block of what is newer than an entry, or, where that
- * is NULL, of the entry that "index" older ones precede: exports_block.c
+ * Moves to the last leaf of a block: of the one that has the oldest entry newer
+ * than "entry" or, if that is NULL, the entry with "index" older ones.
+ * exports_block.c
  */
 exports_rc_t exports_block_find(exports_list_t *list, const uint8_t *entry,
     uint64_t index);
 
-/* the leaf that the run has come to; the next newer one; an entry of the leaf
-   to another, as memcmp() */
+/* takes over the leaf that the run has come to */
 void exports_list_set_leaf(exports_list_t *list);
+
+/* moves to the next newer leaf; there must be one */
 exports_rc_t exports_list_newer_leaf(exports_list_t *list);
+
+/* compares the i-th entry of the leaf with another, like memcmp() */
 int exports_list_compare(const exports_list_t *list, size_t i,
     const uint8_t *entry);
 
@@ -80,8 +86,8 @@ exports_list_entry(const exports_list_t *list)
 
 
 /*
- * Lists as one: exports_merge.c.  The newest entry of those that are not at
- * their end is the current one of heap[0].
+ * Several lists as one: exports_merge.c.  The heap has those that are not at
+ * their end; the newest of their entries is the current one of heap[0].
  */
 typedef struct {
     exports_reader_t       *reader;
@@ -89,20 +95,20 @@ typedef struct {
     exports_list_t         *heap[EXPORTS_LISTS_MAX];
 } exports_merge_t;
 
-/* at the newest entry of n lists that are open */
+/* begins at the newest entry of n open lists */
 exports_rc_t exports_merge_begin(exports_merge_t *merge,
     exports_reader_t *reader, exports_list_t *lists, unsigned n);
 
-/* n entries on, less than there are: only from the newest one */
+/* moves on by n entries, less than there are; only from the newest one */
 exports_rc_t exports_merge_skip(exports_merge_t *merge, uint64_t n);
 
-/* an entry on; there must be one */
+/* moves on by an entry; there must be a current one */
 exports_rc_t exports_merge_next(exports_merge_t *merge);
 
 /*
- * Positions lists, n of them which are not empty, so that the newest "offset"
- * entries of them all have been passed: exports_union.c.  Lists at their end
- * have nothing left.
+ * Positions n lists, none of them empty, near the entry that has "offset" newer
+ * ones in all of them together: exports_union.c.  *rest: how many entries are
+ * still to be passed.  Lists that are at their end then have nothing left.
  */
 exports_rc_t exports_union_seek(exports_list_t **lists, unsigned n,
     uint64_t offset, uint64_t *rest);

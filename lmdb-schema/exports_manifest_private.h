@@ -15,14 +15,14 @@ typedef enum {
     VALUE_COUNT,            /* an integer of 0 or more */
     VALUE_SUBJECT,
     VALUE_USER,             /* an integer or a string */
-    VALUE_LINK              /* ours: not in a manifest, only in an item */
+    VALUE_LINK              /* made by us: in an item, not in a manifest */
 } exports_value_t;
 
-#define NULLABLE    0x01    /* null, or left out */
-#define OPTIONAL    0x02    /* left out, not null */
-#define EXTRA       0x04    /* not of the item */
+#define NULLABLE    0x01    /* may be null, or left out */
+#define OPTIONAL    0x02    /* may be left out, but not be null */
+#define EXTRA       0x04    /* in a manifest, not in an item */
 #define NONEMPTY    0x08
-#define NOCONTROL   0x10    /* goes into a header or a path */
+#define NOCONTROL   0x10    /* for it goes into a header or a path */
 
 typedef struct {
     const char       *name;
@@ -34,7 +34,7 @@ typedef struct {
 #define FIELD(name, type, flags)  { name, sizeof(name) - 1, type, flags }
 
 
-/* a manifest while it is parsed: of each field the value, NULL for null */
+/* a manifest while it is parsed: the value of each field, NULL for null */
 
 #define EXPORTS_FIELDS_MAX  20
 
@@ -57,8 +57,9 @@ typedef struct {
 
 
 /*
- * Of each kind: its fields; and, once each value has been checked by itself,
- * what the store takes from them: into the record, but for its item.
+ * For each kind of manifest: sets its fields; and, once each value has been
+ * checked by itself, checks what they mean to the store, and fills the record
+ * but its item's JSON.
  */
 void exports_project_fields(exports_input_t *in);
 exports_rc_t exports_project_take(exports_manifest_t *manifest,
@@ -67,7 +68,8 @@ void exports_user_fields(exports_input_t *in);
 exports_rc_t exports_user_take(exports_manifest_t *manifest,
     exports_input_t *in, exports_record_t *record);
 
-/* what both kinds have; the storage key last: by default it is the ID */
+/* The same for the i-th field, which both kinds have; the storage key after the
+   ID, which it is by default. */
 exports_rc_t exports_take_id(exports_manifest_t *manifest,
     exports_input_t *in, unsigned i, exports_record_t *record);
 exports_rc_t exports_take_status(exports_input_t *in, unsigned i,
@@ -76,11 +78,11 @@ exports_rc_t exports_take_storage_key(exports_input_t *in, unsigned i,
     exports_record_t *record);
 
 
-/* each value by itself: exports_manifest_check.c */
+/* checks each value by itself: exports_manifest_check.c */
 exports_rc_t exports_check_values(exports_input_t *in);
 
 
-/* the item while it is printed: exports_manifest_item.c */
+/* an item while it is printed: exports_manifest_item.c */
 
 typedef struct {
     char    text[EXPORTS_RECORD_MAX];

@@ -1,9 +1,9 @@
 
 /*
- * exports_mdb_layout.h: what LMDB 0.9 writes on 64-bit machines, as far as it
- * is read without LMDB or checked behind it; private.  From its mdb.c, the same
- * from 0.9.24 to 0.9.32: struct MDB_meta behind the page header on pages 0 and
- * 1, and pages of trees.
+ * exports_mdb_layout.h: the part of LMDB's file format (0.9, 64-bit machines)
+ * that is read or checked without LMDB; private.  From its mdb.c, where it is
+ * the same from 0.9.24 to 0.9.32: pages 0 and 1, a struct MDB_meta after the
+ * page header, and the pages of trees.
  */
 
 #ifndef EXPORTS_MDB_LAYOUT_H
@@ -23,22 +23,24 @@
 #define PAGE_SIZE_MAX   65536
 
 #define PAGE_HEADER     16
-#define PAGE_LOWER      12              /* where in it */
+#define PAGE_LOWER      12              /* its offset in the page header */
 #define NODE_HEADER     8
-#define NODE_KEY_LEN    6               /* where in it */
+#define NODE_KEY_LEN    6               /* its offset in the node header */
 #define BRANCH_FLAG     0x01            /* P_BRANCH, P_LEAF of a page */
 #define LEAF_FLAG       0x02
-#define OVERFLOW_PAGE_FLAG  0x04        /* P_OVERFLOW: a value too long */
+#define OVERFLOW_PAGE_FLAG  0x04        /* P_OVERFLOW: of a long value */
 #define LEAF2_FLAG      0x20            /* P_LEAF2: values of one size */
-#define SUBPAGE_FLAG    0x40            /* P_SUBP: inside of a node */
+#define SUBPAGE_FLAG    0x40            /* P_SUBP: inside a node */
 #define KIND_FLAGS      0x2f            /* those that say what a page is */
-#define OVERFLOW_FLAG   0x01            /* F_BIGDATA of a node */
+#define OVERFLOW_FLAG   0x01            /* F_BIGDATA of a node: its value is on
+                                           overflow pages */
 #define SUBTREE_FLAG    0x02            /* F_SUBDATA: its data is a tree_t */
-#define VALUES_FLAG     0x04            /* F_DUPDATA: of values of its key, in
-                                           a sub-page if not in that tree */
+#define VALUES_FLAG     0x04            /* F_DUPDATA: its key has values, in a
+                                           sub-page or, with SUBTREE_FLAG, in a
+                                           tree */
 #define DEPTH_MAX       32              /* of a tree */
-#define VALUE_MAX       511             /* MDB_MAXKEYSIZE: where a key may have
-                                           several */
+#define VALUE_MAX       511             /* MDB_MAXKEYSIZE: of values where a key
+                                           may have several */
 
 
 typedef struct {
@@ -90,7 +92,7 @@ typedef struct {
 } node_header_t;
 
 
-/* of a leaf: the length of its value, wherever that lies */
+/* for a node of a leaf: the length of its value, wherever that lies */
 
 static inline size_t
 node_value_len(const node_header_t *node)

@@ -4,8 +4,8 @@
  * lists that fix more than the status; private.
  *
  * An entry has no checksum, and a damaged leaf may hold those of another list:
- * the record has to say.  This is done for each item of a page, so its strings
- * are passed by without a call, and one is hashed only if it is not known.
+ * only the record can tell.  As this is done for each item of a page, it is
+ * inline, and the hashes of strings that repeat are kept.
  */
 
 #ifndef EXPORTS_MEMBER_H
@@ -16,28 +16,28 @@
 
 #define EXPORTS_HASHES  16
 
-/* a string as it lies in records, its length before it, and its hash */
+/* a string as records have it, with its length in front, and its hash */
 typedef struct {
     uint8_t            hash[EXPORTS_HASH_LEN];
     size_t             len;
     uint8_t            bytes[2 + EXPORTS_STRING_MAX];
 } exports_hashed_t;
 
-/* those that have been met, for types repeat; zeros: none */
+/* the strings that have been met lately; begins as zeroes */
 typedef struct {
-    unsigned           last;        /* that was looked for */
-    unsigned           next;        /* to be replaced */
+    unsigned           last;        /* the one that was found last */
+    unsigned           next;        /* the one to be replaced next */
     exports_hashed_t   known[EXPORTS_HASHES];
 } exports_hashes_t;
 
 
-/* exports_member_string() for one that is not known: from then on it is */
+/* does what exports_member_string() says for a hash that is not known yet */
 exports_rc_t exports_member_learn(exports_hashes_t *hashes,
     const uint8_t *hash, const uint8_t *record, size_t len, size_t at);
 
 
-/* Whether the string at a place of a record, or behind it, has a hash.
-   EXPORTS_CORRUPT: not; EXPORTS_FAILED: libcrypto. */
+/* Whether the string at an offset of a record, which may be past its end, has
+   that hash.  EXPORTS_CORRUPT: it has not; EXPORTS_FAILED: libcrypto. */
 static inline exports_rc_t
 exports_member_string(exports_hashes_t *hashes, const uint8_t *hash,
     const uint8_t *record, size_t len, size_t at)
@@ -63,8 +63,8 @@ exports_member_string(exports_hashes_t *hashes, const uint8_t *hash,
 }
 
 
-/* The place behind a string.  One behind the record stays there; a string that
-   must not be null and is leads there, too. */
+/* The offset after a string.  An offset past the end of the record stays there;
+   a string that is null, and must not be, leads there, too. */
 static inline size_t
 exports_member_skip(const uint8_t *record, size_t len, size_t at)
 {
@@ -83,7 +83,8 @@ exports_member_skip_null(const uint8_t *record, size_t len, size_t at)
 }
 
 
-/* of a record that the item has been read from; as exports_member_string() */
+/* Whether the record that the item was read from belongs in a list; returns
+   what exports_member_string() returns. */
 static inline exports_rc_t
 exports_member_check(exports_hashes_t *hashes, const exports_facet_t *list,
     const exports_item_t *item, const uint8_t *record, size_t len)
@@ -109,9 +110,9 @@ exports_member_check(exports_hashes_t *hashes, const exports_facet_t *list,
                    && STRING_NAME == STRING_CONTENT_TYPE + 1
                    && STRING_GROUP == STRING_NAME + 1
                    && STRING_SUBJECT_TYPE == STRING_GROUP + 1,
-                   "the strings that are passed by below");
+                   "the strings that are skipped below");
 
-    /* behind the ID: backend, storage key, content type, name */
+    /* after the ID: backend, storage key, content type, name */
 
     at = (size_t) ((const uint8_t *) item->id.data - record) + item->id.len;
     at = exports_member_skip(record, len, at);

@@ -3,14 +3,14 @@
  * exports_tree.h: the tree of a database in a snapshot, read without LMDB;
  * private.
  *
- * LMDB looks up the root of a database again in each transaction, believes what
- * pages say, and its cursor does not tell which page comes next, for which
- * memory has to be waited then.  Here a root is kept while there is no commit,
- * a page is looked at before it is followed, and the ones that a page of a list
- * comes to next are asked for ahead.
+ * LMDB looks up the root of a database in each transaction anew, trusts what
+ * pages say, and does not tell which page its cursor will come to, so that it
+ * could be prefetched.  Here the root is kept until there is a commit, a page
+ * is checked before it is followed, and those that a page of a list needs next
+ * are prefetched.
  *
  * What lies under a key with MDB_DUPSORT is read by exports_run_tree.c.  The
- * source of the layout is exports_mdb_layout.h.
+ * layout is in exports_mdb_layout.h.
  */
 
 #ifndef EXPORTS_TREE_H
@@ -36,7 +36,7 @@ typedef enum {
 } exports_db_t;
 
 
-/* whether what lies under a key is a run of values: MDB_DUPSORT */
+/* whether a key has a run of values: MDB_DUPSORT */
 
 static inline int
 exports_db_has_runs(exports_db_t db)
@@ -45,25 +45,26 @@ exports_db_has_runs(exports_db_t db)
 }
 
 
+/* a page on the way from the root to a leaf */
 typedef struct {
     const uint8_t         *page;
-    unsigned               n;           /* nodes of it */
+    unsigned               n;           /* its nodes */
     unsigned               upper;       /* where they begin */
-    unsigned               at;          /* the one on the way to the record */
-    unsigned               ordered;     /* their keys have been compared */
+    unsigned               at;          /* the node that the way goes by */
+    unsigned               ordered;     /* its keys are known to be in order */
 } exports_level_t;
 
-/* of a meta page */
+/* what a meta page says */
 typedef struct {
     uint64_t               txnid;
     uint64_t               root;        /* of the tree of names */
 } exports_meta_t;
 
 typedef struct {
-    uint64_t               txnid;       /* whose root this is, 0: none's */
-    exports_meta_t         metas[2];    /* as they were then, and */
-    tree_t                 stored;      /* what is stored under the name, */
-    const uint8_t         *stored_at;   /* there */
+    uint64_t               txnid;       /* whose root this is; 0: of none */
+    exports_meta_t         metas[2];    /* as they were then */
+    tree_t                 stored;      /* the record of the database, and */
+    const uint8_t         *stored_at;   /* where it is in the map */
     uint64_t               root;
     unsigned               height;      /* 0: it is empty */
     size_t                 key_len;     /* of all keys; 0: they differ */
@@ -71,22 +72,23 @@ typedef struct {
     int                    runs;        /* exports_db_has_runs() */
 
     const uint8_t         *map;
-    unsigned               maps;        /* of which map this is, 0: of none */
-    uint64_t               pages;       /* of the map that may be in use */
+    unsigned               maps;        /* env->maps when it was found; 0: none
+                                           was */
+    uint64_t               pages;       /* that the snapshot may use */
     size_t                 page_size;
 
-    unsigned               positioned;
-    unsigned               searched;    /* keys: the levels lead to the last */
+    unsigned               positioned;  /* at a record: the levels lead there */
+    unsigned               searched;    /* keys by exports_tree_node(), to the
+                                           last of which the levels lead */
     unsigned               reached;     /* levels, by exports_tree_scan() */
-    int                    scan;        /* records are read one by one */
-    unsigned               ahead;       /* leaves that are asked for already;
-                                           0: none yet */
-    exports_level_t        levels[DEPTH_MAX];   /* the root's, to the leaf's */
+    int                    scan;        /* record after record will be read */
+    unsigned               ahead;       /* leaves that are prefetched already */
+    exports_level_t        levels[DEPTH_MAX];   /* from the root to the leaf */
 } exports_tree_t;
 
 
-/* Prefetches.  Without the asm gcc takes a function that does nothing else for
-   one without effect, and drops the call. */
+/* The asm keeps gcc from taking a function that only prefetches for one without
+   effect, and dropping its calls. */
 
 #define CACHE_LINE  64
 
@@ -97,8 +99,6 @@ exports_fetch(const uint8_t *p)
     __asm__ volatile ("");
 }
 
-
-/* four of them */
 
 static inline void
 exports_fetch_lines(const uint8_t *p)
@@ -111,17 +111,17 @@ exports_fetch_lines(const uint8_t *p)
 
 
 /*
- * The tree of a read transaction, which is the reader's own: before each series
- * of keys.
+ * Opens the tree of a database in a reader's transaction, not in a writer's; to
+ * be called before each series of keys.
  *
- * EXPORTS_NOT_FOUND  the kernel does not tell where the map is: LMDB has to do
+ * EXPORTS_NOT_FOUND  the kernel does not tell where the map is: use LMDB
  * EXPORTS_CORRUPT, EXPORTS_STALE, EXPORTS_FAILED
  */
 exports_rc_t exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
     MDB_txn *txn, exports_db_t db);
 
-/* Where byte 0 of a file is, of whose mapping this is a byte: exports_mapping.c.
-   NULL: the kernel does not tell. */
+/* Where byte 0 of a file is mapped, by the address of any byte of the mapping:
+   exports_mapping.c.  NULL: the kernel does not tell. */
 const uint8_t *exports_mapping(const uint8_t *p);
 
 /* The value of a key.  EXPORTS_NOT_FOUND, EXPORTS_CORRUPT. */
@@ -129,50 +129,54 @@ exports_rc_t exports_tree_get(exports_tree_t *tree, const uint8_t *key,
     size_t len, MDB_val *value);
 
 /*
- * Of manifests, before the first search: the record that is found will be
- * followed by those before it.  The way to the last one up to a key is entered
- * as far as it is likely to be in a cache, and memory is asked for what comes
- * then, also for so many more of the lowest branches before, as long as they are
- * of one scope.  Keys that are greater must not be sought then.  What is wrong
- * with the way, the search will find.
+ * For manifests, before the first search: says that from the record found on,
+ * those before it will be read one by one.  Follows the way to the last record
+ * not greater than a key, as far as it is likely to be in a cache; then
+ * prefetches the lowest branch, and up to "more" of those before it, if they
+ * are of the same scope.  Keys that are greater must not be sought afterwards.
+ * Damage is left for the search to find.
  */
 void exports_tree_scan(exports_tree_t *tree, const uint8_t *key, unsigned more);
 
 /*
- * Of manifests: to the record of a key.  Keys must come in descending order
- * after exports_tree_open().  On EXPORTS_OK the tree is positioned at the
- * record, after EXPORTS_NOT_FOUND it is not.  *found: the key as it is stored.
+ * For manifests: moves to the record of a key.  After exports_tree_open() keys
+ * must come in descending order.  On EXPORTS_OK the tree is positioned at the
+ * record, after EXPORTS_NOT_FOUND it is not.  *found: the stored key.
  *
- * EXPORTS_NOT_FOUND  there is none
- * EXPORTS_CORRUPT    a page on the way to it is not what has to be there
+ * EXPORTS_NOT_FOUND  there is no such record
+ * EXPORTS_CORRUPT    a page on the way is not what must be there
  */
 exports_rc_t exports_tree_find(exports_tree_t *tree, const uint8_t *key,
     const uint8_t **found, MDB_val *value);
 
 /*
- * The node of a key of facets or ranks, all of which lies on its page: *found is
- * the key as it is stored.  Keys may come in any order, and the nearer they are
- * to each other, the less is searched.
+ * Finds the node of a key of facets or ranks; it is checked that all of it lies
+ * on its page.  *found: the stored key.  Keys may come in any order; the nearer
+ * they are to each other, the faster they are found.
  *
  * EXPORTS_NOT_FOUND, EXPORTS_CORRUPT
  */
 exports_rc_t exports_tree_node(exports_tree_t *tree, const uint8_t *key,
     size_t len, MDB_val *found);
 
-/* Makes a page of that kind (KIND_FLAGS) the one of a level, at its first node.
-   EXPORTS_CORRUPT: it is another one. */
+/* Makes a page the one of a level, at its first node.  kind: of KIND_FLAGS.
+   EXPORTS_CORRUPT: it is not of that kind, or not that page. */
 exports_rc_t exports_tree_enter(const exports_tree_t *tree,
     exports_level_t *level, uint64_t pgno, unsigned kind);
 
-/* what exports_tree_back() cannot do at once */
+/* the parts of exports_tree_back() that are not inline: to the last record of
+   the leaf before; the value of a node, wherever that lies */
 exports_rc_t exports_tree_leaf_back(exports_tree_t *tree);
 exports_rc_t exports_tree_value(const exports_tree_t *tree,
     const uint8_t *node, MDB_val *value);
 
 
-/* What is asked for ahead, exports_tree_ahead.c: the lowest branches up to the
-   one of a key, as exports_tree_scan() says; what a search of a page comes by;
-   leaves; and the nodes of the leaf that is so many before. */
+/*
+ * Prefetches, exports_tree_ahead.c: the lowest branches, for
+ * exports_tree_scan(); the nodes that a search of a page compares first; what
+ * reading on will need, that is, the heads of leaves, and the nodes of the leaf
+ * that is so many before.
+ */
 void exports_tree_fetch_branches(const exports_tree_t *tree,
     const uint8_t *key, unsigned more);
 void exports_tree_fetch_middles(const exports_level_t *level);
@@ -192,7 +196,7 @@ exports_tree_get16(const uint8_t *p)
 }
 
 
-/* what the pages of a level are, of KIND_FLAGS */
+/* the kind of the pages of a level: of KIND_FLAGS */
 
 static inline unsigned
 exports_tree_kind(const exports_tree_t *tree, unsigned level)
@@ -201,7 +205,7 @@ exports_tree_kind(const exports_tree_t *tree, unsigned level)
 }
 
 
-/* where in its page a node begins, as the page says */
+/* where in the page a node begins, as the page says */
 
 static inline unsigned
 exports_tree_pos(const exports_level_t *level, unsigned i)
@@ -211,7 +215,7 @@ exports_tree_pos(const exports_level_t *level, unsigned i)
 }
 
 
-/* the number of the page below a node; NO_PAGE, where there is no node */
+/* the number of the page below a node; NO_PAGE: no node can be there */
 
 static inline uint64_t
 exports_tree_child(const exports_tree_t *tree, const exports_level_t *level,
@@ -232,7 +236,7 @@ exports_tree_child(const exports_tree_t *tree, const exports_level_t *level,
 }
 
 
-/* that page, not looked at yet; NULL: there can be none */
+/* that page, not checked; NULL: its number is out of range */
 
 static inline const uint8_t *
 exports_tree_below(const exports_tree_t *tree, const exports_level_t *level,
@@ -246,7 +250,7 @@ exports_tree_below(const exports_tree_t *tree, const exports_level_t *level,
 }
 
 
-/* The key of a node, if it is so long.  NULL: there is none. */
+/* The key of a node, of length len; NULL: it has no such key. */
 
 static inline const uint8_t *
 exports_tree_key(const exports_tree_t *tree, const exports_level_t *level,
@@ -268,8 +272,8 @@ exports_tree_key(const exports_tree_t *tree, const exports_level_t *level,
 }
 
 
-/* To the record before, whatever its scope, in the order of keys: only in a
-   tree that is positioned.  For each record of a page, so without a call. */
+/* Moves to the record before in the order of keys, whatever its scope; the tree
+   must be positioned.  Inline, for it is done for each record of a page. */
 
 static inline exports_rc_t
 exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
@@ -300,7 +304,7 @@ exports_tree_back(exports_tree_t *tree, const uint8_t **key, MDB_val *value)
         return EXPORTS_CORRUPT;
     }
 
-    /* the header, as two words: length of the value; flags, length of the key */
+    /* the header: the length of the value; flags; the length of the key */
 
     node = leaf->page + pos;
     memcpy(&size, node, sizeof(size));
