@@ -1,12 +1,12 @@
 
 /*
- * What is far in a list is reached from the oldest end by the blocks that ranks
- * counts: those of the highest level that end before it are passed, the next one
- * is entered by the level below, and so on.
+ * A place far inside a list is reached from its oldest end, by the blocks that
+ * ranks counts: those of the highest level that end before it are passed, the
+ * next one is entered on the level below, and so on.
  *
- * A count that is wrong would make a page wrong that has nothing else wrong
- * about it.  So the counts of blocks are added up to the end of the block that
- * they make up, which knows their sum, and its entries are walked to its end.
+ * A wrong count would lead to a wrong page with nothing else wrong about it.
+ * So the counts of blocks are added up to the end of the block above, which has
+ * their sum, and the entries of the lowest block are walked to its end.
  */
 
 #include <string.h>
@@ -15,23 +15,24 @@
 #include "exports_private.h"
 
 
-/* the length at which a level is worth it, as bits a level: what tests change */
+/* by how many bits a list must be longer for each further level to be read;
+   tests change it */
 #ifndef LEVEL_BITS
 #define LEVEL_BITS    EXPORTS_RANK_BITS
 #endif
 
 
-/* the part of a list that what is sought is in */
+/* the part of a list that the place is known to be in */
 
 typedef struct {
     exports_list_t  *list;
-    const uint8_t   *entry;     /* what is newer is sought; or, when NULL, */
-    uint64_t         index;     /* the entry that so many older ones precede */
+    const uint8_t   *entry;     /* the next newer one is sought; if NULL, */
+    uint64_t         index;     /* the one with so many older ones */
 
-    const uint8_t   *after;     /* the boundary it begins behind, or NULL */
-    const uint8_t   *end;       /* the boundary it ends with, or NULL */
-    uint64_t         older;     /* entries before it */
-    uint64_t         count;     /* entries of it */
+    const uint8_t   *after;     /* the boundary it begins after, or NULL */
+    const uint8_t   *end;       /* the boundary it ends with; NULL: open */
+    uint64_t         older;     /* entries before the part */
+    uint64_t         count;     /* entries of the part */
 } part_t;
 
 
@@ -51,9 +52,9 @@ static exports_rc_t go_to_end(part_t *part);
 
 
 /*
- * To the leaf that ends the block of what is sought.  The newest entry before
- * anything else: on the way to it every part is open, and with the last of them
- * the blocks of the highest level have been held against the list's length.
+ * The way to the newest entry is gone first, once for a list: on that way every
+ * part is open, so that all blocks of the highest level are added up, and
+ * checked against the length of the list.
  */
 
 exports_rc_t
@@ -111,7 +112,7 @@ find_block(exports_list_t *list, const uint8_t *entry, uint64_t index)
 }
 
 
-/* of a level that is expected to have less than two blocks nothing is read */
+/* the highest level that is expected to have two blocks at least */
 
 static unsigned
 top_level(uint64_t count)
@@ -130,9 +131,9 @@ top_level(uint64_t count)
 
 
 /*
- * All blocks that are counted have to be what was written, and in order: one
- * that got elsewhere would be counted for others, whose checks are right, and
- * no sum would show it.  Once a page, for each guess reads those of a part.
+ * Whether the blocks that are counted have their checksums, and are in order:
+ * some that got elsewhere, in the place of others, may have the same sum.  Done
+ * once for a part, though each guess of a page reads it.
  */
 
 static exports_rc_t
@@ -152,6 +153,8 @@ check_blocks(const part_t *part, unsigned level, const exports_run_t *run,
 }
 
 
+/* whether the blocks of a level in this part were the last to be checked */
+
 static int
 is_checked(const part_t *part, unsigned level)
 {
@@ -161,8 +164,8 @@ is_checked(const part_t *part, unsigned level)
 
 
 /*
- * From a part to the block of a level in it that is entered.  An open part, one
- * that no boundary ends, may have none: then its rest behind the last boundary.
+ * Narrows a part to the block of a level that the place is in.  In an open part
+ * the place may lie after the last boundary: then to that rest, open as well.
  */
 
 static exports_rc_t
@@ -228,7 +231,7 @@ enter_block(part_t *part, unsigned level)
 }
 
 
-/* in: the block that was entered, or else what is behind those that are passed */
+/* in: the block that was entered; its end is NULL, if all were passed */
 
 static exports_rc_t
 narrow(part_t *part, part_t *in)
@@ -253,7 +256,7 @@ narrow(part_t *part, part_t *in)
 }
 
 
-/* those of a leaf that end before what is sought, and into the next one */
+/* passes the blocks of a leaf that end before the place, and enters the next */
 
 static void
 pass_blocks(part_t *part, exports_run_t *run, size_t until)
@@ -286,6 +289,8 @@ pass_blocks(part_t *part, exports_run_t *run, size_t until)
     }
 }
 
+
+/* to the first block of a level in the part: the one after its "after" */
 
 static exports_rc_t
 first_block(part_t *part, unsigned level, exports_run_t *run)
@@ -324,6 +329,8 @@ first_block(part_t *part, unsigned level, exports_run_t *run)
     return rc;
 }
 
+
+/* walks the entries of the part, whose last one must be its boundary */
 
 static exports_rc_t
 go_to_end(part_t *part)

@@ -1,7 +1,7 @@
 
 /*
- * One list: from leaf to leaf, which are arrays, and by blocks to what is far
- * away.
+ * One list, read from leaf to leaf, which are arrays; what is far away is found
+ * by blocks.
  */
 
 #include <string.h>
@@ -10,8 +10,8 @@
 #include "exports_private.h"
 
 
-/* entries that are gone through by leaves rather than to look up blocks: what
-   tests change */
+/* up to so many entries or leaves are walked rather than looked up by blocks;
+   tests change it */
 #ifndef NEAR_ENTRIES
 #define NEAR_ENTRIES  1024
 #define NEAR_LEAVES   4
@@ -163,8 +163,8 @@ exports_list_rank(exports_list_t *list, const uint8_t *entry, uint64_t *newer)
             }
         }
 
-        /* to the leaf that begins at it or before, or to the oldest; from
-           there to the leaf that ends behind it, or to the newest */
+        /* to older leaves, up to the one that begins with the entry or before;
+           or to newer ones, up to the one that ends after it */
 
         if (exports_list_compare(list, 0, entry) > 0) {
 
@@ -235,7 +235,7 @@ older_leaf(exports_list_t *list)
 }
 
 
-/* a list that has more leaves is longer than it says */
+/* a list that has further leaves is longer than it says */
 
 static exports_rc_t
 check_end(exports_list_t *list)

@@ -1,8 +1,8 @@
 
 /*
- * Where a mapping of a file begins, as the kernel tells: LMDB does not say it,
- * and what pages say of themselves may be wrong.  Without stdio, for a read may
- * be left by longjmp() at any time.
+ * Where the mapping of a file begins, as the kernel tells: LMDB does not say,
+ * and the numbers in pages may be wrong.  Without stdio, for a read may be left
+ * by longjmp() at any time.
  */
 
 #include <fcntl.h>
@@ -63,7 +63,7 @@ exports_mapping(const uint8_t *p)
 }
 
 
-/* what is no number is passed over as well */
+/* reads up to the character "end"; also skips what is not a number */
 
 static uintptr_t
 read_hex(input_t *in, char end, int *ended)

@@ -3,8 +3,8 @@
 
 
 /*
- * Only what has that hash is kept.  A copy is hashed, for what lies in the map
- * may fault, which must not happen inside of libcrypto.
+ * Only a string with that hash is kept.  A copy is hashed, for reading the map
+ * may fault, which must not happen inside libcrypto.
  */
 
 exports_rc_t

@@ -1,7 +1,7 @@
 
 /*
- * The lists of a page as one, newest entry first: a heap, on whose top is the
- * list with the newest entry of all.
+ * The lists of a page as one, newest entry first: a heap, with the list on top
+ * that has the newest entry of all.
  */
 
 #include "exports_list.h"
@@ -151,7 +151,7 @@ sift_down(exports_merge_t *m, unsigned i)
 }
 
 
-/* for each item of a union some of these: not by a call */
+/* inline: done several times for each item of several lists */
 
 static inline int
 newer(const exports_list_t *a, const exports_list_t *b)

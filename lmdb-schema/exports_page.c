@@ -1,15 +1,18 @@
 
 /*
- * The lists in facets are merged, and each record is read by its key.  The
- * manifests of a scope lie in the order of its pages: for the list of all, and
- * for one by status as long as most records pass, the way to the next key leads
- * through the records between ("scan"), which must not be any that the lists
- * should hold.  And their length is held against the counts of the scope: a
- * damaged tree that lacks some records, or lists, would look like a sound one.
+ * The lists in facets are merged, and each record is read by its key.
  *
- *   lists    one for each value that is asked for, each with its newest first
+ * The manifests of a scope lie in the order of its pages.  So for the list of
+ * all manifests, and for one by status while most records have that status, the
+ * next record is reached by going through those between ("scan"), instead of a
+ * search.  None of those may be one that the lists should have.
+ *
+ * A damaged tree that lacks some records, or lists, may look like a sound one:
+ * so the lengths of the lists are checked against the counts of the scope.
+ *
+ *   lists    one for each value that is asked for, each newest first
  *     |      exports_merge.c: merged, and skipped to the offset
- *   merge    first the list with the newest entry
+ *   merge    on top the list with the newest entry
  *     |      find_items(): the record of that entry, not yet read
  *   found    two sets of 8: one is filled while memory brings the other
  *     |      add_items(): checks, decodes
@@ -26,15 +29,16 @@
 #include "exports_private.h"
 
 
-/* a scan gives way to searches after this many misses, and two a hit */
+/* a scan gives way to searches after this many misses and two for each hit */
 #define SCAN_MISSES     32
 
 #define ALL_STATUSES    0xffffffff
 
-/* records that are found before they are read */
+/* records of a set, which are found while those of the set before are read */
 #define FOUND_AHEAD     8
 
-/* of the tree of manifests, that a page which is not the first may be under */
+/* more of the lowest branches to prefetch for a page that is not the first,
+   which may be under any of them */
 #define BRANCHES_MORE   3
 
 
@@ -48,21 +52,21 @@ typedef struct {
     uint64_t                     created;   /* of the record before */
     uint64_t                     tie;
     exports_tree_t              *tree;      /* NULL: by LMDB's cursor */
-    unsigned                     fixed;     /* by a list: EXPORTS_FACET_* */
+    unsigned                     fixed;     /* by the lists: EXPORTS_FACET_* */
     unsigned                     statuses;  /* to scan for; 0: no scan */
-    unsigned                     misses;    /* of the scan */
+    unsigned                     misses;    /* records that a scan passed by */
     exports_merge_t              merge;
     exports_list_t               lists[EXPORTS_LISTS_MAX];
 } page_walk_t;
 
 
-/* a record, not yet read */
+/* a record that was found, but not yet read */
 
 typedef struct {
     const uint8_t               *key;
     MDB_val                      value;
     unsigned                     statuses;  /* that it may have */
-    unsigned                     list;      /* unset by scan_list() */
+    unsigned                     list;      /* not set by scan_list() */
 } found_t;
 
 
@@ -243,8 +247,8 @@ count_lists(page_walk_t *w)
 
 
 /*
- * Lists that fix more than the status have no length that is known.  Where they
- * are empty, the list of all tells whether lists can be found at all.
+ * The scope does not count lists that fix more than the status.  If they are
+ * empty, the length of the list of all tells whether lists can be found at all.
  */
 
 static exports_rc_t
@@ -287,6 +291,8 @@ check_total(page_walk_t *w)
 }
 
 
+/* the number of manifests with one of the statuses */
+
 static uint64_t
 count_of(const uint64_t *counts, unsigned statuses)
 {
@@ -303,7 +309,7 @@ count_of(const uint64_t *counts, unsigned statuses)
 }
 
 
-/* those that the records of a list may have */
+/* the statuses that the records of a list may have */
 
 static unsigned
 list_statuses(const exports_facet_t *list)
@@ -313,7 +319,7 @@ list_statuses(const exports_facet_t *list)
 }
 
 
-/* the set of statuses that the lists stand for, if they fix nothing else */
+/* the statuses of all lists together; 0: a list fixes more than the status */
 
 static unsigned
 scan_statuses(const exports_page_query_t *query)
@@ -332,10 +338,7 @@ scan_statuses(const exports_page_query_t *query)
 }
 
 
-/*
- * Records are found some places ahead of those that are read, so that memory
- * can bring them meanwhile.
- */
+/* a set of records is found and prefetched while the set before it is read */
 
 static exports_rc_t
 read_items(page_walk_t *w, unsigned want)
@@ -391,8 +394,8 @@ find_items(page_walk_t *w, found_t *found, unsigned n)
 
 
 /*
- * What most pages are made of: records of one list, one behind the other, but
- * for the last one of a leaf of the list.
+ * What most pages are made of: the records of one list, one after the other.
+ * The last entry of a leaf of the list is left to find_next().
  */
 
 static exports_rc_t
@@ -450,7 +453,7 @@ add_items(page_walk_t *w, const found_t *found, unsigned n)
         }
     }
 
-    /* lists that are scanned fix no more than the status */
+    /* found->list is set then, for such lists are not scanned */
 
     if (w->fixed & ~EXPORTS_FACET_STATUS) {
         rc = check_members(w, found, items, n);
@@ -466,7 +469,7 @@ add_items(page_walk_t *w, const found_t *found, unsigned n)
 }
 
 
-/* of what is newest in all lists, the record by its key */
+/* the record of the newest entry of all lists */
 
 static exports_rc_t
 find_next(page_walk_t *w, found_t *found)
@@ -499,6 +502,8 @@ find_next(page_walk_t *w, found_t *found)
 }
 
 
+/* an entry without a record is damage, too */
+
 static exports_rc_t
 not_found(page_walk_t *w, exports_rc_t rc, const uint8_t *entry)
 {
@@ -507,7 +512,7 @@ not_found(page_walk_t *w, exports_rc_t rc, const uint8_t *entry)
 }
 
 
-/* the lines that most have */
+/* as many cache lines as most records have */
 
 static inline void
 fetch_record(const uint8_t *record)
@@ -554,8 +559,8 @@ scan(page_walk_t *w, const uint8_t *entry, found_t *found)
 
 
 /*
- * What is passed by on the way must not be what the lists have to hold.  Its
- * status is all that is looked at, for nothing of it is sent.
+ * Passes the records between.  The lists must not lack any of them: their
+ * status tells.  It is not checked further, for nothing of them is sent.
  */
 
 static exports_rc_t
@@ -627,7 +632,7 @@ bad_record(page_walk_t *w, const uint8_t *key)
 {
     static const uint8_t  none[EXPORTS_MANIFEST_KEY_LEN];
 
-    /* the first that is found bad is the one */
+    /* the first bad one is reported */
 
     if (memcmp(w->page->bad_key, none, EXPORTS_MANIFEST_KEY_LEN) == 0) {
         memcpy(w->page->bad_key, key, EXPORTS_MANIFEST_KEY_LEN);
@@ -638,8 +643,8 @@ bad_record(page_walk_t *w, const uint8_t *key)
 
 
 /*
- * Each record must be older than the one before, which also a tree whose pages
- * are mixed up can be found out by.
+ * Each record must be older than the one before: this also finds out a tree
+ * whose pages are in the wrong places.
  */
 
 static inline exports_rc_t

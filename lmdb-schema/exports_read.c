@@ -56,13 +56,13 @@ exports_reader_close(exports_reader_t *reader)
 exports_rc_t
 exports_reader_renew(exports_reader_t *reader)
 {
-    exports_rc_t  erc;
+    exports_rc_t  rc;
 
-    erc = reader->txn == NULL ? begin(reader) : renew(reader);
+    rc = reader->txn == NULL ? begin(reader) : renew(reader);
 
-    if (erc != EXPORTS_OK) {
+    if (rc != EXPORTS_OK) {
         drop(reader);
-        return erc;
+        return rc;
     }
 
     reader->active = 1;
@@ -142,7 +142,7 @@ exports_reader_cursor(exports_reader_t *reader, exports_db_t db,
 }
 
 
-/* a writer's own pages, not yet in the map, are LMDB's affair */
+/* a writer's new pages are not in the map yet: only LMDB can read them */
 
 exports_rc_t
 exports_reader_tree(exports_reader_t *reader, exports_db_t db,
@@ -370,7 +370,7 @@ drop(exports_reader_t *reader)
 }
 
 
-/* of what it has read nothing is used any more: the map may move */
+/* from now on nothing that was read is used any more: the map may move */
 
 static void
 deactivate(exports_reader_t *reader)
@@ -410,7 +410,7 @@ get(exports_reader_t *reader, exports_db_t db, const uint8_t *key, size_t len,
 }
 
 
-/* a writer holds changes of lists and scopes back */
+/* a writer holds back changes of lists and scopes: they are stored first */
 
 static exports_rc_t
 settle_writer(exports_reader_t *reader, exports_db_t db)

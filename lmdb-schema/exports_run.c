@@ -1,4 +1,9 @@
 
+/*
+ * Runs by LMDB's cursor, with checks of what it would trust; and what both ways
+ * to read runs have in common.
+ */
+
 #include <string.h>
 
 #include "exports_mdb_layout.h"
@@ -6,8 +11,8 @@
 #include "exports_run.h"
 
 
-/* of a key: no map has room for so many, and what is added up of all lists of a
-   page does not overflow */
+/* values of a key: more than any map has room for, and few enough that the sum
+   over all lists of a page cannot overflow */
 #define COUNT_MAX  ((uint64_t) 1 << 48)
 
 
@@ -37,7 +42,8 @@ exports_run_find(exports_run_t *run, const exports_source_t *source,
 }
 
 
-/* without a value LMDB does not look into what it finds: then it is checked */
+/* if no value is asked for, LMDB does not look into the node: it can be checked
+   before */
 
 static exports_rc_t
 find(exports_run_t *run, const uint8_t *key, size_t key_len, uint64_t *count)
@@ -113,7 +119,8 @@ exports_run_last(exports_run_t *run)
 
     if (rc == 0) {
 
-        /* at the end MDB_GET_MULTIPLE hands out nothing: go to and fro */
+        /* at the last value MDB_GET_MULTIPLE hands out nothing, unless the
+           cursor has come there from the one before */
 
         rc = mdb_cursor_get(cursor, &k, &v, MDB_PREV_DUP);
 
@@ -183,10 +190,10 @@ exports_run_count(const MDB_val *key, size_t size)
 
 
 /*
- * The leaf the cursor is at, or leads to by such an op (MDB_GET_MULTIPLE and
- * its kin); at is its last value, or that of current, a value of the leaf.  A
- * key with one value has no leaf: LMDB then leaves the result untouched and says
- * nothing.
+ * Takes the leaf that the cursor is at, or comes to by one of LMDB's *_MULTIPLE
+ * operations.  run->at is set to its last value or, unless that is NULL, to
+ * "current", a value in it.  A key with one value has no leaf: then LMDB leaves
+ * the result as it was, and returns 0.
  */
 
 static exports_rc_t
@@ -232,10 +239,10 @@ leaf(exports_run_t *run, MDB_cursor_op op, const MDB_val *current)
 
 
 /*
- * The leaf's header stands before its values, and LMDB believes it: another
- * page in the leaf's place would pass for a leaf with some other number of
- * values.  Both bounds of the free space follow from that number, so that the
- * upper one tells the length of the page.
+ * LMDB trusts the leaf's header, which stands before the values: another page
+ * in its place would pass for a leaf with some number of values.  Both bounds
+ * of the free space follow from the number of values, and the upper one also
+ * from the length of the page, which must be one that a page can have.
  */
 
 static int
@@ -268,8 +275,9 @@ sound_leaf(const exports_run_t *run, const MDB_val *values)
 
 
 /*
- * LMDB tells where the node is.  What stands before a page that only claims to
- * be in one need not be memory: a writer's pages are allocated one by one.
+ * LMDB tells where the node is.  It must not be looked for before the page: if
+ * that only claims to be in a node, there may be no memory before it, for a
+ * writer's pages are allocated one by one.
  */
 
 static int
@@ -283,7 +291,8 @@ in_its_node(const exports_run_t *run, const uint8_t *page)
 }
 
 
-/* the number of values follows from its header alone, but not its length */
+/* the header alone gives the number of values; both together must give the
+   length of the node's data */
 
 static uint64_t
 sub_page_count(const uint8_t *page, size_t len, size_t size)
@@ -313,7 +322,8 @@ sub_page_count(const uint8_t *page, size_t len, size_t size)
 }
 
 
-/* a page of two values is as long, and LMDB would look for the tree's root */
+/* a sub-page of two values has the same length as such a record, in which LMDB
+   would find the root of a tree */
 
 static uint64_t
 tree_count(const uint8_t *record, size_t size)
@@ -383,7 +393,7 @@ exports_run_blocks(MDB_cursor *facets, const uint8_t *key, size_t len,
         entry = run.values + run.at * EXPORTS_ENTRY_LEN;
         height = exports_rank_height(entry);
 
-        /* leaves that lead back to others would have no end */
+        /* leaves that lead back to others would never end */
 
         if (++count > stored) {
             return EXPORTS_CORRUPT;

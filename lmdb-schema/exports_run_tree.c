@@ -1,8 +1,8 @@
 
 /*
- * Runs in the map, without LMDB.  One value, or few, lie in the node of their
- * key; more of them are a tree of their own, whose leaves hold nothing but
- * values, one behind the other.
+ * Runs in the map, without LMDB.  One value or a few are in the node of their
+ * key; more of them are a tree of their own, whose leaves have nothing but
+ * values, one after the other.
  */
 
 #include <string.h>
@@ -114,6 +114,8 @@ exports_run_tree_back(exports_run_t *run)
 }
 
 
+/* to the next leaf, or, with "back", to the one before */
+
 static exports_rc_t
 step(exports_run_t *run, int back)
 {
@@ -146,8 +148,8 @@ step(exports_run_t *run, int back)
 }
 
 
-/* of leaves by their first values: where pages lead to others twice, a walk
-   comes by no leaf again, and ends */
+/* compares leaves by their first values: so a walk comes to no leaf twice, and
+   ends, even if damaged pages lead back to others */
 
 static exports_rc_t
 check_order(const exports_run_t *run, const uint8_t *lesser,
@@ -158,7 +160,7 @@ check_order(const exports_run_t *run, const uint8_t *lesser,
 }
 
 
-/* from the page of a level that is next on the way */
+/* from a level down to the leaf, always by the first page, or the last one */
 
 static exports_rc_t
 descend(exports_run_t *run, unsigned level, int last)
@@ -204,7 +206,7 @@ enter(exports_run_t *run, unsigned level)
 }
 
 
-/* both bounds of its free space follow from the number of values */
+/* both bounds of the free space must agree with the number of values */
 
 static exports_rc_t
 set_leaf(exports_run_t *run, const uint8_t *page)
@@ -224,8 +226,8 @@ set_leaf(exports_run_t *run, const uint8_t *page)
 }
 
 
-/* to the last page that begins with the value or before; the first one is taken
-   to begin before all */
+/* to the last page that begins with the value or a lesser one; the first page
+   is taken to begin before all values */
 
 static exports_rc_t
 search(const exports_run_t *run, exports_level_t *branch, const uint8_t *value)
@@ -258,7 +260,7 @@ search(const exports_run_t *run, exports_level_t *branch, const uint8_t *value)
 }
 
 
-/* the values that are less */
+/* the number of values that are less */
 
 static size_t
 search_leaf(const exports_run_t *run, const uint8_t *value)

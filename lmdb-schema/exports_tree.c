@@ -1,11 +1,14 @@
 
+/* searches in a tree, and the way from record to record */
+
 #include <string.h>
 
 #include "exports_private.h"
 #include "exports_tree.h"
 
 
-/* from the root, before it pays to compare the keys of branches */
+/* searches that begin at the root; later ones compare the keys of the branches
+   that the last one came by, to begin further down */
 #define SEARCHES  8
 
 
@@ -37,8 +40,9 @@ leaf_of(const exports_tree_t *tree)
 
 
 /*
- * NULL: no node can lie there, or none with a key of this database.  In the
- * free space before the nodes lie others that were once there, sound as ever.
+ * NULL: there cannot be a node, or not one with a key of this database.  The
+ * free space before the nodes must be ruled out, for nodes that were once there
+ * still look sound.
  */
 
 static inline const uint8_t *
@@ -62,7 +66,7 @@ node_at(const exports_tree_t *tree, const exports_level_t *level, unsigned i)
 }
 
 
-/* a node's key to another one, as LMDB orders them */
+/* compares the key of a node with another one, in LMDB's order */
 
 static inline int
 compare(const uint8_t *node, const uint8_t *key, size_t len)
@@ -90,7 +94,7 @@ exports_tree_get(exports_tree_t *tree, const uint8_t *key, size_t len,
 
     rc = find(tree, key, len, &found, value);
 
-    /* a page that is being read does not go on from here */
+    /* a scan must not go on from here */
 
     tree->positioned = 0;
 
@@ -212,7 +216,7 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
     rc = descend(tree, level, tree->height - 1, tree->levels[level].n, key, len,
                  &node);
 
-    /* where branches are out of order, another leaf may have it */
+    /* if branches are out of order, another leaf may have the key */
 
     if (rc == EXPORTS_NOT_FOUND && level > 0 && !is_ordered(tree)) {
         rc = EXPORTS_CORRUPT;
@@ -236,7 +240,8 @@ exports_tree_node(exports_tree_t *tree, const uint8_t *key, size_t len,
 }
 
 
-/* the branches on the way to the leaf, each once */
+/* whether the keys of the branches on the way are in order; each is checked
+   once */
 
 static int
 is_ordered(exports_tree_t *tree)
@@ -252,7 +257,7 @@ is_ordered(exports_tree_t *tree)
             continue;
         }
 
-        /* the first one is taken for less than all, whatever its key */
+        /* LMDB takes the first key of a branch for less than all others */
 
         for (node = NULL, i = 1; i < l->n; i++, node = next) {
             next = node_at(tree, l, i);
@@ -275,9 +280,8 @@ is_ordered(exports_tree_t *tree)
 
 
 /*
- * From a level to the lowest whose page begins at the key or before: a page
- * begins with its key in the page above, where it is not the first, which has
- * none.
+ * From a level up to the lowest one whose page does not begin after the key.  A
+ * page begins with its key in the page above; the first page there has none.
  */
 
 static unsigned
@@ -303,7 +307,7 @@ climb(const exports_tree_t *tree, unsigned level, const uint8_t *key,
 }
 
 
-/* the lowest level on whose page a search for the key would come, too */
+/* the lowest level whose page a search for the key would come by, too */
 
 static unsigned
 common_level(const exports_tree_t *tree, const uint8_t *key, size_t len)
@@ -320,8 +324,8 @@ common_level(const exports_tree_t *tree, const uint8_t *key, size_t len)
 }
 
 
-/* whether the key is behind where the page below begins, or there, and before
-   the page that is next */
+/* whether the page below, where the last search went, is also the one for this
+   key: it begins with the key or before, and the next one begins after it */
 
 static int
 leads_down(const exports_tree_t *tree, const exports_level_t *branch,
@@ -349,8 +353,8 @@ leads_down(const exports_tree_t *tree, const exports_level_t *branch,
 }
 
 
-/* from a page of that level, of whose nodes only those before "end" count, to
-   the last level that is asked for */
+/* Searches from a page of one level, where only the nodes before "end" count,
+   to another level.  *found: on EXPORTS_OK, the node of the key there. */
 
 static exports_rc_t
 descend(exports_tree_t *tree, unsigned level, unsigned last, unsigned end,
@@ -367,8 +371,8 @@ descend(exports_tree_t *tree, unsigned level, unsigned last, unsigned end,
         low = level < tree->height - 1;
         order = 1;
 
-        /* behind the last node that is not greater; the first of a branch
-           is taken for less than all */
+        /* low becomes the node after the last that is not greater; the first
+           one of a branch is taken for less than all others */
 
         while (low < end) {
             middle = (low + end) / 2;
@@ -410,7 +414,7 @@ descend(exports_tree_t *tree, unsigned level, unsigned last, unsigned end,
 }
 
 
-/* what a search comes to; asking for what it will need */
+/* enters the next page of a search, and prefetches what it will need there */
 
 static exports_rc_t
 enter_next(exports_tree_t *tree, unsigned level)
@@ -558,7 +562,7 @@ exports_tree_value(const exports_tree_t *tree, const uint8_t *node,
 }
 
 
-/* where LMDB puts what a leaf has no room for */
+/* a value that is too long for a leaf is on overflow pages */
 
 static exports_rc_t
 read_overflow(const exports_tree_t *tree, const uint8_t *data, size_t size,

@@ -1,26 +1,27 @@
 
 /*
- * What memory is asked for before it is needed.  A page that is in no cache
- * takes as long to come as several records take to be read, and its address,
- * which the processor has to look up first, longer still.  So pages are asked
- * for together, as soon as it is known which: the lowest branches while the
- * lists are read, the heads of several leaves before the first one is entered,
- * and the nodes of the next leaf when its head has come, which tells where they
- * lie.
+ * Prefetches.  Getting a page that is in no cache takes as long as reading
+ * several records, and translating its address, if the TLB lacks that, longer
+ * still.  So pages are prefetched together, as soon as it is known which ones:
+ * the lowest branches while the lists are read, the heads of several leaves
+ * before the first leaf is entered, and the nodes of the next leaf when its
+ * head is there, which tells where they lie.
  */
 
 #include "exports_private.h"
 #include "exports_tree.h"
 
 
-/* leaves that are asked for before the first is entered, as a page of 50 needs;
-   later, a few at a time, which a page of 500 is faster with; and how few may be
-   left then */
+/* so many leaves are prefetched before the first one is entered, which suits a
+   page of 50 */
 #define LEAVES_FIRST  14
+
+/* later on, when LEAVES_LEFT are left, they are made LEAVES_AHEAD again: a page
+   of 500 is faster if they come a few at a time */
 #define LEAVES_AHEAD  8
 #define LEAVES_LEFT   4
 
-/* of a page, before it pays to ask for those that are compared first */
+/* prefetching the nodes that a search compares first pays from here on */
 #define MANY_NODES    16
 
 
@@ -50,7 +51,7 @@ exports_tree_fetch_branches(const exports_tree_t *tree, const uint8_t *key,
             return;
         }
 
-        /* what the page begins with */
+        /* the key that the page begins with */
 
         first = exports_tree_key(tree, above, i--, EXPORTS_MANIFEST_KEY_LEN);
 
@@ -61,7 +62,7 @@ exports_tree_fetch_branches(const exports_tree_t *tree, const uint8_t *key,
 }
 
 
-/* where a binary search comes by first */
+/* the nodes that a binary search compares first */
 
 void
 exports_tree_fetch_middles(const exports_level_t *level)
@@ -88,7 +89,7 @@ exports_tree_read_ahead(exports_tree_t *tree)
 }
 
 
-/* of those that have not been asked for */
+/* the heads of leaves that have not been prefetched yet */
 
 void
 exports_tree_fetch_heads(exports_tree_t *tree)
@@ -141,7 +142,7 @@ exports_tree_fetch_nodes(const exports_tree_t *tree, unsigned before)
 }
 
 
-/* NULL: that is not below the same page */
+/* the leaf that is so many before; NULL: it is not below the same branch */
 
 static const uint8_t *
 leaf_before(const exports_tree_t *tree, unsigned before)

@@ -1,5 +1,5 @@
 
-/* all pages of a database, from its root on */
+/* checks all pages of a database, from its root on */
 
 #include <string.h>
 
@@ -59,7 +59,7 @@ exports_tree_check(exports_reader_t *reader, exports_db_t db,
 }
 
 
-/* what lies below a page that is not sound is not looked at */
+/* what lies below a damaged page is not checked */
 
 static exports_rc_t
 check_below(check_t *c, uint64_t pgno, unsigned height, unsigned leaf_kind)
@@ -108,7 +108,7 @@ check_children(check_t *c, const exports_level_t *page, unsigned height,
 }
 
 
-/* those that lie elsewhere */
+/* the values of a leaf that lie on pages of their own */
 
 static exports_rc_t
 check_values(check_t *c, const exports_level_t *leaf)

@@ -17,7 +17,7 @@ static exports_rc_t find_map(exports_tree_t *tree, const exports_env_t *env,
 static int is_in_place(const exports_tree_t *tree, const uint8_t *p);
 
 
-/* those that are all alike */
+/* the lengths of keys and values where all are alike; else 0 */
 
 static const struct {
     size_t  key_len;
@@ -33,8 +33,8 @@ static const struct {
 };
 
 
-/* The number of a snapshot comes from the lock file, which says 0 as long as no
-   writer has been there. */
+/* A root is kept by the number of its snapshot.  That comes from the lock file,
+   and is 0 until there has been a writer: then it tells nothing. */
 
 exports_rc_t
 exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
@@ -71,9 +71,9 @@ exports_tree_open(exports_tree_t *tree, const exports_env_t *env,
 
 
 /*
- * Numbers do not tell a file from another one that somebody has copied over it:
- * all compacted copies have the same.  So what led to the root has to be there
- * still.
+ * Somebody may have copied another file over this one, whose snapshot has the
+ * same number, as all compacted copies have.  So what led to the root must
+ * still be there.
  */
 
 static int
@@ -103,7 +103,8 @@ read_metas(const exports_tree_t *tree, exports_meta_t *metas)
 }
 
 
-/* what LMDB stores of a database, under its name, in another database */
+/* LMDB stores the record of a database, with its root, in another database,
+   under its name */
 
 static exports_rc_t
 read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
@@ -158,7 +159,7 @@ read_root(exports_tree_t *tree, const exports_env_t *env, MDB_txn *txn,
 }
 
 
-/* p: anywhere in it */
+/* p: an address in the map */
 
 static exports_rc_t
 find_map(exports_tree_t *tree, const exports_env_t *env, const uint8_t *p)
@@ -179,7 +180,7 @@ find_map(exports_tree_t *tree, const exports_env_t *env, const uint8_t *p)
 }
 
 
-/* whether what is stored there lies on one page, which is where it says */
+/* whether the record lies on one page, and that has the number of its place */
 
 static int
 is_in_place(const exports_tree_t *tree, const uint8_t *p)

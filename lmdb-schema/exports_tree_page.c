@@ -1,11 +1,11 @@
 
 /*
- * Whether a page is such as LMDB writes it.  LMDB believes the nodes of a page:
- * to delete one it moves all that lie before it by the length that this one
- * says it has, and frees the pages that it says are its value's; when it splits
- * a page or merges two, it copies nodes by their lengths; and of a page that it
- * writes to it frees the one whose number stands in it.  So a wrong bit costs
- * more than its own record, as soon as something near it is written to.
+ * Whether a page is as LMDB writes it.  LMDB trusts the nodes of a page: when
+ * it deletes one, it moves all nodes before it by the length stored in that
+ * node, and frees the pages that it names; when it splits a page or merges two,
+ * it copies nodes by their lengths; and when it writes to a page, it frees the
+ * one whose number is stored there.  So a single wrong bit destroys more than
+ * its own record, as soon as something near it is written.
  */
 
 #include <stdlib.h>
@@ -36,7 +36,7 @@ exports_tree_page_fault(const exports_tree_t *tree,
 
     memcpy(&header, page->page, sizeof(header));
 
-    /* LMDB would write to one that says it has been copied already */
+    /* LMDB would write in place to a page that claims to be a copy already */
 
     if (header.flags != kind) {
         return "has flags of a page that is being written";
@@ -64,8 +64,8 @@ exports_tree_page_fault(const exports_tree_t *tree,
 
 
 /*
- * From where they begin to the end of the page its nodes lie one behind the
- * other: each ends where another one begins, and together they are as long.
+ * Whether the nodes fill the page from where they begin to its end: each must
+ * end where another one begins, and together they must be as long.
  */
 
 static int
@@ -127,7 +127,8 @@ node_size(const node_header_t *node, int is_leaf)
 }
 
 
-/* of facets and ranks, as far as LMDB can be let near it, or of the others */
+/* whether the value is of a kind that the database has; for facets and ranks
+   also whether LMDB can read it */
 
 static int
 is_value(const exports_tree_t *tree, const uint8_t *node)
@@ -175,9 +176,9 @@ exports_tree_page_is_of(const exports_tree_t *tree,
 
 
 /*
- * A value that became shorter keeps as many pages as it was given at first.  In
- * those that it does not need there are remains of it, or a page of something
- * else if they are not its own.
+ * A value that has become shorter keeps all the pages that it got at first.
+ * Those it no longer needs have remains of it; one that looks like a page shows
+ * that they are not its own.
  */
 
 int
@@ -220,8 +221,9 @@ exports_tree_own_pages(const exports_tree_t *tree, const uint8_t *node,
 }
 
 
-/* Whether a page is there, or remains: these may begin with their number, too,
-   as those of a value that ends with the first byte, zeroes behind it. */
+/* Whether there is a page, and not remains of a value.  These may begin with
+   the number of the page by chance, such as a byte and then zeroes: so the rest
+   of the header has to look like that of a page, too. */
 
 static int
 is_page(const exports_tree_t *tree, uint64_t pgno)
@@ -251,7 +253,7 @@ is_page(const exports_tree_t *tree, uint64_t pgno)
 }
 
 
-/* a leaf of a list's tree: values without nodes */
+/* whether a leaf is one of a list's tree: values without nodes */
 
 static int
 is_run(const exports_tree_t *tree, const exports_level_t *leaf)

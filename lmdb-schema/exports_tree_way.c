@@ -1,5 +1,5 @@
 
-/* the pages that LMDB may write to, from the root to the place of a key */
+/* checks the pages that LMDB may write to, from the root to a key's place */
 
 #include <string.h>
 
@@ -61,7 +61,7 @@ exports_tree_check_way(exports_tree_t *tree, exports_page_set_t *sound,
 }
 
 
-/* *node: NULL, if there is none with that key; the levels lead to its place */
+/* makes the levels lead to the place of a key; *node: NULL, it is not there */
 
 static exports_rc_t
 search(exports_tree_t *tree, const uint8_t *key, size_t len,
@@ -72,7 +72,7 @@ search(exports_tree_t *tree, const uint8_t *key, size_t len,
     exports_rc_t            rc;
     const exports_level_t  *leaf;
 
-    /* a key of another length is what a repair may want to delete */
+    /* a repair may want to delete a key of a wrong length */
 
     key_len = tree->key_len;
     tree->key_len = 0;
@@ -92,8 +92,8 @@ search(exports_tree_t *tree, const uint8_t *key, size_t len,
 }
 
 
-/* A page on the way, and those beside it: LMDB merges a page with one of them
-   when deletions have left too little of it, be it by one that was large. */
+/* Checks a page on the way, and its neighbours: LMDB merges a page with one of
+   them when a deletion has left too little of it. */
 
 static exports_rc_t
 check_level(const exports_tree_t *tree, unsigned level, int merging,
@@ -140,7 +140,8 @@ check_child(const exports_tree_t *tree, unsigned level, unsigned i,
         rc = check_page(tree, &page, level, sound);
     }
 
-    /* a sound page may be another one's: that depends on where it is met */
+    /* a page may be sound, but in the wrong place: so that is checked each
+       time */
 
     if (rc == EXPORTS_OK
         && (!is_between(tree, level, i, &page)
@@ -154,7 +155,7 @@ check_child(const exports_tree_t *tree, unsigned level, unsigned i,
 }
 
 
-/* each once for a set */
+/* checks a page, unless it is in the set already */
 
 static exports_rc_t
 check_page(const exports_tree_t *tree, const exports_level_t *page,
@@ -180,8 +181,8 @@ check_page(const exports_tree_t *tree, const exports_level_t *page,
 }
 
 
-/* whether the keys of a page, the i-th of its level below the way, are those
-   that it has to have; nodes of all pages above are sound */
+/* Whether the keys of a page, the i-th child of the page above, lie between the
+   keys that it must have.  The nodes of all pages above are sound. */
 
 static int
 is_between(const exports_tree_t *tree, unsigned level, unsigned i,
@@ -190,7 +191,7 @@ is_between(const exports_tree_t *tree, unsigned level, unsigned i,
     unsigned        first;
     const uint8_t  *bound;
 
-    /* the first key of a branch is taken for less than all, whatever it is */
+    /* LMDB takes the first key of a branch for less than all others */
 
     first = level < tree->height - 1;
 
@@ -214,7 +215,8 @@ is_between(const exports_tree_t *tree, unsigned level, unsigned i,
 }
 
 
-/* the node above by whose key it begins; NULL: with the least of all keys */
+/* the node above with the key that the page begins with; NULL: it begins with
+   the least of all keys */
 
 static const uint8_t *
 lower_bound(const exports_tree_t *tree, unsigned level, unsigned i)
@@ -231,7 +233,8 @@ lower_bound(const exports_tree_t *tree, unsigned level, unsigned i)
 }
 
 
-/* the node above before whose key it ends */
+/* the node above with the key that the page ends before; NULL: it ends with the
+   greatest of all keys */
 
 static const uint8_t *
 upper_bound(const exports_tree_t *tree, unsigned level, unsigned i)

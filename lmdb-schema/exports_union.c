@@ -1,12 +1,13 @@
 
 /*
  * Offsets in the union of lists.  An entry is guessed, its rank in each list
- * found, and the sum compared with the offset: so the part of each list in which
- * the page can begin grows smaller.  The guess is an entry of the list with the
- * largest such part, as far into it as the offset is into all of them; lists
- * that cover the same time need two to four.  When a guess did not halve what
- * is left, the next one is drawn by lot, which halves it on average whatever
- * times the lists cover.  The last few entries are passed one by one.
+ * is found, and the sum is compared with the offset: so the window of each list
+ * in which the page can begin gets smaller.  The guess is an entry of the list
+ * with the largest window, as far into it as the offset is into all windows
+ * together; lists that cover the same time need two to four guesses.  When a
+ * guess did not halve what is left, the next one is drawn at random: that
+ * halves it on average, whatever times the lists cover.  The last few entries
+ * are passed one by one.
  */
 
 #include <string.h>
@@ -15,19 +16,19 @@
 #include "exports_private.h"
 
 
-/* entries that are passed rather than to guess again, and one a list */
+/* so many entries, and one for each list, are passed without another guess */
 #define FEW      8
 
-/* each guess excludes an entry at least; some sixty have been seen */
+/* a bound: each guess excludes an entry at least, about sixty have been seen */
 #define GUESSES  10000
 
 
-/* of a list: so many entries precede the page at least, and at most */
+/* the entries of a list that come before the page: between low and high */
 
 typedef struct {
     uint64_t  low;
     uint64_t  high;
-    uint64_t  rank;     /* of the guess */
+    uint64_t  rank;     /* of the guess: entries that are newer */
 } window_t;
 
 typedef struct {
@@ -36,7 +37,7 @@ typedef struct {
     uint64_t          offset;
     uint64_t          low;      /* sums over the lists */
     uint64_t          high;
-    uint64_t          lot;
+    uint64_t          lot;      /* the last random number */
     window_t          windows[EXPORTS_LISTS_MAX];
 } union_t;
 
@@ -113,7 +114,8 @@ exports_union_seek(exports_list_t **lists, unsigned n, uint64_t offset,
 }
 
 
-/* rather before the page than behind it: from there the rest is passed */
+/* A guess before the page is better than one after it, for from there the rest
+   can be passed.  Returns the list. */
 
 static unsigned
 guess(union_t *u, uint64_t *rank)
@@ -144,6 +146,8 @@ guess(union_t *u, uint64_t *rank)
 }
 
 
+/* any entry of the windows, with equal chances */
+
 static unsigned
 draw(union_t *u, uint64_t *rank)
 {
@@ -169,7 +173,7 @@ draw(union_t *u, uint64_t *rank)
 }
 
 
-/* how many entries of each list, and of all, are newer than the guess */
+/* counts the entries of each list, and of all, that are newer than the guess */
 
 static exports_rc_t
 rank_guess(union_t *u, unsigned list, uint64_t rank, uint64_t *sum)
@@ -197,7 +201,7 @@ rank_guess(union_t *u, unsigned list, uint64_t rank, uint64_t *sum)
                 return rc;
             }
 
-            /* the counts of blocks contradict one another */
+            /* the counts of blocks contradict each other */
 
             if (w->rank < w->low || w->rank > w->high) {
                 return EXPORTS_CORRUPT;
@@ -225,7 +229,8 @@ narrow(union_t *u, unsigned list, uint64_t sum)
 
         if (sum <= u->offset) {
 
-            /* with less than the offset before it the guess is passed, too */
+            /* the guess itself is passed, too, unless it is the first entry
+               of the page */
 
             w->low = w->rank + (i == list && sum < u->offset);
 
@@ -239,7 +244,7 @@ narrow(union_t *u, unsigned list, uint64_t sum)
 }
 
 
-/* twice the square root, about: by so much the guess may be wrong */
+/* about twice the square root: the guess may be wrong by that much */
 
 static uint64_t
 margin(uint64_t n)

@@ -1,9 +1,9 @@
 
 /*
- * A walk from entry to entry of a database, by LMDB's cursor, which believes
- * what pages say.  Where a page lies in the place of another one, or leads back
- * to one before, keys are not in order.  They are visited nevertheless, for it
- * may be the one before that is wrong.
+ * Walks a database from entry to entry, by LMDB's cursor, which trusts what
+ * pages say.  If a page is in the place of another one, or leads back to an
+ * earlier one, keys are out of order.  Such entries are visited all the same,
+ * for it may be the one before that is wrong.
  */
 
 #include <string.h>
@@ -11,17 +11,17 @@
 #include "exports_private.h"
 
 
-/* how often keys may begin again, and one be there again in a row, as no page
-   can have it, before it is taken for a tree without an end */
+/* a tree is taken for endless when keys were less than the one before so often,
+   or the same key came so often in a row, more than any page can have */
 #define DESCENTS_MAX  1000
 #define REPEATS_MAX   65536
 
 
 typedef struct {
-    const uint8_t  *from;           /* the first key, or before it */
+    const uint8_t  *from;           /* where to begin */
     size_t          from_len;
-    size_t          prefix_len;     /* what of it all keys begin with */
-    int             ordered;        /* ends where an entry is not in order */
+    size_t          prefix_len;     /* of "from", which all keys begin with */
+    int             ordered;        /* an entry out of order ends the walk */
 } range_t;
 
 
@@ -227,7 +227,8 @@ walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
                 return EXPORTS_CORRUPT;
             }
 
-            /* the same again, as of a page of nothing but ones */
+            /* the same entry again is not visited; a page of nothing but one
+               bits has thousands */
 
             if (order == 0 || !has_prefix(&k, range)) {
                 continue;
@@ -245,7 +246,7 @@ walk_cursor(MDB_cursor *cursor, const exports_reader_t *reader, int has_lists,
 }
 
 
-/* value: NULL, where a key has one only */
+/* compares entries, which may share their key; value: NULL, they do not */
 
 static int
 compare(const MDB_val *key, const MDB_val *value, const MDB_val *last,
@@ -273,9 +274,10 @@ has_prefix(const MDB_val *key, const range_t *range)
 
 
 /*
- * More than any tree can have: so many of the smallest as fit into the file.
- * Where damaged pages lead back to others, a walk would not end otherwise.  A
- * writer's new pages are not counted by LMDB, and are sound.
+ * More entries than any tree can have: as many of the smallest ones as fit into
+ * the file.  Without it a walk would not end if damaged pages lead back to
+ * others.  There is no such bound for a writer, whose new pages LMDB does not
+ * count.
  */
 
 static uint64_t
