@@ -1,4 +1,6 @@
 
+/* the transaction of a writer, revisions and checkpoints; puts and deletions */
+
 #define _GNU_SOURCE             /* tdestroy() */
 
 #include <search.h>
@@ -85,7 +87,7 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
                              exports_strerror(erc));
     }
 
-    /* whatever a commit returns, its handle is gone */
+    /* whatever mdb_txn_commit() returns, the handle is gone */
 
     txn = w->txn;
     w->txn = NULL;
@@ -98,7 +100,7 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
         return exports_mdb_error(error, env, "committing to", rc);
     }
 
-    /* without a slot for a look at the file the next writer sees to it */
+    /* if there is no slot to look at the file by, the next writer will */
 
     erc = exports_env_fill(env, &fault);
 
@@ -163,7 +165,7 @@ exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
 
     stored = rc == EXPORTS_OK ? met->stored : 0;
 
-    /* not than one given before: what was given may be taken back */
+    /* only the stored one counts: one that was given before may be lowered */
 
     if (revision <= stored) {
         return exports_error(error, EXPORTS_CONFLICT,
@@ -232,6 +234,9 @@ touch(exports_writer_t *w, exports_kind_t kind, const char *scope, size_t len,
     exports_rc_t  rc;
 
     if (!exports_scope_name_valid(kind, scope, len)) {
+
+        /* a constant, so that compilers see that *met is set on EXPORTS_OK */
+
         (void) exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
                              exports_kind_name(kind));
         return EXPORTS_INVALID;
@@ -313,8 +318,6 @@ exports_writer_store(exports_writer_t *w, exports_db_t db, const void *key,
 }
 
 
-/* what is not there need not be deleted */
-
 exports_rc_t
 exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
     size_t key_len, const void *value, size_t len, exports_error_t *error)
@@ -341,10 +344,10 @@ exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
 
 
 /*
- * Under the write lock: that what was opened is what others open now, and
- * that the lock file counts the commits of this data file.  Both fail after
- * one of the two was renamed over, copied back or deleted; to write then would
- * destroy what others have written.
+ * Checks, under the write lock, that the open files are those that others would
+ * open now, and that the lock file counts the commits of this data file.  It
+ * does not after one of the two was renamed over, copied back or deleted; to
+ * write then would destroy what others have written.
  */
 
 static exports_rc_t
@@ -382,5 +385,6 @@ flush_for_reader(exports_writer_t *w, exports_db_t db)
 
     rc = exports_writer_flush(w, NULL);
 
-    return rc == EXPORTS_OK && db == DB_SCOPES ? exports_writer_flush_scopes(w) : rc;
+    return rc == EXPORTS_OK && db == DB_SCOPES
+               ? exports_writer_flush_scopes(w) : rc;
 }

@@ -1,5 +1,5 @@
 
-/* what is there already, before a writer lets LMDB change it */
+/* checks what is there, before a writer lets LMDB change it */
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,9 +71,9 @@ exports_writer_uncheck(exports_writer_t *w)
 
 
 /*
- * A page that this transaction has written to already is nowhere to be seen, but
- * nothing of it was damaged by that: looked at is what it was copied from.  NULL:
- * there is no slot for a reader, or it cannot be read without LMDB.
+ * The tree as it was committed.  Pages that this transaction has written to are
+ * not in the map, but those they were copied from are; copying damaged nothing.
+ * NULL: there is no slot for a reader, or only LMDB can read it.
  */
 
 static exports_rc_t
@@ -97,8 +97,8 @@ committed_tree(exports_writer_t *w, exports_db_t db, exports_tree_t **tree)
 }
 
 
-/* the reader stays for the writers that follow: where the map is takes longer
-   to find than most of them take */
+/* the reader is kept for the writers that follow, for finding the map takes
+   longer than most of them do */
 
 static exports_rc_t
 begin(exports_env_t *env)
@@ -119,9 +119,10 @@ begin(exports_env_t *env)
 
 
 /*
- * Where the number of its first page is wrong, the value is another one's, which
- * the checksum tells, for the key is part of it.  But a value may be damaged on
- * its own pages as well: then no other one has them.
+ * A value with pages of its own, which LMDB will free.  If the node names wrong
+ * pages, they are another value's: then the checksum fails, for it includes the
+ * key.  It also fails if the value is damaged on its own pages: then no other
+ * value has them, which takes a look at all long values.
  */
 
 static exports_rc_t
@@ -157,6 +158,8 @@ check_long_value(exports_writer_t *w, exports_db_t db, const void *key,
 }
 
 
+/* any fault will do: the pages may be shared */
+
 static exports_rc_t
 shared_page(void *data, uint64_t pgno, const char *text)
 {
@@ -168,8 +171,8 @@ shared_page(void *data, uint64_t pgno, const char *text)
 }
 
 
-/* the pages cannot be looked at; where what is replaced is sound, its length is,
-   too */
+/* for when pages cannot be checked: if the value that is replaced is sound, so
+   is its length */
 
 static exports_rc_t
 check_value(const exports_writer_t *w, exports_db_t db, const void *key,
@@ -191,6 +194,8 @@ check_value(const exports_writer_t *w, exports_db_t db, const void *key,
     return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
 }
 
+
+/* whether a stored value passes its checksum and can be decoded */
 
 static int
 is_sound(const exports_writer_t *w, exports_db_t db, const void *key,

@@ -1,13 +1,13 @@
 
 /*
- * Changes of lists are held back until the commit, or until something reads
- * lists.  Then they are made in the order of the keys: one after the other on
- * the same pages, and those of one list as one array, which LMDB stores several
- * times faster than entries in the order of their arrival.  The blocks of the
- * list are counted again while its pages are at hand.
+ * Changes of lists are held back until the commit, or until lists are read.
+ * Then they are made in the order of the keys, so that those on the same pages
+ * come together; the entries of a list go in as one array.  LMDB stores them
+ * several times faster like that than in the order of their arrival.  The
+ * blocks of a list are counted again while its pages are at hand.
  *
- * Deletions come first, while no cursor is open: those of LMDB 0.9.24 are safe
- * only when nothing else looks at the page.
+ * Deletions come first, while no cursor is open: in LMDB 0.9.24 they are safe
+ * only if no cursor is on the page.
  */
 
 #define _GNU_SOURCE             /* qsort_r() */
@@ -21,17 +21,17 @@
 #include "exports_writer_private.h"
 
 
-/* with as many the changes are made before the commit */
+/* when so many changes are pending, they are made before the commit */
 #define CHANGES_MAX   (1U << 18)
 
 
-/* a list that is changed */
+/* a list with pending changes */
 
 typedef struct {
     exports_facet_t     key;
-    uint32_t            n;          /* changes of it */
-    uint32_t            first;      /* of them, when they are in order */
-    uint32_t            changed;    /* it was by one of them */
+    uint32_t            n;          /* its changes */
+    uint32_t            first;      /* of these, when they are sorted */
+    uint32_t            changed;    /* one of them has changed it indeed */
 } changed_t;
 
 typedef struct {
@@ -317,7 +317,7 @@ delete_all(exports_writer_t *w, exports_pending_t *p, const uint32_t *order,
 }
 
 
-/* entries: room for those of all changes; and counts the blocks */
+/* adds entries and counts the blocks; entries: room for those of all changes */
 
 static exports_rc_t
 put_all(exports_writer_t *w, exports_pending_t *p, const uint32_t *order,
@@ -354,7 +354,7 @@ put_all(exports_writer_t *w, exports_pending_t *p, const uint32_t *order,
 }
 
 
-/* of each list one change an entry, by entry; lists by key */
+/* sorts lists by key, and the changes of each by entry, one for each entry */
 
 static void
 sort_changes(exports_pending_t *p, uint32_t *order, exports_change_t *sorted)
@@ -438,7 +438,7 @@ compare_changes(const void *a, const void *b)
 }
 
 
-/* what is done to an entry last counts */
+/* the last change of an entry counts */
 
 static uint32_t
 last_ones(exports_change_t *changes, uint32_t n)
@@ -483,7 +483,7 @@ delete_entries(exports_writer_t *w, changed_t *list,
 }
 
 
-/* of all lists; 0: it cannot be said, and the transaction fails */
+/* of all lists together; 0: LMDB cannot tell, and the transaction will fail */
 
 static size_t
 count_entries(exports_writer_t *w)
@@ -495,7 +495,8 @@ count_entries(exports_writer_t *w)
 }
 
 
-/* entries: room for all; those that are newer than the list's newest apart */
+/* entries newer than the newest of the list are appended, others are inserted;
+   entries: room for all */
 
 static exports_rc_t
 put_entries(exports_writer_t *w, MDB_cursor *cursor, changed_t *list,
@@ -545,7 +546,8 @@ put_entries(exports_writer_t *w, MDB_cursor *cursor, changed_t *list,
 }
 
 
-/* how many entries, of which there are some, are not newer than the newest */
+/* *older: how many of the n entries, at least 1, are not newer than the newest
+   of the list */
 
 static int
 count_older(MDB_cursor *cursor, const changed_t *list, const uint8_t *entries,
@@ -565,7 +567,7 @@ count_older(MDB_cursor *cursor, const changed_t *list, const uint8_t *entries,
         return rc == MDB_NOTFOUND ? 0 : rc;
     }
 
-    /* the list goes on behind the first of them */
+    /* the list has one that is not older than the first of them */
 
     if (n == 1) {
         *older = 1;
@@ -586,7 +588,8 @@ count_older(MDB_cursor *cursor, const changed_t *list, const uint8_t *entries,
 }
 
 
-/* at an entry that a key has had alone LMDB ends, and the others remain */
+/* LMDB stops at an entry that the key already has as its only one: so it is
+   called again for the rest */
 
 static exports_rc_t
 put_run(exports_writer_t *w, MDB_cursor *cursor, const changed_t *list,

@@ -1,4 +1,6 @@
 
+/* stored manifests: their ids, the lists they are in, deletion and repair */
+
 #include <string.h>
 
 #include "exports_writer_private.h"
@@ -233,6 +235,9 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
 }
 
 
+/* takes an entry out of all lists of its scope, for it is unknown which have
+   it */
+
 static exports_rc_t
 unlist_everywhere(exports_writer_t *w, const uint8_t *key,
     exports_error_t *error)
@@ -244,7 +249,7 @@ unlist_everywhere(exports_writer_t *w, const uint8_t *key,
     MDB_cursor    *cursor;
     exports_rc_t   erc;
 
-    /* what is held back would be missed */
+    /* changes that are held back would be missed */
 
     erc = exports_writer_flush(w, error);
     if (erc != EXPORTS_OK) {
@@ -274,7 +279,7 @@ unlist_everywhere(exports_writer_t *w, const uint8_t *key,
             break;
         }
 
-        /* the least key that is greater */
+        /* go on from the least key that is greater */
 
         list[len++] = 0;
     }
@@ -286,7 +291,8 @@ unlist_everywhere(exports_writer_t *w, const uint8_t *key,
 }
 
 
-/* to a key of a list of that scope, from one on; MDB_NOTFOUND: none is left */
+/* *from: the first key of a list of the scope that is not less; MDB_NOTFOUND:
+   none is left */
 
 static int
 next_list(MDB_cursor *cursor, const uint8_t *scope, uint8_t *from, size_t *len)
@@ -317,7 +323,7 @@ next_list(MDB_cursor *cursor, const uint8_t *scope, uint8_t *from, size_t *len)
             return 0;
         }
 
-        /* too long for a list's: on behind all that begin as it does */
+        /* too long for the key of a list: skip all that begin like it */
 
         *len = EXPORTS_FACET_KEY_MAX;
         memcpy(from, k.mv_data, *len);
@@ -402,7 +408,7 @@ exports_writer_enlist(exports_writer_t *w, const exports_listing_t *listing,
 }
 
 
-/* the same entry in the same list */
+/* whether both have the same entry in the same list */
 
 static int
 listed(const exports_listing_t *listing, const exports_listing_t *other,

@@ -1,10 +1,12 @@
 
+/* putting a manifest: adding it, or replacing the one with its id */
+
 #include <string.h>
 
 #include "exports_writer_private.h"
 
 
-/* where a manifest goes, and where the one was that it replaces */
+/* the place of a manifest, and that of the one that it replaces */
 
 typedef struct {
     uint8_t   id_key[EXPORTS_ID_KEY_MAX];
@@ -92,7 +94,7 @@ new_scope(exports_writer_t *w, const exports_manifest_t *manifest,
     uint8_t       id_key[EXPORTS_ID_KEY_MAX], key[EXPORTS_MANIFEST_KEY_LEN];
     exports_rc_t  rc;
 
-    /* a new user may come with another's uuid, a new project has no ids */
+    /* a new user may bring another's uuid; the ids of a project are its own */
 
     if (manifest->kind == EXPORTS_USER) {
         len = exports_id_key(id_key, EXPORTS_USER, 0, manifest->id,
@@ -119,7 +121,8 @@ other_user(const exports_manifest_t *manifest, exports_error_t *error)
 }
 
 
-/* most are new: to look for them first would search the tree twice */
+/* stores the id, unless it is there: most are new, and looking for them first
+   would search the tree twice */
 
 static exports_rc_t
 claim_id(exports_writer_t *w, place_t *place, int *found,
@@ -167,7 +170,7 @@ add(exports_writer_t *w, const exports_manifest_t *manifest,
 
     if (rc == EXPORTS_CONFLICT) {
 
-        /* what is refused has changed nothing */
+        /* a put that is refused must not change anything */
 
         undo = exports_writer_del(w, DB_IDS, place->id_key, place->id_len,
                                   NULL, 0, error);
@@ -205,7 +208,7 @@ replace(exports_writer_t *w, exports_met_scope_t *met,
         }
     }
 
-    /* where it is refused, nothing may have been changed before */
+    /* before anything is changed, for it may be refused */
 
     rc = put_record(w, manifest, place->key, !moved, error);
     if (rc != EXPORTS_OK) {
@@ -275,6 +278,8 @@ put_record(exports_writer_t *w, const exports_manifest_t *manifest,
     return EXPORTS_OK;
 }
 
+
+/* the key in manifests is taken: another id has the same time and tie */
 
 static exports_rc_t
 same_place(exports_writer_t *w, const uint8_t *key,

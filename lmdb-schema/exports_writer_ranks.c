@@ -1,24 +1,24 @@
 
 /*
- * What changes of a list do to the counts of its blocks.  On one level, of ten
- * entries of which D and H are boundaries, the oldest first:
+ * What changes of a list do to the counts of its blocks.  Take ten entries, the
+ * oldest first, two of which, D and H, are boundaries of one level:
  *
  *   a b c D | e f g H | i j          D: 4, H: 4
  *
- * What lies behind the last boundary, i and j, is in the open block, which has
- * no count.  What can be put there:
+ * Those after the last boundary, i and j, are in the open block, which has no
+ * count.  An entry may be added in three ways:
  *
- *   k behind j       nothing to do, nor on higher levels: most new exports
- *   x behind f       one entry that is no boundary is added to the count of
- *                    its block, H: 5, and taken off when it is deleted
- *   X behind f       a boundary cuts the block: it is stored, the block that
- *                    it ends is counted again, X: 3, and what is left of the
- *                    old one, H: 2
+ *   k after j        the open block: nothing is to be done, nor on higher
+ *                    levels; so with most new exports
+ *   x after f        not a boundary: it is added to the count of its block,
+ *                    H: 5; when it is deleted, it is taken off
+ *   X after f        a boundary: it cuts the block in two, of which both are
+ *                    counted again, X: 3, and H: 2
  *
- * Where there are several changes each block that one of them lies in is
- * counted again: its entries, or for a higher level the counts of the blocks
- * below.  For many that costs about what adding to the counts would; for one it
- * would read many pages that nothing else is wanted from.
+ * If there are several changes, each block with one of them is counted again:
+ * its entries, or, on a higher level, the counts of the blocks below.  For many
+ * changes that takes about as long as adding to the counts; for a single one it
+ * would read many pages that are not needed otherwise.
  */
 
 #include <string.h>
@@ -33,9 +33,9 @@ typedef struct {
     const exports_facet_t   *list;
     const exports_change_t  *changes;
     size_t                   n;
-    unsigned                 recount;       /* rather than add to counts */
+    unsigned                 recount;       /* rather than add to a count */
     unsigned                 open;          /* all changes are in the open
-                                               block: nothing is left to do */
+                                               block: higher levels are done */
     unsigned                 level;
     size_t                   len;
     uint8_t                  key[EXPORTS_RANK_KEY_MAX];
@@ -114,7 +114,7 @@ failed(exports_writer_t *w, exports_rc_t rc, exports_error_t *error)
         return EXPORTS_OK;
     }
 
-    /* of these there is more to say */
+    /* the map is full: its text says what to do */
 
     if (rc == EXPORTS_FULL) {
         return exports_mdb_error(error, w->env, "writing", MDB_MAP_FULL);
@@ -125,7 +125,7 @@ failed(exports_writer_t *w, exports_rc_t rc, exports_error_t *error)
 }
 
 
-/* the same as rank_level(), of one entry; what is damaged is counted again */
+/* does what rank_level() does, for one entry; recounts a damaged block */
 
 static exports_rc_t
 add_to_level(ranking_t *r)
@@ -146,7 +146,7 @@ add_to_level(ranking_t *r)
     count = exports_get32(block + EXPORTS_ENTRY_LEN);
     count += r->changes[0].add ? 1 : (uint64_t) -1;
 
-    /* the boundary is an entry of the block, too */
+    /* a count of 0 is wrong, for the boundary is in the block, too */
 
     if (!exports_rank_check(block, 1, NULL, r->key, r->len, &sum)
         || count == 0)
@@ -164,7 +164,7 @@ add_to_level(ranking_t *r)
 }
 
 
-/* the blocks first that there are, then what they count */
+/* stores first which blocks there are, then their counts */
 
 static exports_rc_t
 rank_level(ranking_t *r)
@@ -213,8 +213,8 @@ recount_blocks(ranking_t *r, unsigned changed)
 
             if (erc == EXPORTS_NOT_FOUND) {
 
-                /* in the open block, as are all that follow; if all are, so
-                   they are on higher levels */
+                /* it is in the open block, and so are all that follow; if all
+                   changes are, they are on higher levels, too */
 
                 r->open = i == 0 && !changed;
                 return EXPORTS_OK;
@@ -234,8 +234,9 @@ recount_blocks(ranking_t *r, unsigned changed)
                 added = (rc == 0);
             }
 
-            /* a new boundary has cut the block that it was in: what is left of
-               that begins behind it, and the last bit of a boundary is zero */
+            /* a new boundary has cut a block: the rest of it, after the
+               boundary, has to be counted, too.  The last bit of a boundary is
+               zero, so that adding one gives the next possible entry */
 
             memcpy(entry, end, EXPORTS_ENTRY_LEN);
             entry[EXPORTS_ENTRY_LEN - 1]++;
@@ -303,7 +304,7 @@ del_boundary(ranking_t *r, const uint8_t *block)
     int           rc;
     exports_rc_t  erc;
 
-    /* no cursor may look on */
+    /* LMDB 0.9.24 must not delete while a cursor is on the page */
 
     exports_mdb_close(r->ranks);
 
@@ -319,8 +320,8 @@ del_boundary(ranking_t *r, const uint8_t *block)
 }
 
 
-/* The block that an entry is in, or would be; the cursor of ranks is at it then.
-   EXPORTS_NOT_FOUND: the open one. */
+/* Finds the block that an entry is in, or would be, and leaves the cursor of
+   ranks there.  EXPORTS_NOT_FOUND: it is in the open one. */
 
 static exports_rc_t
 find_block(ranking_t *r, const uint8_t *entry, uint8_t *block)
@@ -346,7 +347,7 @@ find_block(ranking_t *r, const uint8_t *entry, uint8_t *block)
 }
 
 
-/* the block that an entry is in, or would be; end: its boundary */
+/* counts the block that an entry is in, or would be; end: its boundary */
 
 static exports_rc_t
 recount_block(ranking_t *r, const uint8_t *entry, uint8_t *end)
@@ -390,6 +391,8 @@ recount_block(ranking_t *r, const uint8_t *entry, uint8_t *end)
                ? EXPORTS_OK : put_count(r, after != NULL, old, new);
 }
 
+
+/* the entries after one boundary, or NULL, up to another */
 
 static exports_rc_t
 count_block(ranking_t *r, const uint8_t *after, const uint8_t *end,
@@ -449,7 +452,7 @@ count_block(ranking_t *r, const uint8_t *after, const uint8_t *end,
 }
 
 
-/* back: the cursor of ranks is at the block before */
+/* replaces a block; back: the cursor of ranks is at the one before it */
 
 static exports_rc_t
 put_count(ranking_t *r, int back, const uint8_t *old, const uint8_t *block)
@@ -461,7 +464,7 @@ put_count(ranking_t *r, int back, const uint8_t *old, const uint8_t *block)
     v = exports_mdb_val(old, EXPORTS_RANK_LEN);
     rc = 0;
 
-    /* for a higher level it has gone to the blocks below */
+    /* on a higher level the cursor has been at the blocks of the level below */
 
     if (r->level > 1) {
         rc = mdb_cursor_get(*r->ranks, &k, &v, MDB_GET_BOTH);

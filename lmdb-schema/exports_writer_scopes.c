@@ -1,7 +1,7 @@
 
 /*
- * The scopes that a transaction has met: found, or made, once, and kept in a
- * tree until it commits, when those that have changed are stored.
+ * The scopes that a transaction has met.  They are found or made once, and kept
+ * in a tree until the commit, which stores those that have changed.
  */
 
 #define _GNU_SOURCE             /* twalk_r() */
@@ -49,7 +49,7 @@ exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
         return rc;
     }
 
-    /* by the reader all that is held back would be stored first */
+    /* not by the reader, which would first store all that is held back */
 
     rc = exports_mdb_get(w->txn, w->env->dbi[DB_SCOPES], wanted.key,
                          wanted.key_len, &v);
@@ -112,7 +112,7 @@ exports_writer_make_scope(exports_writer_t *w, exports_kind_t kind,
 }
 
 
-/* whoever is new must not come by the manifests of a scope that was lost */
+/* a new scope must not get the manifests of a scope that was lost */
 
 static exports_rc_t
 check_unused(exports_writer_t *w, uint64_t id, exports_error_t *error)
@@ -192,7 +192,7 @@ flush_scope(const void *node, VISIT which, void *data)
     w = data;
     met = *(exports_met_scope_t *const *) node;
 
-    /* inner nodes are visited three times; the order of keys is kept */
+    /* an inner node is visited three times; this one is in the order of keys */
 
     if ((which != postorder && which != leaf) || !met->changed
         || w->flushed != EXPORTS_OK)
@@ -221,7 +221,7 @@ flush_scope(const void *node, VISIT which, void *data)
 }
 
 
-/* the lists have been flushed */
+/* changes of lists have been made before */
 
 static exports_rc_t
 recount_scope(exports_writer_t *w, exports_scope_t *scope)

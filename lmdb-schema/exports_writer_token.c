@@ -1,11 +1,13 @@
 
+/* putting, revoking and dropping tokens */
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "exports_writer_private.h"
 
 
-/* of a digest, which a token ID has in hexadecimal */
+/* the bytes of a digest that a token ID has in hexadecimal */
 #define PREFIX_LEN  8
 
 
@@ -52,7 +54,7 @@ put_token(exports_writer_t *w, const exports_token_line_t *line, uint8_t *buf,
     token.scope_name.data = line->scope;
     token.scope_name.len = line->scope_len;
 
-    /* before a scope is made for it, which is as long whatever its ID */
+    /* tried before a scope is made, whose ID does not change the length */
 
     if (exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &len, &token,
                              line->digest)
@@ -160,7 +162,7 @@ find_token(exports_writer_t *w, const char *token_id, size_t len,
 }
 
 
-/* the one that begins so, and its token */
+/* finds the digest that begins with the prefix, and its token */
 
 static exports_rc_t
 find_digest(MDB_cursor *cursor, uint8_t *prefix, uint8_t *digest,
