@@ -1,9 +1,9 @@
 
 /*
- * The order of the checks: pages, once; where LMDB finds the lists, which all
- * that follows has it read, then scopes, which the rest is looked up in, tokens
- * and manifests, then the indexes, entry by entry only where those gave reason
- * to, and last the blocks of lists.
+ * The order of the checks: all pages, once; then, as all that follows reads by
+ * LMDB, what LMDB trusts in the nodes of lists; the scopes, which the rest is
+ * looked up in; tokens and manifests; the indexes, one by one only if the
+ * manifests gave reason to; and last the blocks of lists.
  */
 
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "exports_verify_private.h"
 
 
-/* to do, where a repair is not */
+/* what is left to do when there is no repair */
 #define WHAT_IS_LEFT  "restore a backup, or export what can be read"
 
 
@@ -77,7 +77,7 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
                              "/proc/self/maps");
     }
 
-    /* where pages are damaged nothing is repaired, and LMDB may die of them */
+    /* if pages are damaged nothing is repaired, and LMDB might die of them */
 
     if (rc == EXPORTS_OK && !c.trees_damaged) {
         rc = check_all(&c);
@@ -93,9 +93,9 @@ exports_repair(exports_writer_t *writer, exports_verify_t *result,
 
 
 /*
- * Where entries are missing, what still leads to them looks like what is to be
- * dropped, and a page in the place of another one is written to where it
- * belongs: a repair would do more harm.
+ * If entries are missing, what leads to them looks as if it had to be dropped;
+ * and if a page is in the place of another one, writing to it changes it where
+ * it belongs, too.  A repair would do more harm.
  */
 
 static exports_rc_t
@@ -121,8 +121,8 @@ mend(exports_check_t *c, exports_writer_t *writer, exports_error_t *error)
 }
 
 
-/* what a search does not find, where keys are out of order, no repair has
-   removed; and one fault can be the cause of others */
+/* a repair may fail to remove what a search does not find; and one fault may be
+   the cause of others, which are gone with it */
 
 static exports_rc_t
 check_again(exports_check_t *c, exports_error_t *error)
@@ -158,7 +158,7 @@ could_not(exports_error_t *error, exports_rc_t rc, const char *what)
 }
 
 
-/* they have been reported */
+/* the faults that are left have been reported before */
 
 static void
 no_fault(void *data, const char *text)
@@ -241,7 +241,8 @@ exports_verify_walk(exports_check_t *c, exports_db_t db,
 }
 
 
-/* what has its checksum was written so: by a later version, or another writer */
+/* a value that passes its checksum was written like that, by a later version or
+   another program */
 
 const char *
 exports_verify_unread(const uint8_t *key, size_t key_len, const uint8_t *value,

@@ -1,7 +1,7 @@
 
 /*
- * Faults are reported as they are found; what a repair does about them is
- * collected, and done when all has been read: what is being walked must not
+ * Faults are reported as they are found.  What a repair is to do about them is
+ * noted, and done when all has been read, for what is being walked must not
  * change.
  */
 
@@ -13,10 +13,10 @@
 #include "exports_verify_private.h"
 
 
-/* what a repair does; more faults than these take another run */
+/* of one repair; what is left takes another one */
 #define FIXES_MAX  1000000
 
-/* drops, additions, counts */
+/* pass 0 drops, pass 1 adds, pass 2 counts */
 #define PASS_LAST  2
 
 /* what stands around the key in the text of a fault */
@@ -59,7 +59,7 @@ exports_verify_report(exports_check_t *c, exports_fix_type_t type,
     n = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
 
-    /* an id that is none may be any bytes */
+    /* a damaged id may have any bytes */
 
     for (i = 0; text[i] != '\0'; i++) {
         if ((unsigned char) text[i] < 0x20 || (unsigned char) text[i] > 0x7e) {
@@ -67,7 +67,7 @@ exports_verify_report(exports_check_t *c, exports_fix_type_t type,
         }
     }
 
-    /* the key of a record that has no readable name, where there is room */
+    /* the key, for the record may have no readable name; if there is room */
 
     n += (int) sizeof(KEY_BEFORE KEY_AFTER);
 
@@ -83,7 +83,7 @@ exports_verify_report(exports_check_t *c, exports_fix_type_t type,
 }
 
 
-/* n: the length of the text, which the key goes behind */
+/* appends the key to a text of length n */
 
 static void
 print_key(char text[EXPORTS_ERROR_TEXT], size_t n, const uint8_t *key,
@@ -107,7 +107,7 @@ keep_fix(exports_check_t *c, exports_fix_type_t type, const uint8_t *key,
 {
     exports_fix_t  *fix;
 
-    /* LMDB deletes nothing under an empty key */
+    /* LMDB cannot delete what has an empty key */
 
     if (len == 0 || len > EXPORTS_ID_KEY_MAX || c->nfixes == FIXES_MAX) {
         return EXPORTS_OK;
@@ -143,8 +143,8 @@ exports_verify_fix(exports_check_t *c, exports_writer_t *writer,
 
     rc = EXPORTS_OK;
 
-    /* what is dropped may be in the place of what is added, and what is left
-       in the end is counted */
+    /* what is dropped may be in the place of what is added; and what is left in
+       the end has to be counted */
 
     for (pass = 0; pass <= PASS_LAST && rc == EXPORTS_OK; pass++) {
         rc = apply_pass(c, writer, pass, error);
@@ -180,12 +180,14 @@ pass_of(exports_fix_type_t type)
 }
 
 
+/* a scope whose lists are changed gets a new revision and counts */
+
 static void
 mark_scope(const exports_check_t *c, const exports_fix_t *fix)
 {
     exports_known_scope_t  *scope;
 
-    /* an id that leads nowhere is in no list, nor is a token */
+    /* neither an id that leads nowhere nor a token is in a list */
 
     if (fix->type == FIX_DROP_ID || fix->type == FIX_DROP_TOKEN
         || fix->len < 8)
@@ -229,8 +231,8 @@ apply(exports_check_t *c, exports_writer_t *writer, const exports_fix_t *fix,
     case FIX_RERANK:
         return exports_writer_rerank(writer, fix->key, fix->len, error);
 
-    case FIX_RECOUNT:           /* its scope is touched */
-    case FIX_NONE:              /* is not kept */
+    case FIX_RECOUNT:           /* done by exports_verify_touch() */
+    case FIX_NONE:              /* never noted */
         break;
     }
 
@@ -259,8 +261,8 @@ apply_index(exports_check_t *c, exports_writer_t *writer,
 
     if (twice) {
 
-        /* another record of the id was indexed before: of two that no id led
-           to, the first stays */
+        /* no id led to either of two records with the same id: the first one
+           has been indexed by now, and stays */
 
         exports_verify_uncount(c, fix->key, &record);
 

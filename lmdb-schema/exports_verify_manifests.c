@@ -1,9 +1,8 @@
 
 /*
- * Every record is looked up in all its indexes.  When nothing is missing there
- * and an index, each of whose entries is another one, holds as many as the
- * records ask for, it holds nothing else; only where it holds more is each
- * entry traced back to its record.
+ * Every record is looked up in all its indexes.  If nothing is missing there,
+ * and an index has as many entries as the records must have, all different, it
+ * has no others.  Only if it has more, each entry is traced back to its record.
  */
 
 #include <string.h>
@@ -89,7 +88,7 @@ check_index(exports_check_t *c, exports_db_t db, uint64_t *count,
 }
 
 
-/* an entry that only its place tells something of */
+/* an entry of which only the order is checked */
 
 static exports_rc_t
 pass(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
@@ -124,7 +123,7 @@ check_manifest(void *data, const uint8_t *key, size_t key_len,
 
     exports_verify_count(c, key, key_len, NULL);
 
-    /* whose scope is damaged may be all right itself */
+    /* if scopes are lost, the record may well be sound */
 
     type = fault == orphaned && c->scopes_lost ? FIX_NONE : FIX_DROP_MANIFEST;
 
@@ -319,7 +318,7 @@ check_id(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
 }
 
 
-/* an id to a record that is its own and will stay */
+/* whether an id leads to a record with that id, which will not be dropped */
 
 static int
 leads_to_record(exports_check_t *c, const uint8_t *id_key, size_t len,

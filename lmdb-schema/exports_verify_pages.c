@@ -1,5 +1,5 @@
 
-/* the pages of all databases, before LMDB goes by them */
+/* checks the pages of all databases, before LMDB reads them */
 
 #include <stdlib.h>
 
@@ -26,13 +26,13 @@ exports_verify_pages(exports_check_t *c)
     if (!c->repair) {
         rc = check_all(c, c->reader);
 
-        /* only what writes depends on it */
+        /* without it only a repair cannot go on */
 
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
     }
 
-    /* a writer's transaction has pages in memory of its own; what it has not
-       written to is as it was committed */
+    /* the pages that a writer has written are not in the map; all others are as
+       they were committed */
 
     rc = exports_reader_open(&reader, c->reader->env, NULL);
     if (rc != EXPORTS_OK) {

@@ -1,4 +1,10 @@
 
+/*
+ * Checks ranks.  The blocks of each list are counted anew, and looked up.  Only
+ * if that finds a fault, or ranks has another number of blocks, each of its
+ * keys is looked at, too.
+ */
+
 #include <string.h>
 
 #include "exports_verify_private.h"
@@ -10,12 +16,13 @@ typedef struct {
     MDB_cursor             *ranks;
     exports_rank_fault_pt   fault;
     void                   *data;
-    uint64_t                blocks;     /* of all lists */
-    int                     faulty;     /* a list had a wrong one */
+    uint64_t                blocks;     /* counted, of all lists */
+    int                     faulty;     /* a list, or a block of one, is */
 
-    const uint8_t          *key;        /* of a list */
+    /* the list that is being counted */
+    const uint8_t          *key;
     size_t                  len;
-    int                     wrong;      /* a block of it */
+    int                     wrong;      /* a block is, or is missing */
     uint64_t                expected[EXPORTS_RANK_LEVELS];
 } check_t;
 
@@ -58,7 +65,7 @@ exports_verify_ranks(exports_reader_t *reader, exports_rank_fault_pt fault,
                                         reader->env->dbi[DB_RANKS], &st));
     }
 
-    /* one that is missing makes up for one that is too many */
+    /* a missing block and one too many would make the same number */
 
     if (rc == EXPORTS_OK && (st.ms_entries != c.blocks || c.faulty)) {
         rc = check_keys(&c);
@@ -82,7 +89,7 @@ exports_verify_nodes(exports_reader_t *reader)
 }
 
 
-/* values of another size are sound to LMDB, and reported where they matter */
+/* values of a wrong size do LMDB no harm, and are reported later */
 
 static exports_rc_t
 check_nodes(exports_reader_t *reader, exports_db_t db)
@@ -107,7 +114,7 @@ check_nodes(exports_reader_t *reader, exports_db_t db)
             break;
         }
 
-        /* pages that lead back to others would be gone through for ever */
+        /* pages that lead back to others would be read for ever */
 
         if ((op == MDB_NEXT_NODUP
              && !exports_mdb_before(&last, key.mv_data, key.mv_size))
@@ -125,7 +132,7 @@ check_nodes(exports_reader_t *reader, exports_db_t db)
 }
 
 
-/* that the blocks of each list are there */
+/* whether the blocks of each list are there */
 
 static exports_rc_t
 check_lists(check_t *c)
@@ -154,7 +161,7 @@ check_lists(check_t *c)
 
         last = k;
 
-        /* of other entries no list is made */
+        /* such entries are no list, and are reported elsewhere */
 
         if (v.mv_size != EXPORTS_ENTRY_LEN
             || k.mv_size > EXPORTS_FACET_KEY_MAX)
@@ -184,7 +191,7 @@ check_lists(check_t *c)
 }
 
 
-/* what else is there: of each key so many blocks as its list asks for */
+/* whether each key of ranks has as many blocks as its list must have */
 
 static exports_rc_t
 check_keys(check_t *c)
@@ -240,7 +247,7 @@ check_key(check_t *c, const MDB_val *key)
 
     erc = count_list(c, p, len);
 
-    /* of a list that is at fault itself nothing can be said */
+    /* a list that cannot be counted has been reported */
 
     if (erc != EXPORTS_OK) {
         return erc == EXPORTS_CORRUPT ? EXPORTS_OK : erc;
@@ -263,7 +270,7 @@ check_key(check_t *c, const MDB_val *key)
         return exports_rc_of_mdb(rc);
     }
 
-    /* what is wrong was reported with the list */
+    /* a wrong block was reported with its list */
 
     return c->wrong || count == c->expected[level - 1]
                ? EXPORTS_OK

@@ -1,7 +1,7 @@
 
 /*
- * The scopes are kept, in the order of their IDs, while the rest is checked, and
- * their manifests are counted meanwhile.
+ * Checks the scopes, and keeps them in the order of their IDs: while the rest
+ * is checked they are looked up, and their manifests are counted.
  */
 
 #define _GNU_SOURCE             /* qsort_r() */
@@ -49,7 +49,7 @@ exports_verify_scopes(exports_check_t *c)
 }
 
 
-/* where the next scope ID is one of long ago, so may be the scopes */
+/* if the next scope ID is an old one, the scopes may be old, too */
 
 static exports_rc_t
 check_given(exports_check_t *c)
@@ -61,7 +61,7 @@ check_given(exports_check_t *c)
 
     if (rc != EXPORTS_OK || last < c->next_scope) {
 
-        /* a key that is none is told when the manifests are looked at */
+        /* a key of a wrong length is reported with the manifests */
 
         return rc == EXPORTS_CORRUPT ? EXPORTS_OK : rc;
     }
@@ -107,7 +107,7 @@ check_next_scope(exports_check_t *c)
         return EXPORTS_OK;
     }
 
-    /* nor is it known then whether all scopes are there */
+    /* then it is not known either whether all scopes are there */
 
     c->next_scope = UINT64_MAX;
     c->scopes_lost = 1;
@@ -198,7 +198,7 @@ check_unique(exports_check_t *c)
     for (rc = EXPORTS_OK, i = 1; i < c->nscopes && rc == EXPORTS_OK; i++) {
         if (c->scopes[i].id == c->scopes[i - 1].id) {
 
-            /* one of the two had another */
+            /* one of the two must have had another ID, which is lost */
 
             c->scopes_lost = 1;
             rc = exports_verify_report(c, FIX_NONE, NULL, 0, NULL,
@@ -258,7 +258,8 @@ exports_verify_counts(exports_check_t *c)
     for (rc = EXPORTS_OK, i = 0; i < c->nscopes && rc == EXPORTS_OK; i++) {
         scope = &c->scopes[i];
 
-        /* records are one scope's: of two with one ID neither can be checked */
+        /* of two scopes with one ID neither can be checked, for it is unknown
+           whose the records are */
 
         if (counts_agree(scope) || shares_id(c, i)) {
             continue;
@@ -290,7 +291,8 @@ shares_id(const exports_check_t *c, size_t i)
 }
 
 
-/* which of the records that cannot be read are counted, and where, is unknown */
+/* Records that cannot be read may have been counted by any status, or not at
+   all. */
 
 static int
 counts_agree(const exports_known_scope_t *scope)
