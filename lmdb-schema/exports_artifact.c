@@ -14,7 +14,7 @@
 #include "exports_artifact.h"
 
 
-/* openat2() gives up when something is renamed under it: a few times more */
+/* openat2() fails with EAGAIN when something is renamed meanwhile */
 #define ATTEMPTS  8
 
 #define NAME_LEN_MAX  255
@@ -29,7 +29,7 @@ static int open_steps(int root, const char *key, int flags);
 int
 exports_artifact_open(int root, const char *key, int flags)
 {
-    /* openat2() refuses with O_PATH what has no meaning then */
+    /* openat2() refuses flags that have no meaning with O_PATH */
 
     flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK|O_NOCTTY);
 

@@ -5,7 +5,7 @@
 
 #define TOKEN_MAGIC     0x45585431      /* EXT1 */
 
-/* where the fields of a token are, behind what records begin with, too */
+/* where the fields of a token are; the first 16 bytes are as in records */
 #define TOKEN_KIND_POS      16          /* 1 */
 #define TOKEN_FLAGS_POS     17          /* 1 */
 #define TOKEN_TABLES_POS    18          /* 2: how many */
@@ -18,12 +18,12 @@
 _Static_assert(TOKEN_REVOKED_POS + 8 == EXPORTS_TOKEN_HEADER,
                "the header of a token");
 
-/* of a scope's value: where the counts begin, and end with what is checked */
+/* in a scope's value: where its counts begin, and where its checksum is */
 #define COUNTS_POS      16
 #define SCOPE_CHECKED   (EXPORTS_SCOPE_VALUE_LEN - 8)
 
 
-/* bounded cursors: once something does not fit, nothing more is done */
+/* bounded cursors with a sticky error: after a failure they do nothing */
 
 typedef struct {
     const uint8_t  *pos;
@@ -38,7 +38,7 @@ typedef struct {
 } output_t;
 
 
-/* of a record */
+/* where the strings are in exports_record_t */
 static const size_t  strings[STRING_COUNT] = {
     [STRING_ID] = offsetof(exports_record_t, item.id),
     [STRING_STORAGE_BACKEND] = offsetof(exports_record_t, storage_backend),

@@ -1,9 +1,9 @@
 
 /*
- * OpenSSL 3 calls the functions of openssl/sha.h deprecated.  But a state of
- * theirs is a plain value: it takes no allocation, no lock and no look-up,
- * which for texts as short as a token or a link are a third of the time and
- * more, and a key's two can be kept and copied.
+ * OpenSSL 3 calls the functions of openssl/sha.h deprecated.  But their state
+ * is a plain value: no allocation, lock or look-up is needed, which for texts
+ * as short as a token or a link would take a third of the time and more; and
+ * the two states of a key can be kept and copied.
  */
 
 #define OPENSSL_SUPPRESS_DEPRECATED

@@ -47,7 +47,7 @@ exports_directory_publish(const char *from, const char *to)
 
     rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 
-    /* a file system, or a kernel, that cannot */
+    /* the file system or the kernel does not support the flag */
 
     return rc == -1 && (errno == EINVAL || errno == ENOSYS) ? rename(from, to)
                                                             : rc;

@@ -9,7 +9,7 @@
 #include "exports_private.h"
 
 
-/* an open that a signal interrupts, or that meets another one's */
+/* mdb_env_open() may be interrupted, by a signal or by another open */
 #define OPEN_ATTEMPTS   64
 
 #define FILE_NAME_SIZE  4096
@@ -178,7 +178,7 @@ exports_env_reap(exports_env_t *env)
 }
 
 
-/* LMDB has synced the data, but not that there is a file of that name */
+/* LMDB syncs the data, but not the names of the files */
 
 exports_rc_t
 exports_env_sync(exports_env_t *env, exports_error_t *error)
@@ -281,8 +281,8 @@ check_flags(const exports_env_options_t *options, exports_error_t *error)
 }
 
 
-/* LMDB opens the two files one after the other: never through a symlink that
-   may be swapped in between */
+/* LMDB opens the two files one after the other: symlinks are resolved here, for
+   they may be swapped in between */
 
 static exports_rc_t
 resolve(char **path, const exports_env_options_t *options,
@@ -317,7 +317,7 @@ resolve(char **path, const exports_env_options_t *options,
 }
 
 
-/* is_short: the data file ends before its last page, which a writer mends */
+/* *is_short: the data file ends before its last page: see exports_short.c */
 
 static exports_rc_t
 check_files(exports_env_t *env, const exports_env_options_t *options,
@@ -425,7 +425,7 @@ open_flags(unsigned options)
 }
 
 
-/* what LMDB has opened: that it is ours, or made so */
+/* checks that what LMDB has opened is a store, or makes it one */
 
 static exports_rc_t
 open_store(exports_env_t *env, const exports_env_options_t *options,
@@ -477,6 +477,8 @@ open_store(exports_env_t *env, const exports_env_options_t *options,
 }
 
 
+/* on a read-only file system LMDB opens the store without locks */
+
 static exports_rc_t
 check_locks(exports_env_t *env, exports_error_t *error)
 {
@@ -499,7 +501,7 @@ check_locks(exports_env_t *env, exports_error_t *error)
 }
 
 
-/* no store is made of what is another program's */
+/* another program's environment must not be made a store */
 
 static exports_rc_t
 check_others(exports_env_t *env, MDB_txn *txn, exports_error_t *error)
@@ -578,7 +580,7 @@ no_database(exports_env_t *env, MDB_txn *txn, exports_db_t db,
 {
     MDB_stat  st;
 
-    /* it is made in one transaction, and who waits for it may come before */
+    /* a store is made in one transaction, which may not have come yet */
 
     if (mdb_stat(txn, env->names, &st) == 0 && st.ms_entries == 0) {
         return exports_error(error, EXPORTS_MISSING,
@@ -586,7 +588,7 @@ no_database(exports_env_t *env, MDB_txn *txn, exports_db_t db,
                              env->path);
     }
 
-    /* another version's store has other databases */
+    /* a store of another version may have other databases */
 
     if (db > DB_META
         && exports_meta_check_format(env, txn, error) != EXPORTS_OK)
@@ -600,7 +602,7 @@ no_database(exports_env_t *env, MDB_txn *txn, exports_db_t db,
 }
 
 
-/* the free list: lists of page numbers by transaction, a count in front */
+/* the free list: for each transaction a count, and so many page numbers */
 
 static exports_rc_t
 count_free(MDB_txn *txn, uint64_t used, uint64_t *count)

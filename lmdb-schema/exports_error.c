@@ -18,7 +18,7 @@ exports_error(exports_error_t *error, exports_rc_t rc, const char *fmt, ...)
         (void) vsnprintf(error->text, sizeof(error->text), fmt, args);
         va_end(args);
 
-        /* a key or a path may hold anything, a newline too */
+        /* a key or a path may have any character, a newline, too */
 
         for (p = error->text; *p != '\0'; p++) {
             if ((unsigned char) *p < 0x20 || *p == 0x7f) {

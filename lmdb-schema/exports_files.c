@@ -1,7 +1,8 @@
 
 /*
- * The files of a store, before LMDB opens them: it applies the umask, and a
- * lock file that the workers cannot write makes the store unreadable to them.
+ * Makes the files of a store before LMDB opens them.  LMDB would apply the
+ * umask, and a lock file that nginx's workers cannot write to makes the store
+ * unreadable to them.
  */
 
 #define _GNU_SOURCE             /* fallocate() */
@@ -24,10 +25,10 @@
 /* a header of two cache lines, and a line for each slot */
 #define LOCK_SIZE       (128 + 64 * EXPORTS_READERS_MAX)
 
-/* of it the least to go on with: the header and the first 62 slots */
+/* the least room to go on with: the header and the first 62 slots */
 #define LOCK_LEAST      4096
 
-/* in which st_blocks is counted, whatever the file system's are */
+/* the unit of st_blocks, whatever the blocks of the file system */
 #define STAT_BLOCK      512
 
 
@@ -98,7 +99,7 @@ not_found(const char *file, exports_error_t *error)
         rc = EXPORTS_MISSING;
         break;
 
-    /* this says nothing of the file */
+    /* this says nothing about the file */
 
     case ENOMEM:
         rc = EXPORTS_NOMEM;
@@ -121,7 +122,8 @@ exports_identity_equal(const exports_identity_t *a,
 }
 
 
-/* there with its mode and group, or not at all, whenever we are killed */
+/* the directory appears with its mode and group, or not at all, whenever the
+   process is killed */
 
 exports_rc_t
 exports_files_mkdir(const exports_env_options_t *options,
@@ -198,7 +200,7 @@ exports_files_create(const exports_env_options_t *options,
     exports_rc_t  rc;
     struct stat   st;
 
-    /* who was here before may have been killed between two of our steps */
+    /* an earlier call may have been killed between two of these steps */
 
     begun = exports_files_new(data_file, options);
 
@@ -225,7 +227,7 @@ exports_files_create(const exports_env_options_t *options,
         return EXPORTS_OK;
     }
 
-    /* one that was left behind is as new as the data file made just now */
+    /* a lock file that was left behind has to get its mode, too */
 
     begun = exports_files_new(data_file, options);
 
@@ -287,8 +289,6 @@ exports_files_denied(exports_error_t *error, const char *path,
 }
 
 
-/* not by opening: to close the lock file would drop the process's locks */
-
 exports_rc_t
 exports_files_access(const char *file, int mode, exports_error_t *error)
 {
@@ -314,8 +314,9 @@ exports_files_access(const char *file, int mode, exports_error_t *error)
 
 
 /*
- * begun: what is there already gets its mode and group, too.  sync: they survive
- * a power cut; not for a reader, who would wait for the disk.
+ * begun: a file that is there already gets its mode and group, too.  sync: they
+ * are to survive a power cut; a reader does not ask for it, for it would have
+ * to wait for the disk.
  */
 
 static exports_rc_t
@@ -359,7 +360,7 @@ create_file(const char *path, mode_t mode, gid_t group, int begun, int sync,
 }
 
 
-/* -1, EEXIST: it is there, and left as it is */
+/* -1 and EEXIST: the file is there, and left as it is */
 
 static int
 open_new(const char *path, mode_t mode, int begun, int *made)
@@ -373,7 +374,7 @@ open_new(const char *path, mode_t mode, int begun, int *made)
     if (fd == -1 && errno == EEXIST && begun) {
         fd = open(path, O_RDONLY|O_NONBLOCK|O_NOFOLLOW|O_CLOEXEC|O_NOCTTY);
 
-        /* nor what somebody has put there that is a file elsewhere */
+        /* nor a link that somebody has made to a file elsewhere */
 
         if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)
                          || st.st_nlink != 1))
@@ -402,7 +403,8 @@ not_created(const char *path, exports_error_t *error)
 }
 
 
-/* the mode last: a change of the group takes the setgid bit away.  0 or errno */
+/* The mode last, for a change of the group clears the setgid bit.  Returns 0
+   or errno. */
 
 static int
 give(int fd, mode_t mode, gid_t group)
@@ -422,7 +424,7 @@ give(int fd, mode_t mode, gid_t group)
 }
 
 
-/* LMDB syncs data and sizes only.  0 or errno */
+/* LMDB syncs only data and sizes.  Returns 0 or errno. */
 
 static int
 sync_modes(int fd)
@@ -434,11 +436,11 @@ sync_modes(int fd)
 
 
 /*
- * LMDB writes the lock file by a map of it: on a full disk the first reader
- * whose slot is in a hole would get a SIGBUS.  To open the file and close it
- * drops the locks that this process may hold on it by another environment,
- * hence only when it has holes.  Its length is LMDB's to set; a longer one, by
- * whoever may write to it, gets no more room than ours.
+ * LMDB writes to a map of the lock file: on a full disk the first reader whose
+ * slot is in a hole would get a SIGBUS.  Opening and closing the file drops the
+ * locks that this process may have on it by another environment, so it is done
+ * only if there are holes.  The length is left to LMDB; a file that somebody
+ * has made longer gets no more room than ours.
  */
 
 static exports_rc_t
@@ -455,7 +457,7 @@ reserve(const char *lock_file, exports_error_t *error)
 
     fd = open(lock_file, O_RDWR|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
 
-    /* what may not be opened is told by who looks at that */
+    /* exports_files_access() reports what may not be opened */
 
     if (fd == -1) {
         return EXPORTS_OK;

@@ -1,4 +1,6 @@
 
+/* LMDB's free list, read from the file: which pages may be missing from it */
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,14 +10,15 @@
 #include "exports_private.h"
 
 
-/* the free list: a tree whose values are lists of numbers of pages */
+/* a tree whose values are lists of page numbers */
 
 typedef struct {
     int       fd;
     uint32_t  page_size;
     uint64_t  end;                      /* pages that the file has */
-    uint64_t  budget;                   /* to be read: no more than it has */
-    uint64_t  beyond;                   /* free pages that it has not */
+    uint64_t  budget;                   /* pages that may still be read: those
+                                           of a damaged tree might not end */
+    uint64_t  beyond;                   /* free pages that the file lacks */
 } free_list_t;
 
 
@@ -66,7 +69,7 @@ exports_probe_short(int fd, uint64_t txnid, uint64_t *have, uint64_t *need)
 }
 
 
-/* of a commit; its page is written over by the second commit after it */
+/* the meta page of a commit; the second commit after that overwrites it */
 
 static int
 read_meta(int fd, uint64_t txnid, meta_page_t *meta)

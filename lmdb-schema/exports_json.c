@@ -6,10 +6,10 @@
 #include "exports_json.h"
 
 
-/* of a value that is refused */
+/* bytes of a refused value that a message shows */
 #define SHOWN_MAX        60
 
-/* U+FEFF, which some editors write in front */
+/* U+FEFF, which some editors write at the beginning */
 #define BYTE_ORDER_MARK  "\xef\xbb\xbf"
 
 
@@ -46,7 +46,7 @@ exports_json_load(const char *text, size_t len, exports_error_t *error)
 }
 
 
-/* in jansson's words, but where these name something else */
+/* in jansson's words, unless they are misleading */
 
 static void
 syntax_error(exports_error_t *error, const char *text, size_t len,

@@ -1,4 +1,6 @@
 
+/* a manifest as JSON: parsed into a record, printed from one */
+
 #include <string.h>
 
 #include "exports_manifest_private.h"
@@ -40,7 +42,7 @@ exports_manifest_print(char **text, const exports_record_t *record,
     int      failed;
     json_t  *root;
 
-    /* where the item lacks its link it is an object all the same */
+    /* the item is a JSON object even without the link that goes into it */
 
     root = json_loadb(record->item.json, record->item.json_len, 0, NULL);
 
@@ -147,7 +149,7 @@ exports_take_status(exports_input_t *in, unsigned i, exports_record_t *record)
 }
 
 
-/* a path below a root, or a key of an object store: never out of it */
+/* a path below a root, or a key of an object store: it must not lead out */
 
 exports_rc_t
 exports_take_storage_key(exports_input_t *in, unsigned i,
@@ -209,7 +211,7 @@ choose_kind(exports_input_t *in, const json_t *root)
 }
 
 
-/* every key of the object into its place */
+/* stores the value of each key at its field */
 
 static exports_rc_t
 collect(exports_input_t *in, json_t *root)
@@ -239,7 +241,7 @@ collect(exports_input_t *in, json_t *root)
 }
 
 
-/* programs write keys in one order: the search goes on from the last one's */
+/* programs write keys in one order: the search begins after the last one's */
 
 static int
 find_field(const exports_input_t *in, const char *key, unsigned *field)

@@ -1,4 +1,6 @@
 
+/* the values of a manifest, each by itself: types, lengths, characters */
+
 #include <string.h>
 
 #include "exports_manifest_private.h"

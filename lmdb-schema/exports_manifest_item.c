@@ -1,4 +1,6 @@
 
+/* the item of a manifest, printed as JSON: as it is sent, but for the link */
+
 #include <string.h>
 
 #include "exports_manifest_private.h"
@@ -153,7 +155,7 @@ print_integer(exports_output_t *out, int64_t value)
 }
 
 
-/* jansson has seen to it that it is UTF-8, and has no zero byte */
+/* jansson has checked that it is UTF-8 without zero bytes */
 
 static void
 print_string(exports_output_t *out, const exports_str_t *str)
@@ -182,7 +184,7 @@ print_string(exports_output_t *out, const exports_str_t *str)
 }
 
 
-/* as jansson does, which prints what export and get make of an item */
+/* like jansson, by which "export" and "get" print items */
 
 static size_t
 escape(char *text, unsigned char c)

@@ -1,4 +1,6 @@
 
+/* a line of NDJSON: a manifest or a token */
+
 #include "exports_json.h"
 
 

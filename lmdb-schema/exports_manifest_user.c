@@ -1,4 +1,6 @@
 
+/* the fields of a manifest of the user exports API */
+
 #include <string.h>
 
 #include "exports_manifest_private.h"

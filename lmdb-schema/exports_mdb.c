@@ -1,4 +1,6 @@
 
+/* LMDB's codes, and small things that several sources do with LMDB */
+
 #include <errno.h>
 
 #include "exports_private.h"
@@ -23,7 +25,7 @@ exports_rc_of_mdb(int mdb)
     case MDB_CURSOR_FULL:
     case MDB_PAGE_FULL:
     case MDB_BAD_VALSIZE:
-    case MDB_BAD_TXN:           /* one of these came before, or no space */
+    case MDB_BAD_TXN:           /* one of these, or no space, came before */
         return EXPORTS_CORRUPT;
 
     case MDB_VERSION_MISMATCH:

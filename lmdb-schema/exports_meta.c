@@ -1,5 +1,5 @@
 
-/* the database meta: values with a checksum each, by name */
+/* the database "meta": values by name, each with a checksum */
 
 #include <errno.h>
 #include <string.h>
@@ -136,7 +136,7 @@ exports_meta_get(MDB_txn *txn, const exports_env_t *env, const char *name,
 
     p = v.mv_data;
 
-    /* a node may say that it has any length */
+    /* a damaged node may claim any length */
 
     if (v.mv_size < 8 || v.mv_size > EXPORTS_CHECKPOINT_MAX + 8
         || exports_get64(p + v.mv_size - 8)

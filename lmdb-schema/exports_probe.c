@@ -1,7 +1,8 @@
 
 /*
- * LMDB trusts what it finds in a file: a page size of zero is a SIGFPE, a file
- * shorter than the last page a SIGBUS at some later read, a FIFO a hang.
+ * Checks a data file before LMDB opens it, for LMDB trusts what it finds: a
+ * page size of zero makes a SIGFPE, a file shorter than its last page a SIGBUS
+ * at some later read, and a FIFO lets it wait for ever.
  */
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include "exports_private.h"
 
 
-/* a writer may be in the middle of its pwrite: read again, a few times */
+/* a meta page may be read in the middle of a writer's pwrite(): try again */
 #define ATTEMPTS        16
 
 
@@ -97,8 +98,9 @@ check_file(int fd)
     }
 
     /*
-     * The other one need not be sound: where LMDB could not write a meta page,
-     * it puts the number of the commit that was there back, but not its roots.
+     * Only the meta page of the last commit has to be sound: when LMDB cannot
+     * write one, it restores the number of the commit that was there before,
+     * but not its roots.
      */
 
     return check_commit(&metas[metas[0].txnid < metas[1].txnid],
@@ -141,7 +143,7 @@ read_meta(int fd, unsigned n, meta_page_t *metas)
 }
 
 
-/* of the last commit, which is the one that LMDB begins with */
+/* the meta page of the last commit, which LMDB begins with */
 
 static const char *
 check_commit(const meta_page_t *meta, uint64_t file_size)
@@ -157,7 +159,7 @@ check_commit(const meta_page_t *meta, uint64_t file_size)
         }
     }
 
-    /* last, for it is the fault that a writer may find to be none */
+    /* last, for it may turn out to be no fault: see exports_short.c */
 
     return meta->last_page >= file_size / meta->trees[0].pad ? truncated
                                                              : NULL;

@@ -1,8 +1,8 @@
 
 /*
- * LMDB does not write pages that were allocated at the end of the file and
- * freed again in one transaction: a sound file may be shorter than its last
- * page.
+ * Data files that are shorter than their last page.  A sound one may be: LMDB
+ * does not write pages that one transaction has allocated at the end of the
+ * file and freed again.
  */
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "exports_private.h"
 
 
-/* to look at a commit that is not followed by another meanwhile */
+/* other processes may commit while the last commit is looked at: try again */
 #define ATTEMPTS        64
 
 
@@ -57,7 +57,7 @@ exports_env_fill(exports_env_t *env, exports_error_t *error)
 }
 
 
-/* others may write at the same time; the transaction pins what is read */
+/* others may write meanwhile: the read transaction pins what is read here */
 
 static exports_rc_t
 probe_length(exports_env_t *env, int fd, uint64_t *have, uint64_t *need,
@@ -77,7 +77,7 @@ probe_length(exports_env_t *env, int fd, uint64_t *have, uint64_t *need,
 
         if (rc == MDB_MAP_RESIZED) {
 
-            /* by another's commit, who looks after the file, too */
+            /* by the commit of another process, which looks after the file */
 
             return EXPORTS_OK;
         }
@@ -115,10 +115,10 @@ begin_reading(exports_env_t *env, MDB_txn **txn)
 
 
 /*
- * Never by ftruncate(), and not by posix_fallocate() either, which writes
- * zeroes where the file system has nothing better: another process may just
- * have made the file longer, and written there.  Where it cannot be made longer
- * readers go by the free list.
+ * Another process may just have extended the file, and written there.  So never
+ * by ftruncate(), nor by posix_fallocate(), which writes zeroes if the file
+ * system has nothing better.  If the file cannot be extended, readers go by the
+ * free list.
  */
 
 static exports_rc_t

@@ -31,8 +31,8 @@ exports_hex(char *text, const uint8_t *bytes, size_t len)
 
 
 /*
- * the eight digits of a number of 32 bits, each a byte: no table, whose cache
- * lines would tell of a signature
+ * the eight digits of a number of 32 bits, one in each byte.  Without a table:
+ * which of its cache lines are used would tell something of a signature
  */
 
 static uint64_t
@@ -103,8 +103,8 @@ exports_decimal(char *text, uint64_t number)
 }
 
 
-/* what the second byte may be depends on the first: what is longer than it need
-   be, surrogates, and what is above U+10FFFF lie at the ends of its range */
+/* the range of the second byte depends on the first: it leaves out overlong
+   forms, surrogates, and what is above U+10FFFF */
 
 size_t
 exports_utf8_length(const char *text, size_t len)

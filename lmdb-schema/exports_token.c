@@ -1,4 +1,6 @@
 
+/* tokens as JSON */
+
 #include <string.h>
 
 #include "exports_json.h"
@@ -230,8 +232,7 @@ take_tables(exports_token_line_t *line, const char *key, json_t *value,
 
         if (!json_is_string(name) || len == 0 || len > EXPORTS_STRING_MAX) {
             return exports_json_bad(error, key,
-                                    "not a string of 1 to 1024 bytes",
-                             name);
+                                    "not a string of 1 to 1024 bytes", name);
         }
 
         memcpy(p, json_string_value(name), len);
@@ -255,7 +256,7 @@ take_time(uint64_t *time, const char *key, json_t *value,
         return EXPORTS_OK;
     }
 
-    /* in a token 0 means that there is none */
+    /* 0 stands for null in a token, so 1970 itself is refused */
 
     if (!json_is_string(value)
         || exports_time_parse(json_string_value(value),
