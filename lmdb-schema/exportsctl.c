@@ -1,4 +1,6 @@
 
+/* exportsctl: the table of commands, and main() */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -88,12 +90,10 @@ main(int argc, char **argv)
 
     ctl_arena_init();
 
-    /* past a limit of the file size: an error to report, not a death */
+    /* a limit of the file size, or a reader of our output that is gone, is an
+       error to report: what was begun has to be ended properly */
 
     (void) signal(SIGXFSZ, SIG_IGN);
-
-    /* nor of a reader that is gone: what was begun is to be ended properly */
-
     (void) signal(SIGPIPE, SIG_IGN);
 
     if (argc < 2) {
@@ -128,7 +128,8 @@ main(int argc, char **argv)
 }
 
 
-/* else a file of the store would become standard output, and be written to */
+/* if standard output is closed, a file of the store must not get its number,
+   and be printed to */
 
 static int
 reserve_descriptors(void)
@@ -140,7 +141,7 @@ reserve_descriptors(void)
             continue;
         }
 
-        /* use of it must still fail */
+        /* opened the wrong way: using it has to fail, as if it were closed */
 
         if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) {
             return -1;

@@ -2,9 +2,9 @@
 /*
  * exportsctl.h: what the sources of the command share; not installed.
  *
- * The command sees the store only through the library's public headers.
- * Functions that can fail print why, to standard error, and return CTL_FAILED
- * or CTL_USAGE; so the caller has only to pass it on.
+ * The command uses only the library's public headers.  Functions that can fail
+ * print the reason to standard error, and return CTL_FAILED or CTL_USAGE, which
+ * the caller only has to pass on.  Those that print nothing say "silent".
  */
 
 #ifndef EXPORTSCTL_H
@@ -117,9 +117,9 @@ struct ctl_args_s {
 /* exportsctl_options.c */
 
 /*
- * Reads the options and operands of a command; argv[0] is its name.
- * operands: room for argc pointers.  CTL_OK or CTL_USAGE; with args->help or
- * args->version set nothing else was looked at.
+ * Reads the options and operands of a command; argv[0] is its name.  operands:
+ * room for argc pointers.  CTL_OK or CTL_USAGE.  If args->help or args->version
+ * is set, nothing after it was looked at.
  */
 int ctl_options(ctl_args_t *args, const ctl_command_t *command, int argc,
     char **argv, char **operands);
@@ -151,13 +151,13 @@ int ctl_token_revoke(const ctl_args_t *args);
 void ctl_set_name(const char *command);
 const char *ctl_name(void);
 
-/* "exportsctl: COMMAND: ..." with what is not printable escaped */
+/* prints "exportsctl: COMMAND: ...", with unprintable characters escaped */
 void ctl_message(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* the same, and returns CTL_FAILED */
 int ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* the same, with a hint at the help, and returns CTL_USAGE */
+/* the same, adds a hint at --help, and returns CTL_USAGE */
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
@@ -166,26 +166,26 @@ int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 char *ctl_printable(char *buf, size_t size, const char *text, size_t len);
 
-/* room for any path in this form */
+/* room for any path as ctl_printable() shows it */
 #define CTL_PATH_SHOWN  (4 * 4096 + 1)
 
-/* writes a line to standard output; CTL_FAILED, silent: it cannot */
+/* prints a line to standard output; CTL_FAILED, silent: that fails */
 int ctl_print_line(const char *text);
 
-/* the same of a JSON value, which it frees; NULL: out of memory */
+/* the same for a JSON value, which it frees; value NULL: out of memory */
 int ctl_print_json(json_t *value);
 
 /* a string of any bytes; what is not UTF-8 becomes U+FFFD */
 json_t *ctl_json_text(const char *text);
 json_t *ctl_json_time(uint64_t time);       /* 0: null */
 
-/* CTL_FAILED when something written could not be */
+/* CTL_FAILED, silent: something could not be written to standard output */
 int ctl_flush(void);
 
-/* it could not: nothing need be read that is only to be printed */
+/* 1: so it was before; what would only be printed need not be read */
 int ctl_output_lost(void);
 
-/* closes standard output; result, or CTL_FAILED when that failed */
+/* closes standard output; returns the result, or CTL_FAILED if that fails */
 int ctl_finish(int result);
 
 
@@ -195,44 +195,44 @@ typedef struct {
     int          fd;
     const char  *name;          /* for messages */
     char        *buf;
-    size_t       start;         /* of what was not handed out */
-    size_t       stop;          /* of the batch */
-    size_t       end;           /* of what was read */
+    size_t       start;         /* of what has not been handed out */
+    size_t       stop;          /* end of the batch */
+    size_t       end;           /* of what has been read */
     int          eof;
     uint64_t     number;        /* of the line handed out last, from 1 */
     uint64_t     bytes;         /* handed out in all */
-    uint64_t     size;          /* of the input; 0: not known */
+    uint64_t     size;          /* of the input; 0: unknown */
     int          err;           /* errno of a read that failed */
 } ctl_lines_t;
 
-/* path: "-" is standard input; close it even when this fails */
+/* path "-": standard input.  To be closed even if this fails. */
 int ctl_lines_open(ctl_lines_t *lines, const char *path);
 void ctl_lines_close(ctl_lines_t *lines);
 
 /*
- * Reads the next batch: up to max lines, less when their text exceeds 64 MiB,
- * and no further than a line that is longer than any may be.  The one before
+ * Reads the next batch: up to max lines, less if their text exceeds 64 MiB, and
+ * no further than a line that is longer than lines may be.  The batch before
  * must have been handed out.  At the end of the input the batch is empty.
  * CTL_FAILED, silent: the input cannot be read.
  */
 int ctl_lines_fill(ctl_lines_t *lines, uint64_t max);
 
-/* says why it cannot, and returns CTL_FAILED */
+/* prints why the input cannot be read, and returns CTL_FAILED */
 int ctl_lines_error(const ctl_lines_t *lines);
 
 /*
- * The next line of the batch without its end, "\n" or "\r\n"; good until the
- * next fill.  Returns 0 when there is none.
+ * The next line of the batch without its end, "\n" or "\r\n"; valid until the
+ * next fill.  Returns 0 if there is none.
  */
 int ctl_lines_next(ctl_lines_t *lines, const char **text, size_t *len);
 
-/* all of the batch at once */
+/* the rest of the batch at once */
 void ctl_lines_rest(ctl_lines_t *lines, const char **text, size_t *len);
 
 /*
- * A part of a batch in memory of its own, to be handed out beside others: the
- * next lines, up to max, and about 64 KiB.  Of a line that is longer than any
- * may be only so much is copied that this can be seen.
+ * A part of a batch in memory of its own, for a thread to read while others
+ * read theirs.  ctl_lines_take() copies the next lines, up to max, or about
+ * 64 KiB; of a line that is too long just enough to tell that it is.
  */
 int ctl_lines_part(ctl_lines_t *part);      /* CTL_FAILED, silent: no memory */
 void ctl_lines_take(ctl_lines_t *lines, ctl_lines_t *part, unsigned max);
@@ -244,7 +244,7 @@ typedef enum {
     CTL_PARSED_LINE = 1,
     CTL_PARSED_BATCH,           /* the end of a batch */
     CTL_PARSED_END,             /* the end of the input */
-    CTL_PARSED_REFUSED,         /* a line; why is in error; nothing follows */
+    CTL_PARSED_REFUSED,         /* a bad line: see error; nothing follows */
     CTL_PARSED_FAILED           /* the input cannot be read; nothing follows */
 } ctl_parsed_type_t;
 
@@ -253,21 +253,21 @@ typedef struct {
     exports_line_type_t     line_type;
     uint64_t                number;     /* of the line, or of the last one */
     uint64_t                bytes;      /* of the input up to it */
-    size_t                  size;       /* up to the next */
+    size_t                  size;       /* of this struct: see line */
     const exports_error_t  *error;
-    exports_line_t          line;       /* not whole: only what is set in it */
+    exports_line_t          line;       /* cut off after what is set in it */
 } ctl_parsed_t;
 
 typedef struct ctl_parser_s  ctl_parser_t;
 
-/* lines that are blank are left out; batch: of ctl_lines_fill() */
+/* Starts the threads.  Blank lines are left out.  batch: lines of a batch. */
 int ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
     int tokens_only);
 
-/* good until the next call; waits */
+/* waits for the next line or event; it is valid until the next call */
 const ctl_parsed_t *ctl_parser_next(ctl_parser_t *parser);
 
-/* to be called before the program exits; frees nothing */
+/* halts the threads, before the program exits; frees nothing */
 void ctl_parser_stop(ctl_parser_t *parser);
 
 uint64_t ctl_parser_size(const ctl_parser_t *parser);   /* 0: not known */
@@ -275,31 +275,31 @@ int ctl_parser_error(const ctl_parser_t *parser);       /* CTL_FAILED */
 
 
 /*
- * exportsctl_held.c: manifests that are held back.  All have different IDs, so
- * that the order in which they are put does not matter.
+ * exportsctl_held.c: manifests that are held back, to be put in the order of
+ * their keys.  They have different IDs, so that their order does not matter.
  */
 typedef struct ctl_held_s  ctl_held_t;
 
 ctl_held_t *ctl_held_make(void);
 void ctl_held_free(ctl_held_t *held);
 
-/* 1: a line that holds a manifest need not be held back, for nothing is, and it
-   comes behind the last that was not */
+/* 1: a manifest need not be held back, for it comes after the last one that was
+   not, in the order of keys, and no others are held */
 int ctl_held_pass(ctl_held_t *held, const ctl_parsed_t *parsed);
 
-/* A line that holds a manifest; it is copied.  0: take what is held before, for
-   there is no room, or one with that ID. */
+/* Copies a manifest, to hold it back.  0: there is no room, or one with that ID
+   is held; take those first. */
 int ctl_held_add(ctl_held_t *held, const ctl_parsed_t *parsed);
 
-/* Their number, 0 too; *lines: in the order of their keys, good until the next
-   is added.  Nothing is held then. */
+/* Takes out all that are held, and returns their number.  *lines: in the order
+   of their keys; valid until the next is added. */
 size_t ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines);
 
 
 /*
- * exportsctl_arena.c: memory for jansson; where there is none, the program ends.
- * What a thread lets it allocate between begin and end must be freed by then: the
- * next begin takes the same.
+ * exportsctl_arena.c: memory for jansson; if there is none, the program ends.
+ * What a thread makes jansson allocate between begin and end must be freed
+ * before the end, for the next begin uses that memory again.
  */
 void ctl_arena_init(void);      /* before anything is allocated */
 void ctl_arena_begin(void);
@@ -308,34 +308,35 @@ void ctl_arena_end(void);
 
 /* exportsctl_signal.c */
 
-/* says that the store is damaged where LMDB would die of it */
+/* From now on the program ends with a message that the store is damaged, when
+   LMDB faults or loops; ctl_on_assert() is for its assertions. */
 void ctl_guard(void);
 void ctl_on_assert(const char *message);
 
-/* what goes on while LMDB does: an open store's steps, and a file that is being
-   written; NULL, -1: none */
+/* What shows that LMDB does not loop: the steps of an open store, or the growth
+   of a file that is being written; NULL, -1: none. */
 void ctl_watch(const exports_env_t *env, int fd);
 
 /*
- * From now on SIGINT, SIGTERM and SIGHUP end the program with a message:
- * at once, or while held when they are released.
+ * From now on SIGINT, SIGTERM and SIGHUP end the program with a message: at
+ * once or, between ctl_hold() and ctl_release(), at the latter.
  */
 void ctl_interruptible(void);
 void ctl_hold(void);
 void ctl_release(void);
 int ctl_interrupted(void);
 
-/* around what waits for other writers: after a while it says so */
+/* around what may wait for another writer: after a while it says so */
 void ctl_wait(void);
 void ctl_wait_end(void);
 
 /* ends the program, from any thread */
 void ctl_no_memory(void) __attribute__((noreturn));
 
-/* what to add to the message when a signal ends the program; one line */
+/* a line to print after the message when a signal ends the program */
 void ctl_last_words(const char *text);
 
-/* a store that is to be removed however the program ends; NULL: none */
+/* a store that is removed if the program ends before its time; NULL: none */
 void ctl_doom(const char *directory);
 void ctl_remove_doomed(void);
 
@@ -346,16 +347,17 @@ typedef struct {
     exports_env_t     *env;
     exports_reader_t  *reader;      /* renewed */
     exports_writer_t  *writer;
-    int                committed;   /* by the last commit, whatever it said */
+    int                committed;   /* the last commit was made, even if it
+                                       returned CTL_FAILED */
 } ctl_store_t;
 
 int ctl_store_open(ctl_store_t *store, const ctl_args_t *args,
     unsigned flags);
 
-/* the same, and makes it where there is none: exports_env_created() */
+/* the same, and makes the store if there is none: exports_env_created() */
 int ctl_store_make(ctl_store_t *store, const ctl_args_t *args);
 
-/* the same, to read one snapshot; or to write, and begins */
+/* open it, and begin to read a snapshot; or to write */
 int ctl_store_read(ctl_store_t *store, const ctl_args_t *args);
 int ctl_store_write(ctl_store_t *store, const ctl_args_t *args);
 
@@ -363,27 +365,28 @@ int ctl_store_begin(ctl_store_t *store);
 int ctl_store_commit(ctl_store_t *store);
 void ctl_store_abort(ctl_store_t *store);
 
-/* aborts what was begun; harmless when nothing was opened */
+/* aborts what was begun; harmless if nothing was opened */
 void ctl_store_close(ctl_store_t *store);
 
 
 /* exportsctl_manifest.c */
 
-/* a line: the manifest, of the scope that --project or --user names */
+/* prints a manifest of the scope that --project or --user names, as a line */
 int ctl_print_manifest(const ctl_args_t *args,
     const exports_record_t *record);
 
 
 /* exportsctl_each.c */
 
-/* Changes what an ID names; the error's text begins with it. */
+/* changes what an ID names; the text of an error begins with the ID */
 typedef exports_rc_t (*ctl_change_pt)(ctl_store_t *store,
     const ctl_args_t *args, const char *id, exports_error_t *error);
 
 /*
- * Does it with each operand, in the transaction that was begun, and commits.
- * One that is not found does not keep the others; it fails all the same.
- * done, what: for the summary, such as "deleted" and "manifest".
+ * Changes what each operand names, in the transaction that was begun, and
+ * commits.  If one is not found the others are changed all the same, but
+ * CTL_FAILED is returned.  done, what: for the summary, such as "deleted" and
+ * "manifest".
  */
 int ctl_change_each(ctl_store_t *store, const ctl_args_t *args,
     ctl_change_pt change, const char *done, const char *what);
@@ -403,13 +406,13 @@ typedef struct {
     exports_kind_t   kind;
     size_t           pos;           /* of the name in the text of all */
     size_t           len;
-    uint64_t         count;         /* of its manifests, as it is stored */
-    uint64_t         met;           /* of them, by who walks them */
+    uint64_t         count;         /* of its manifests, as stored */
+    uint64_t         met;           /* manifests met so far, by export */
 } ctl_scope_t;
 
 typedef struct {
     uint64_t         only;          /* the ID of the one wanted; 0: all */
-    int              damaged;       /* some were, and are left out */
+    int              damaged;       /* some could not be read */
     ctl_scope_t     *elts;
     size_t           nelts;
     size_t           size;
@@ -418,7 +421,8 @@ typedef struct {
     size_t           text_size;
 } ctl_scopes_t;
 
-/* all, or the one that --project or --user names; to be freed in any case */
+/* loads all, or the one that --project or --user names; to be freed even if
+   this fails */
 int ctl_scopes_load(ctl_scopes_t *scopes, exports_reader_t *reader,
     const ctl_args_t *args);
 void ctl_scopes_free(ctl_scopes_t *scopes);

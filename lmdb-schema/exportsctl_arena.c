@@ -1,8 +1,9 @@
 
 /*
- * Memory for jansson.  Where it gets none it may print an object without a key,
- * or refuse what is sound JSON as any other, or fail an assertion: so that is
- * the end of the program.
+ * Memory for jansson.  Without memory jansson may print an object that lacks a
+ * key, refuse sound JSON as it refuses any other, or fail an assertion: so the
+ * program ends instead.  While a line is parsed, its memory is a thread's own
+ * arena, which takes no lock, and is freed at once.
  */
 
 #include <stddef.h>
@@ -12,7 +13,7 @@
 #include "exportsctl.h"
 
 
-/* of a line of 400 bytes jansson makes some 60 pieces, 4 KB in all */
+/* for a line of 400 bytes jansson allocates some 60 pieces, 4 KB in all */
 #define ARENA_SIZE  32768
 
 
@@ -76,6 +77,8 @@ allocate(size_t size)
     return arena.bytes + n;
 }
 
+
+/* what is outside the arena, below or above it, came from malloc() */
 
 static void
 release(void *p)

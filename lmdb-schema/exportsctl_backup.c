@@ -1,4 +1,9 @@
 
+/*
+ * A backup is made beside its place, verified, synced, and then gets its name:
+ * so a directory of that name is a whole store, whenever the program ends.
+ */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,14 +19,14 @@
 
 #define PATH_SIZE       4096
 
-/* of faults in the copy, the rest is counted only */
+/* faults of the copy that are printed; further ones are only counted */
 #define FAULTS_SHOWN    10
 
 
 typedef struct {
-    char      directory[PATH_SIZE];     /* as it will be called */
-    char      copy[PATH_SIZE];          /* until it is whole */
-    int       fd;                       /* of it */
+    char      directory[PATH_SIZE];     /* its name in the end, */
+    char      copy[PATH_SIZE];          /* and until it is whole */
+    int       fd;                       /* of the directory */
     gid_t     group;
     mode_t    mode;                     /* of the store's directory */
     mode_t    data_mode;                /* of its data file */
@@ -130,7 +135,7 @@ make_copy(backup_t *b, ctl_store_t *store)
 }
 
 
-/* whoever makes the copy can go on with it, whatever they are */
+/* those of the store, but the user who makes the copy can always access it */
 
 static int
 take_modes(backup_t *b, const ctl_store_t *store)
@@ -263,7 +268,7 @@ sync_directory(const backup_t *b, const char *path)
 }
 
 
-/* as a reader would open it; this makes its lock file, too */
+/* opens the copy like any reader, which also makes its lock file */
 
 static int
 check_copy(backup_t *b, const ctl_args_t *args)
@@ -311,7 +316,8 @@ show_fault(void *data, const char *text)
 }
 
 
-/* the names, and the lock file's mode: nobody has the copy open now */
+/* syncs the names and the mode of the lock file.  Nobody has the copy open now,
+   whose locks closing that file would drop */
 
 static int
 sync_copy(const backup_t *b)

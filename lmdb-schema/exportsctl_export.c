@@ -1,4 +1,6 @@
 
+/* export: what cannot be read is reported and left out, to save the rest */
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +9,7 @@
 
 typedef struct {
     ctl_scopes_t    scopes;
-    ctl_scope_t    *scope;          /* the last one that was met */
+    ctl_scope_t    *scope;          /* of the last manifest; NULL: unknown */
     int             result;
 } export_t;
 
@@ -24,8 +26,6 @@ static exports_rc_t print(export_t *ex, char *text);
 static exports_rc_t leave_out(export_t *ex, const char *what,
     const uint8_t *key, size_t key_len, const char *reason);
 
-
-/* what cannot be read is reported and left out, to save what can be */
 
 int
 ctl_export(const ctl_args_t *args)
@@ -66,7 +66,7 @@ ctl_export(const ctl_args_t *args)
 }
 
 
-/* after damage it goes on with what is next */
+/* reports damage, but lets the export go on with what comes next */
 
 static exports_rc_t
 walk_result(export_t *ex, const char *what, exports_rc_t rc)
@@ -75,7 +75,7 @@ walk_result(export_t *ex, const char *what, exports_rc_t rc)
         return EXPORTS_OK;
     }
 
-    /* where standard output fails, ctl_finish() says so */
+    /* if it was standard output that failed, ctl_finish() says so */
 
     if (ctl_flush() == CTL_OK) {
         ex->result = ctl_error("reading the %s: %s", what,
@@ -86,7 +86,7 @@ walk_result(export_t *ex, const char *what, exports_rc_t rc)
 }
 
 
-/* a tree that has lost some may be in order */
+/* a tree that has lost manifests may be in order: the scopes count them */
 
 static void
 check_scopes(export_t *ex)
@@ -147,7 +147,7 @@ export_manifest(void *data, const uint8_t *key, size_t key_len,
 }
 
 
-/* a manifest of a scope, which can be read or not */
+/* notes a manifest of a scope, whether it can be read or not */
 
 static void
 meet(export_t *ex, uint64_t id)

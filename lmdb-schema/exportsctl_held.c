@@ -1,10 +1,10 @@
 
 /*
  * The manifests of a file come in the order of time, those of one scope far
- * from each other.  In the store they are neighbours: put one after the other,
- * they are put on the same pages, which are full then, and lie side by side.
- * So some are held back, to be put in the order of their keys.  What comes in
- * that order is not: it would only be copied.
+ * from each other.  In the store they are neighbours: if they are put one after
+ * the other, they fill the same pages, which then lie side by side.  So some
+ * are held back, to be put in the order of their keys.  Those that come in that
+ * order anyway are not, which saves copying them.
  */
 
 #define XXH_INLINE_ALL
@@ -17,7 +17,7 @@
 #include "exportsctl.h"
 
 
-/* somewhat more than are parsed while they are put: exportsctl_parser.c */
+/* some more than are parsed ahead: exportsctl_parser.c */
 #define HELD_MAX   20000
 #define HELD_SIZE  ((size_t) 32 << 20)
 
@@ -28,11 +28,12 @@
 struct ctl_held_s {
     size_t               n;
     size_t               used;
-    int                  passed;
-    ctl_parsed_t         last;              /* that passed, but for its record */
+    int                  passed;            /* "last" is set */
+    ctl_parsed_t         last;              /* that was not held back; without
+                                               its record */
     const ctl_parsed_t  *lines[HELD_MAX];
-    uint32_t             slots[HELD_MAX];   /* in ids, of each line */
-    uint64_t             ids[SLOTS];        /* hashes of them; 0: none */
+    uint32_t             slots[HELD_MAX];   /* where in "ids" each line is */
+    uint64_t             ids[SLOTS];        /* a table of hashes; 0: free */
     max_align_t          buf[HELD_SIZE / sizeof(max_align_t)];
 };
 
@@ -46,7 +47,7 @@ ctl_held_make(void)
 {
     ctl_held_t  *held;
 
-    /* what is never used of it takes no memory */
+    /* calloc(): pages that are never used take no memory */
 
     held = calloc(1, sizeof(ctl_held_t));
 
@@ -128,7 +129,7 @@ ctl_held_take(ctl_held_t *held, const ctl_parsed_t ***lines)
 }
 
 
-/* 0: it is there.  That two IDs have one hash does no harm. */
+/* 0: the ID is held already.  Different IDs with one hash do no harm. */
 
 static int
 claim_id(ctl_held_t *held, const exports_manifest_t *manifest)
@@ -159,7 +160,8 @@ claim_id(ctl_held_t *held, const exports_manifest_t *manifest)
 }
 
 
-/* which scope comes first does not matter */
+/* the order of keys in the store, but for the order of scopes, which does not
+   matter */
 
 static int
 compare(const void *a, const void *b)

@@ -1,4 +1,9 @@
 
+/*
+ * import: threads parse the lines (exportsctl_parser.c), some are held back to
+ * be put in a better order (exportsctl_held.c), a transaction takes a batch.
+ */
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -7,7 +12,7 @@
 #include "exportsctl.h"
 
 
-/* the clock is looked at after so many lines, the terminal twice a second */
+/* progress is considered after so many lines, and shown twice a second */
 #define PROGRESS_LINES     1024
 #define PROGRESS_INTERVAL  0.5
 
@@ -98,8 +103,8 @@ ctl_import(const ctl_args_t *args)
 
 
 /*
- * The lines of a batch are read before its transaction begins: while it lasts
- * nobody else can write, and the input may be slow.
+ * All lines of a batch are read before its transaction begins: the input may be
+ * slow, and during a transaction nobody else can write.
  */
 
 static int
@@ -115,7 +120,7 @@ import(import_t *im)
 
     do {
 
-        /* here it waits for input, a transaction notwithstanding */
+        /* waiting for input must end by a signal, even in a transaction */
 
         if (im->atomic) {
             ctl_release();
@@ -124,7 +129,7 @@ import(import_t *im)
         parsed = ctl_parser_next(im->parser);
         im->lines = parsed->number;
 
-        /* what is held back comes before all else */
+        /* before anything else, what is held back has to be put */
 
         rc = parsed->type == CTL_PARSED_LINE ? take_line(im, parsed)
                                              : put_held(im);
@@ -182,13 +187,15 @@ take_line(import_t *im, const ctl_parsed_t *parsed)
         return CTL_FAILED;
     }
 
-    /* there is room for it now, unless it is a token */
+    /* a manifest can be held back now */
 
     return parsed->line_type == EXPORTS_LINE_MANIFEST
            && ctl_held_add(im->held, parsed)
                ? CTL_OK : put_in_turn(im, &parsed, 1);
 }
 
+
+/* those with a conflict are tried again when all others are put */
 
 static int
 put_held(import_t *im)
@@ -220,10 +227,11 @@ put_held(import_t *im)
 
 
 /*
- * What was in the way of a line may be gone when all lines before it are put;
- * the first that is still refused is the one that it is by their order, too.
- * Lines behind it have been put as well, but can make way for it only if the
- * SHA-256 of two IDs begin alike: then it is let in.
+ * Puts lines in the order of their numbers; none of them may fail.  What was in
+ * the way of a line that was held back may be gone when all lines before it are
+ * put; and the first line that is still refused would also be refused in the
+ * order of the file.  Lines after it have been put as well, but can make way
+ * for it only if the SHA-256 of two IDs begin alike: then it is let in.
  */
 
 static int
@@ -259,7 +267,7 @@ compare_numbers(const void *a, const void *b)
 }
 
 
-/* CTL_FAILED: it could not even be tried */
+/* *rc: what the put returned; CTL_FAILED: it could not be tried */
 
 static int
 put_line(import_t *im, const ctl_parsed_t *parsed, exports_rc_t *rc,
@@ -267,7 +275,7 @@ put_line(import_t *im, const ctl_parsed_t *parsed, exports_rc_t *rc,
 {
     int  replaced;
 
-    /* this waits for other writers, so not while signals are held */
+    /* not while signals are held, for it may wait for other writers */
 
     if (im->store.writer == NULL && ctl_store_begin(&im->store) != CTL_OK) {
         return CTL_FAILED;
@@ -343,7 +351,7 @@ commit(import_t *im)
 }
 
 
-/* with nometasync that is left to the next commit, which there is none of */
+/* with nometasync a commit is synced by the next one, but this is the last */
 
 static int
 sync_last(import_t *im)
@@ -370,7 +378,7 @@ describe_committed(const import_t *im, char *text, size_t size)
 }
 
 
-/* while it is being committed; of what signals cannot hold back */
+/* for a fault during the commit; the user's signals are held meanwhile */
 
 static void
 describe_doubt(const import_t *im, char *text, size_t size)

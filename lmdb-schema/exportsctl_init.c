@@ -67,7 +67,7 @@ print_init(const ctl_store_t *store, const ctl_args_t *args)
 }
 
 
-/* nginx's workers are seldom of that group */
+/* whether the group is root's, which nginx's workers seldom have */
 
 static int
 is_roots(const char *path)

@@ -75,7 +75,7 @@ ctl_usage(const char *fmt, ...)
 }
 
 
-/* in one write, so that messages of several processes stay whole */
+/* by one write, so that messages of several processes are not mixed */
 
 static void
 message(const char *fmt, va_list args)
@@ -255,7 +255,7 @@ ctl_finish(int result)
 }
 
 
-/* of a character that can be shown; 0: it cannot, or is not UTF-8 */
+/* the length of a printable character; 0: it is a control, or not UTF-8 */
 
 static size_t
 shown_length(const char *text, size_t len)

@@ -12,11 +12,11 @@
 #define BATCH_TEXT   ((size_t) 64 << 20)
 #define READ_SIZE    ((size_t) 1 << 20)
 
-/* longer than this, "\r\n" included, no line is looked at */
-#define LONGEST    ((size_t) EXPORTS_JSON_MAX + 2)
+/* the longest line that is looked at, with its "\r\n" */
+#define LONGEST      ((size_t) EXPORTS_JSON_MAX + 2)
 
-/* behind a batch there is no more than a part of a line and what was read last;
-   as much may be before it */
+/* after a batch the buffer has at most a part of a line and what was read last;
+   before it there may be as much */
 #define REST_SIZE    (LONGEST + READ_SIZE)
 #define BUFFER_SIZE  (BATCH_TEXT + 2 * REST_SIZE)
 
@@ -217,7 +217,8 @@ ctl_lines_error(const ctl_lines_t *lines)
 }
 
 
-/* what is there is not moved again and again for batches of a line each */
+/* moves what is left to the front, but not again and again: batches may be of
+   one line */
 
 static void
 make_room(ctl_lines_t *lines)

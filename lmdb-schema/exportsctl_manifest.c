@@ -1,4 +1,6 @@
 
+/* put, get, delete: single manifests */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +150,7 @@ get_one(ctl_store_t *store, const ctl_args_t *args,
     rc = exports_read_manifest(store->reader, args->kind, scope->id, id,
                                strlen(id), key, &record);
 
-    /* a uuid is found whosever it is */
+    /* a uuid is found even if it is another user's */
 
     if (rc == EXPORTS_OK && exports_get64(key) != scope->id) {
         rc = EXPORTS_NOT_FOUND;

@@ -1,8 +1,5 @@
 
-/*
- * One table holds every option: getopt_long and the usage are derived from
- * it.
- */
+/* one table of all options, from which getopt_long() and the usage are made */
 
 #include <errno.h>
 #include <getopt.h>
@@ -23,7 +20,7 @@
                   |CTL_TOKEN_IMPORT|CTL_TOKEN_REVOKE|CTL_VERIFY|CTL_SWEEP)
 #define COMMANDS_ALL  0xffff
 
-/* what getopt_long returns for the option with index 0; behind all chars */
+/* what getopt_long() returns for the option with index 0: more than any char */
 #define VAL_FIRST    0x100
 #define OPTIONS_MAX  32
 
@@ -162,7 +159,7 @@ ctl_options(ctl_args_t *args, const ctl_command_t *command, int argc,
 
     build(options, command->bit);
 
-    /* "-": operands come in their places, whatever POSIXLY_CORRECT says */
+    /* "-": operands may stand between options, whatever POSIXLY_CORRECT says */
 
     for (n = 0; (c = getopt_long(argc, argv, "-:", options, NULL)) != -1; ) {
 
@@ -283,7 +280,7 @@ take_operands(ctl_args_t *args, char **operands, int n)
 }
 
 
-/* what options say together */
+/* options that require or exclude each other */
 
 static int
 check_together(ctl_args_t *args)
@@ -397,7 +394,7 @@ set_expires(ctl_args_t *args, size_t field, const char *value)
         return NULL;
     }
 
-    /* 0 is stored for never */
+    /* 0 stands for never, so 1970 itself is refused */
 
     if (exports_time_parse(value, strlen(value), &args->expires) != 0
         || args->expires == 0)
@@ -483,7 +480,7 @@ set_map_size(ctl_args_t *args, size_t field, const char *value)
         return fault;
     }
 
-    /* LMDB wants whole pages; 2^47: the addresses that a process has */
+    /* LMDB needs whole pages; a process has addresses up to 2^47 */
 
     page = (size_t) sysconf(_SC_PAGESIZE);
 
@@ -531,7 +528,7 @@ set_status(ctl_args_t *args, size_t field, const char *value)
 {
     (void) field;
 
-    /* which there are depends on --project and --user, which may follow */
+    /* which are valid depends on --project and --user, which may follow */
 
     args->status_text = value;
 

@@ -1,9 +1,9 @@
 
 /*
- * Parsing a line takes longer than writing what it says; so some threads read
- * and parse ahead.  One reads a batch, all take turns at a group of its lines:
- * a group is parsed by one thread, and what it gave is handed out in the order
- * of turns, which is that of the lines.
+ * Parsing a line takes longer than writing what it says: so some threads read
+ * and parse ahead.  One of them reads a batch, then all take turns: a thread
+ * takes the next group of lines and parses it.  The groups are handed out in
+ * the order of turns, which is that of the lines.
  */
 
 #define _GNU_SOURCE             /* sched_getaffinity() */
@@ -18,15 +18,15 @@
 #include "exportsctl.h"
 
 
-/* a thread that writes keeps no more of them busy */
+/* one thread that writes keeps no more than these busy */
 #define THREADS_MAX  4
 
-/* of a group; the groups hold what is parsed while a commit lasts */
-#define LINES        64
-#define GROUPS       256
+/* all groups together have room for what is parsed during a commit */
+#define GROUP_LINES  64
 #define GROUP_SIZE   (3 * sizeof(ctl_parsed_t))
+#define GROUPS       256
 
-/* for so many of them that have become free one more thread is woken */
+/* each time that so many groups have become free, another thread is woken */
 #define GROUPS_WAKE  (GROUPS / 8)
 
 #define ALIGNED(n)   (((n) + sizeof(max_align_t) - 1)                         \
@@ -36,10 +36,10 @@
 typedef struct group_s  group_t;
 
 struct group_s {
-    group_t          *next;         /* that is free */
-    int               ready;
-    int               more;         /* its thread goes on when it is empty */
-    exports_error_t   error;        /* of a line that is refused */
+    group_t          *next;         /* free one */
+    int               ready;        /* to be handed out */
+    int               more;         /* its thread waits to fill it again */
+    exports_error_t   error;        /* of a refused line */
     size_t            used;
     max_align_t       buf[GROUP_SIZE / sizeof(max_align_t)];
 };
@@ -51,7 +51,7 @@ typedef struct {
     ctl_parser_t       *parser;
     group_t            *group;
     ctl_lines_t         lines;
-    ctl_parsed_type_t   end;        /* what follows them; 0: other lines */
+    ctl_parsed_type_t   end;        /* what follows the lines; 0: other lines */
 } worker_t;
 
 
@@ -61,22 +61,22 @@ struct ctl_parser_s {
     int               tokens_only;
 
     pthread_mutex_t   mutex;
-    pthread_cond_t    parsed;       /* for the one who writes */
-    pthread_cond_t    changed;      /* for those who parse */
-    pthread_cond_t    halted;
+    pthread_cond_t    parsed;       /* for the thread that writes */
+    pthread_cond_t    changed;      /* for those that parse */
+    pthread_cond_t    halted;       /* for ctl_parser_stop() */
 
-    int               filling;      /* one reads the next batch */
+    int               filling;      /* a thread is reading the next batch */
     int               ended;        /* no more lines are to be parsed */
     int               stop;
-    unsigned          busy;         /* workers that touch more than lines */
+    unsigned          busy;         /* threads that are parsing a group */
 
     group_t          *free;
     unsigned          nfree;
     group_t          *turns[GROUPS];
     uint64_t          next;         /* turn to be taken */
-    uint64_t          head;         /* turn to be written */
+    uint64_t          head;         /* turn to be handed out */
 
-    /* of the one who writes */
+    /* of the thread that writes */
     group_t          *group;
     size_t            pos;
 
@@ -152,7 +152,7 @@ ctl_parser_next(ctl_parser_t *p)
 {
     const ctl_parsed_t  *parsed;
 
-    /* lines that are all blank leave a group empty */
+    /* a group of blank lines is empty */
 
     while (p->group == NULL || p->pos == p->group->used) {
         next_group(p);
@@ -166,8 +166,8 @@ ctl_parser_next(ctl_parser_t *p)
 
 
 /*
- * A thread may be waiting for input that never comes, so they are not ended,
- * but kept from doing anything more: the program is about to exit.
+ * The threads are not ended, for one may be waiting for input that never comes:
+ * they are only kept from doing anything more.  The program is about to exit.
  */
 
 void
@@ -236,7 +236,7 @@ start_threads(ctl_parser_t *p)
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
 
-    /* one will do */
+    /* one thread is enough */
 
     if (i == 0) {
         ctl_lines_close(&p->workers[0].lines);
@@ -247,8 +247,8 @@ start_threads(ctl_parser_t *p)
 }
 
 
-/* the one that writes is not counted: where it has more to do than those that
-   parse, they wait */
+/* the thread that writes is not counted: while it has more to do than the
+   others, these wait */
 
 static unsigned
 count_threads(void)
@@ -292,7 +292,7 @@ take_turn(ctl_parser_t *p, worker_t *worker)
 
     worker->end = p->lines.start == p->lines.stop ? fill(p) : 0;
 
-    ctl_lines_take(&p->lines, &worker->lines, LINES);
+    ctl_lines_take(&p->lines, &worker->lines, GROUP_LINES);
 
     if (worker->end == 0 && p->lines.start == p->lines.stop) {
         worker->end = CTL_PARSED_BATCH;
@@ -310,7 +310,7 @@ take_turn(ctl_parser_t *p, worker_t *worker)
 }
 
 
-/* this may wait for input for ever */
+/* reads the next batch, without the lock, for that may wait for ever */
 
 static ctl_parsed_type_t
 fill(ctl_parser_t *p)
@@ -354,7 +354,7 @@ parse_lines(ctl_parser_t *p, worker_t *worker)
             continue;
         }
 
-        /* a line, and what may follow it */
+        /* room for a line, and for an event that may follow it */
 
         if (sizeof(group->buf) - group->used < 2 * sizeof(ctl_parsed_t)) {
             drain(p, group);
@@ -421,7 +421,7 @@ is_blank(const char *text, size_t len)
 }
 
 
-/* as far as something is set: the next one follows */
+/* up to the end of what is set in it */
 
 static size_t
 line_size(const ctl_parsed_t *parsed)
@@ -475,7 +475,7 @@ add(worker_t *worker, ctl_parsed_type_t type, size_t size)
 }
 
 
-/* no room is left for a line that may be long: what is there goes first */
+/* hands out a full group, and waits to get it back for the rest of its lines */
 
 static void
 drain(ctl_parser_t *p, group_t *group)
@@ -575,8 +575,10 @@ give_back(ctl_parser_t *p)
     p->free = group;
 
     /*
-     * Who waits for a group has seen none, so their number passes these.  If
-     * one is woken that waits for more room, all will be when it has it.
+     * A thread that waits for a free group has seen none, so nfree has to come
+     * by a multiple of GROUPS_WAKE from 0 on.  If the signal wakes one that
+     * waits in drain() instead, no harm is done: when that gets its group back,
+     * all are woken.
      */
 
     if (++p->nfree % GROUPS_WAKE == 0) {

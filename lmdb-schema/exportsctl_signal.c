@@ -1,4 +1,6 @@
 
+/* signals: faults and loops of LMDB, interruption, waiting for a writer */
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +12,10 @@
 
 #define PATH_SIZE  4096
 
-/* seconds of processor time in which LMDB does not get on */
+/* seconds of processor time without a step before LMDB is taken to loop */
 #define PATIENCE   5
 
-/* seconds after which a command says that it waits */
+/* seconds of waiting before a command says so */
 #define SILENCE    2
 
 
@@ -28,7 +30,8 @@ static void die(const char *text) __attribute__((noreturn));
 static void say(const char *text);
 
 
-/* handlers may only write(2) and unlink(2): all text is made beforehand */
+/* handlers may call little more than write(2) and unlink(2): their texts are
+   made beforehand */
 
 static char                   damaged_text[160];
 static char                   interrupted_text[96];
@@ -61,15 +64,15 @@ ctl_guard(void)
                     "exportsctl: %s: the store is damaged: %srestore a "
                     "backup\n", ctl_name(), verify);
 
-    /* a page number out of the file, or one that no pointer can reach; abort:
-       assertions of LMDB while it opens the file */
+    /* page numbers beyond the file, or beyond any address; SIGABRT comes of
+       LMDB's assertions while it opens the file */
 
     install(SIGBUS, damaged, SA_RESETHAND);
     install(SIGSEGV, damaged, SA_RESETHAND);
     install(SIGFPE, damaged, SA_RESETHAND);
     install(SIGABRT, damaged, SA_RESETHAND);
 
-    /* an endless loop: a page that says it has fewer than no entries */
+    /* endless loops, such as by a page with a negative number of entries */
 
     install(SIGVTALRM, tick, SA_RESTART);
     start_clock();
@@ -96,7 +99,7 @@ ctl_on_assert(const char *message)
 void
 ctl_interruptible(void)
 {
-    /* a terminal shows ^C, or how far the work has got, in this line */
+    /* on a terminal, ^C or the progress stands in the current line */
 
     (void) snprintf(interrupted_text, sizeof(interrupted_text),
                     "%sexportsctl: %s: interrupted\n",
@@ -206,7 +209,7 @@ install(int signo, void (*handler)(int signo), int flags)
 {
     struct sigaction  sa;
 
-    /* what is ignored stays so: nohup */
+    /* ignored signals stay ignored: nohup */
 
     if (sigaction(signo, NULL, &sa) == -1 || sa.sa_handler == SIG_IGN) {
         return;
@@ -221,7 +224,7 @@ install(int signo, void (*handler)(int signo), int flags)
 }
 
 
-/* of this thread, which is the one that has to do with the store */
+/* the processor time of this thread, the only one that uses the store */
 
 static void
 start_clock(void)

@@ -5,7 +5,7 @@
 #include "exportsctl.h"
 
 
-/* of the map, free pages not counted */
+/* warn when more of the map is used, not counting free pages */
 #define FULL_PERCENT  80
 
 

@@ -18,7 +18,8 @@ ctl_store_open(ctl_store_t *store, const ctl_args_t *args, unsigned flags)
 }
 
 
-/* where there is one no writer is waited for, nor has it to be writable */
+/* a store that is there is opened to read: it need not be writable, and no
+   writer is waited for */
 
 int
 ctl_store_make(ctl_store_t *store, const ctl_args_t *args)

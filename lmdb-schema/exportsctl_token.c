@@ -109,7 +109,8 @@ make_token(char *token)
             return -1;
         }
 
-        /* bytes beyond a multiple of the letters would favour the first */
+        /* bytes beyond a multiple of the number of letters would make the first
+           letters more likely */
 
         for (i = 0; n > 0 && i < (size_t) n && p < token + TOKEN_LEN; i++) {
             if (bytes[i] < 256 / letters * letters) {
@@ -124,7 +125,7 @@ make_token(char *token)
 }
 
 
-/* by way of JSON, so that the same checks apply as to an import */
+/* by way of JSON, for the same checks as an import makes */
 
 static int
 parse_token(exports_token_line_t *line, const ctl_args_t *args,
@@ -191,7 +192,7 @@ token_json(const ctl_args_t *args, const uint8_t *digest)
 }
 
 
-/* stored: also where something is wrong with the file then */
+/* *stored: 1 even if something is wrong with the file after the commit */
 
 static int
 store_token(const exports_token_line_t *line, const ctl_args_t *args,
@@ -249,7 +250,7 @@ print_token(const char *token, const exports_token_line_t *line,
         ctl_message("--expires lies in the past: the token is not valid");
     }
 
-    /* nobody knows the token then, but it is there */
+    /* the token is stored, but nobody knows it */
 
     if (ctl_flush() != CTL_OK || rc != CTL_OK) {
         ctl_message("the token is made, but cannot be printed: revoke %s",
@@ -412,7 +413,7 @@ token_state(const exports_token_t *token, uint64_t now)
 }
 
 
-/* the tables that fit into a line; --json has all */
+/* names as many tables as fit in a line; --json prints all */
 
 static void
 describe_rights(char *text, size_t size, const exports_token_t *token)

@@ -80,7 +80,7 @@ run_verify(ctl_store_t *store, const ctl_args_t *args,
 }
 
 
-/* at once: what is damaged may end the program any moment */
+/* printed at once: damage may end the program at any moment */
 
 static void
 print_fault(void *data, const char *text)
@@ -95,7 +95,8 @@ print_fault(void *data, const char *text)
         (void) puts(ctl_printable(line, sizeof(line), text, strlen(text)));
     }
 
-    /* with a fault the exit status is known; a repair goes on to its commit */
+    /* if the output is lost, a fault settles the exit status; but a repair goes
+       on to its commit */
 
     if (ctl_flush() != CTL_OK && !args->repair) {
         exit(ctl_finish(CTL_FAILED));
