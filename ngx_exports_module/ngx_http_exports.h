@@ -360,7 +360,7 @@ void ngx_http_exports_conf_error_pages(ngx_http_core_loc_conf_t *clcf,
 /* handler.c */
 ngx_int_t ngx_http_exports_handler(ngx_http_request_t *r);
 
-/* ctx.c: the state of a request, also behind an internal redirect */
+/* ctx.c: the state of a request, also after an internal redirect */
 ngx_http_exports_ctx_t *ngx_http_exports_create_ctx(ngx_http_request_t *r);
 ngx_http_exports_ctx_t *ngx_http_exports_get_ctx(ngx_http_request_t *r);
 
@@ -378,7 +378,8 @@ ngx_uint_t ngx_http_exports_log_due(ngx_http_request_t *r,
 /* from then on nginx's own messages lack the arguments of the request, too */
 void ngx_http_exports_hide_args(ngx_http_request_t *r);
 
-/* id.c */
+/* id.c: write an ID that begins with kind, or a time; return where it ends.
+   NULL: there are no random bytes */
 u_char *ngx_http_exports_id(u_char *p, uint64_t now, const char *kind);
 u_char *ngx_http_exports_timestamp(u_char *p, uint64_t now);
 

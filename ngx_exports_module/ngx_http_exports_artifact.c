@@ -1,5 +1,5 @@
 
-/* an artifact below "exports_root", and the headers of artifacts everywhere */
+/* artifacts below "exports_root"; the headers of all artifacts */
 
 #include "ngx_http_exports.h"
 

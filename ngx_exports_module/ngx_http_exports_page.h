@@ -19,7 +19,7 @@
 
 
 struct ngx_http_exports_page_s {
-    ngx_rbtree_node_t           node;       /* key: a hash of key and gzip */
+    ngx_rbtree_node_t           node;       /* by the hash of the key */
     ngx_queue_t                 queue;
     ngx_uint_t                  refs;
     ngx_uint_t                  used;       /* last; by the cache's clock */

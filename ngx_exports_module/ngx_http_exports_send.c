@@ -121,7 +121,7 @@ ngx_http_exports_send_error(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* nginx has no name for it */
+    /* nginx knows no text for it */
 
     if (err->status == NGX_HTTP_EXPORTS_UNPROCESSABLE) {
         ngx_str_set(&r->headers_out.status_line, "422 Unprocessable Content");

@@ -192,7 +192,7 @@ ngx_http_exports_user_hashes(ngx_http_exports_user_args_t *ua,
 }
 
 
-/* adds the lists of one status behind the first n; returns their number */
+/* adds the lists of one status after the first n; returns their number */
 
 static ngx_uint_t
 ngx_http_exports_user_types(ngx_http_exports_user_args_t *ua,

@@ -152,7 +152,7 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        /* paths are put behind it */
+        /* a path follows it, with a slash of its own */
 
         while (base->len > 0 && base->data[base->len - 1] == '/') {
             base->len--;
