@@ -19,7 +19,7 @@
 /* pass 0 drops, pass 1 adds, pass 2 counts */
 #define PASS_LAST  2
 
-/* what stands around the key in the text of a fault */
+/* around the key, in the text of a fault */
 #define KEY_BEFORE  " (key "
 #define KEY_AFTER   ")"
 

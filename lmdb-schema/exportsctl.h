@@ -80,7 +80,7 @@ typedef struct {
 struct ctl_args_s {
     const ctl_command_t  *command;
     const char           *store;
-    char                **operands;     /* behind STORE */
+    char                **operands;     /* after STORE */
     int                   noperands;
 
     const char           *scope;        /* NULL: neither was given */
@@ -124,7 +124,7 @@ struct ctl_args_s {
 int ctl_options(ctl_args_t *args, const ctl_command_t *command, int argc,
     char **argv, char **operands);
 
-/* prints the options that a command has, as the usage shows them */
+/* prints the options of a command, as its usage shows them */
 void ctl_options_help(unsigned command);
 
 

@@ -567,7 +567,7 @@ set_table(ctl_args_t *args, size_t field, const char *value)
 }
 
 
-/* digits only; moves *text behind them */
+/* only digits; *text is moved after them */
 
 static int
 parse_number(const char **text, uint64_t *number)
