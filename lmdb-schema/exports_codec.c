@@ -124,8 +124,8 @@ exports_manifest_key(uint8_t *key, uint64_t scope, uint64_t created,
     uint64_t tie)
 {
     exports_put64(key, scope);
-    exports_put64(key + 8, created);
-    exports_put64(key + 16, tie);
+    exports_put64(key + EXPORTS_ENTRY_POS, created);
+    exports_put64(key + EXPORTS_TIE_POS, tie);
 }
 
 

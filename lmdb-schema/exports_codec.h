@@ -39,6 +39,12 @@ typedef struct {
 #define EXPORTS_SCOPE_VALUE_LEN   (8 + 8 + 8 * EXPORTS_STATUSES + 8)
 #define EXPORTS_ID_VALUE_LEN      32
 
+/* keys of manifests and facets begin with a scope ID; what follows it is at */
+#define EXPORTS_ENTRY_POS         8     /* manifests: the entry of facets, */
+#define EXPORTS_TIE_POS           16    /* which has created, then the tie */
+#define EXPORTS_FACET_POS         8     /* facets: the facet, and */
+#define EXPORTS_FACET_VALUES_POS  9     /* the values that it fixes */
+
 typedef struct {
     uint64_t  id;
     uint64_t  revision;

@@ -94,8 +94,9 @@ exports_member_check(exports_hashes_t *hashes, const exports_facet_t *list,
     exports_rc_t    rc;
     const uint8_t  *fixed;
 
-    facet = list->bytes[8];
-    fixed = list->bytes + 9 + ((facet & EXPORTS_FACET_STATUS) != 0);
+    facet = list->bytes[EXPORTS_FACET_POS];
+    fixed = list->bytes + EXPORTS_FACET_VALUES_POS
+            + ((facet & EXPORTS_FACET_STATUS) != 0);
 
     if (item->kind != EXPORTS_USER
         || ((facet & (EXPORTS_FACET_SUBJECT_TYPE|EXPORTS_FACET_SUBJECT_ID)) != 0

@@ -210,7 +210,7 @@ open_manifests(page_walk_t *w)
 
     if (w->statuses != 0) {
         memcpy(newest, w->scope, 8);
-        memset(newest + 8, 0xff, EXPORTS_ENTRY_LEN);
+        memset(newest + EXPORTS_ENTRY_POS, 0xff, EXPORTS_ENTRY_LEN);
 
         exports_tree_scan(w->tree, newest,
                           w->query->offset > 0 ? BRANCHES_MORE : 0);
@@ -239,7 +239,7 @@ count_lists(page_walk_t *w)
         list->statuses = list_statuses(list->key);
 
         w->page->total += list->count;
-        w->fixed |= list->key->bytes[8];
+        w->fixed |= list->key->bytes[EXPORTS_FACET_POS];
     }
 
     return w->query->counts != NULL ? check_total(w) : EXPORTS_OK;
@@ -314,8 +314,8 @@ count_of(const uint64_t *counts, unsigned statuses)
 static unsigned
 list_statuses(const exports_facet_t *list)
 {
-    return (list->bytes[8] & EXPORTS_FACET_STATUS) ? 1U << list->bytes[9]
-                                                   : ALL_STATUSES;
+    return (list->bytes[EXPORTS_FACET_POS] & EXPORTS_FACET_STATUS)
+               ? 1U << list->bytes[EXPORTS_FACET_VALUES_POS] : ALL_STATUSES;
 }
 
 
@@ -327,7 +327,7 @@ scan_statuses(const exports_page_query_t *query)
     unsigned  i, statuses;
 
     for (statuses = 0, i = 0; i < query->nlists; i++) {
-        if (query->lists[i].bytes[8] & ~EXPORTS_FACET_STATUS) {
+        if (query->lists[i].bytes[EXPORTS_FACET_POS] & ~EXPORTS_FACET_STATUS) {
             return 0;
         }
 
@@ -603,7 +603,7 @@ scan_on(page_walk_t *w, const uint8_t *entry, found_t *found)
 static inline int
 is_key(const page_walk_t *w, const uint8_t *key, const uint8_t *entry)
 {
-    return memcmp(key + 8, entry, EXPORTS_ENTRY_LEN) == 0
+    return memcmp(key + EXPORTS_ENTRY_POS, entry, EXPORTS_ENTRY_LEN) == 0
            && memcmp(key, w->scope, 8) == 0;
 }
 
@@ -612,7 +612,7 @@ static void
 make_key(const page_walk_t *w, uint8_t *key, const uint8_t *entry)
 {
     memcpy(key, w->scope, 8);
-    memcpy(key + 8, entry, EXPORTS_ENTRY_LEN);
+    memcpy(key + EXPORTS_ENTRY_POS, entry, EXPORTS_ENTRY_LEN);
 }
 
 
@@ -652,8 +652,8 @@ add_item(page_walk_t *w, const found_t *found, exports_item_t *item)
 {
     uint64_t  created, tie;
 
-    created = exports_get64(found->key + 8);
-    tie = exports_get64(found->key + 16);
+    created = exports_get64(found->key + EXPORTS_ENTRY_POS);
+    tie = exports_get64(found->key + EXPORTS_TIE_POS);
 
     if (exports_item_read(item, found->key, found->value.mv_data,
                           found->value.mv_size)

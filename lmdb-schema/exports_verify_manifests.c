@@ -170,7 +170,7 @@ item_fault(const uint8_t *key, const exports_record_t *record)
     }
 
     if (exports_tie(record->item.id.data, record->item.id.len, &tie) != 0
-        || tie != exports_get64(key + 16))
+        || tie != exports_get64(key + EXPORTS_TIE_POS))
     {
         return "is not of the id that its key stands for";
     }
@@ -281,7 +281,7 @@ found_in_lists(exports_check_t *c, const uint8_t *key,
         c->expected++;
 
         k = exports_mdb_val(list.bytes, list.len);
-        v = exports_mdb_val(key + 8, EXPORTS_ENTRY_LEN);
+        v = exports_mdb_val(key + EXPORTS_ENTRY_POS, EXPORTS_ENTRY_LEN);
 
         if (mdb_cursor_get(c->facets, &k, &v, MDB_GET_BOTH) != 0) {
             found = 0;
@@ -383,18 +383,21 @@ entry_fault(exports_check_t *c, const uint8_t *key, size_t key_len,
 {
     uint8_t             manifest_key[EXPORTS_MANIFEST_KEY_LEN];
     MDB_val             v;
+    unsigned            facet;
     exports_facet_t     list;
     exports_record_t    record;
     exports_facets_t    facets;
 
-    if (key_len < 9 || key_len > EXPORTS_FACET_KEY_MAX
-        || key[8] > EXPORTS_FACET_MASK)
+    if (key_len <= EXPORTS_FACET_POS || key_len > EXPORTS_FACET_KEY_MAX
+        || key[EXPORTS_FACET_POS] > EXPORTS_FACET_MASK)
     {
         return "of a list with an impossible key";
     }
 
+    facet = key[EXPORTS_FACET_POS];
+
     memcpy(manifest_key, key, 8);
-    memcpy(manifest_key + 8, entry, EXPORTS_ENTRY_LEN);
+    memcpy(manifest_key + EXPORTS_ENTRY_POS, entry, EXPORTS_ENTRY_LEN);
 
     if (exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_MANIFESTS],
                         manifest_key, EXPORTS_MANIFEST_KEY_LEN, &v)
@@ -406,8 +409,8 @@ entry_fault(exports_check_t *c, const uint8_t *key, size_t key_len,
         return "leads to no record that can be read";
     }
 
-    if ((key[8] & ~facets.has) == 0) {
-        exports_facet_key(&list, exports_get64(key), key[8], &facets);
+    if ((facet & ~facets.has) == 0) {
+        exports_facet_key(&list, exports_get64(key), facet, &facets);
 
         if (list.len == key_len && memcmp(list.bytes, key, key_len) == 0) {
             return NULL;

@@ -268,12 +268,13 @@ unlist_everywhere(exports_writer_t *w, const uint8_t *key,
            && (rc = next_list(cursor, key, list, &len)) == 0)
     {
         k = exports_mdb_val(list, len);
-        v = exports_mdb_val(key + 8, EXPORTS_ENTRY_LEN);
+        v = exports_mdb_val(key + EXPORTS_ENTRY_POS, EXPORTS_ENTRY_LEN);
 
         rc = mdb_cursor_get(cursor, &k, &v, MDB_GET_BOTH);
 
         if (rc == 0) {
-            erc = exports_writer_list(w, list, len, key + 8, 0, error);
+            erc = exports_writer_list(w, list, len, key + EXPORTS_ENTRY_POS, 0,
+                                      error);
 
         } else if (rc != MDB_NOTFOUND) {
             break;
@@ -346,7 +347,7 @@ exports_listing_fill(exports_listing_t *listing, const uint8_t *key,
     unsigned  facet;
 
     memset(listing, 0, sizeof(exports_listing_t));
-    memcpy(listing->entry, key + 8, EXPORTS_ENTRY_LEN);
+    memcpy(listing->entry, key + EXPORTS_ENTRY_POS, EXPORTS_ENTRY_LEN);
     listing->status = facets->status;
 
     for (facet = EXPORTS_FACET_ALL;

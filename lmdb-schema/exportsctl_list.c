@@ -124,7 +124,8 @@ list_item(exports_reader_t *reader, const ctl_args_t *args, uint64_t scope,
     }
 
     return args->json ? ctl_print_manifest(args, &record)
-                      : print_row(&record, exports_get64(key + 8));
+                      : print_row(&record,
+                                  exports_get64(key + EXPORTS_ENTRY_POS));
 }
 
 
