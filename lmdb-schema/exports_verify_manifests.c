@@ -33,6 +33,7 @@ static exports_rc_t check_id(void *data, const uint8_t *key, size_t key_len,
     const uint8_t *value, size_t len);
 static int leads_to_record(exports_check_t *c, const uint8_t *id_key,
     size_t len, const uint8_t *key);
+static size_t id_pos(const uint8_t *id_key, size_t len);
 static exports_rc_t check_entry(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static const char *entry_fault(exports_check_t *c, const uint8_t *key,
@@ -296,7 +297,7 @@ static exports_rc_t
 check_id(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
     size_t len)
 {
-    size_t            skip, id_len;
+    size_t            pos, id_len;
     const uint8_t    *found;
     exports_check_t  *c = data;
 
@@ -307,14 +308,14 @@ check_id(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
         return EXPORTS_OK;
     }
 
-    skip = key_len > 0 && key[0] == EXPORTS_PROJECT ? 9 : 1;
-    id_len = key_len > skip ? key_len - skip : 0;
+    pos = id_pos(key, key_len);
+    id_len = key_len > pos ? key_len - pos : 0;
 
     return exports_verify_report(c, FIX_DROP_ID, key, key_len, NULL,
                                  "ids: \"%.*s\" leads to no record of that id",
                                  (int) (id_len < EXPORTS_ID_MAX
                                             ? id_len : EXPORTS_ID_MAX),
-                                 (const char *) key + skip);
+                                 (const char *) key + pos);
 }
 
 
@@ -324,19 +325,17 @@ static int
 leads_to_record(exports_check_t *c, const uint8_t *id_key, size_t len,
     const uint8_t *key)
 {
-    size_t              skip;
+    size_t              pos;
     MDB_val             v;
     const char         *fault;
     exports_record_t    record;
 
-    skip = 1;
+    pos = id_pos(id_key, len);
 
-    if (len > 0 && id_key[0] == EXPORTS_PROJECT) {
-        skip = 9;
+    /* a project's: in its scope */
 
-        if (len < skip || memcmp(id_key + 1, key, 8) != 0) {
-            return 0;
-        }
+    if (len < pos || memcmp(id_key + 1, key, pos - 1) != 0) {
+        return 0;
     }
 
     if (exports_mdb_get(c->reader->txn, c->reader->env->dbi[DB_MANIFESTS], key,
@@ -351,8 +350,17 @@ leads_to_record(exports_check_t *c, const uint8_t *id_key, size_t len,
 
     return (fault == NULL || (fault == orphaned && c->scopes_lost))
            && record.item.kind == id_key[0]
-           && record.item.id.len == len - skip
-           && memcmp(record.item.id.data, id_key + skip, len - skip) == 0;
+           && record.item.id.len == len - pos
+           && memcmp(record.item.id.data, id_key + pos, len - pos) == 0;
+}
+
+
+/* where the id begins in a key of ids: after the kind and a project's scope */
+
+static size_t
+id_pos(const uint8_t *id_key, size_t len)
+{
+    return len > 0 && id_key[0] == EXPORTS_PROJECT ? 1 + 8 : 1;
 }
 
 
