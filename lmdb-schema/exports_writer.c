@@ -145,9 +145,9 @@ exports_writer_set_revision(exports_writer_t *w, exports_kind_t kind,
     exports_rc_t          rc;
     exports_met_scope_t  *met;
 
-    if (!exports_scope_name_valid(kind, scope, len)) {
-        return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
-                             exports_kind_name(kind));
+    rc = exports_writer_check_name(kind, scope, len, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
     if (revision > INT64_MAX) {
@@ -233,16 +233,11 @@ touch(exports_writer_t *w, exports_kind_t kind, const char *scope, size_t len,
 {
     exports_rc_t  rc;
 
-    if (!exports_scope_name_valid(kind, scope, len)) {
+    rc = exports_writer_check_name(kind, scope, len, error);
 
-        /* a constant, so that compilers see that *met is set on EXPORTS_OK */
-
-        (void) exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
-                             exports_kind_name(kind));
-        return EXPORTS_INVALID;
+    if (rc == EXPORTS_OK) {
+        rc = exports_writer_find_scope(w, kind, scope, len, met, error);
     }
-
-    rc = exports_writer_find_scope(w, kind, scope, len, met, error);
 
     if (rc == EXPORTS_OK) {
         (*met)->changed = 1;

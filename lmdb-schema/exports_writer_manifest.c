@@ -29,9 +29,9 @@ exports_writer_delete(exports_writer_t *w, exports_kind_t kind,
     exports_rc_t          rc;
     exports_met_scope_t  *met;
 
-    if (!exports_scope_name_valid(kind, scope, scope_len)) {
-        return exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
-                             exports_kind_name(kind));
+    rc = exports_writer_check_name(kind, scope, scope_len, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
     rc = exports_writer_find_scope(w, kind, scope, scope_len, &met, error);

@@ -60,8 +60,12 @@ struct exports_writer_s {
 };
 
 
-/* Find or make the scope of a name; it stays where it is until the writer ends.
-   exports_writer_scopes.c */
+/* EXPORTS_INVALID: no scope can have that name.  exports_writer_scopes.c */
+exports_rc_t exports_writer_check_name(exports_kind_t kind, const char *name,
+    size_t len, exports_error_t *error);
+
+/* Find or make the scope of a valid name; it stays where it is until the writer
+   ends. */
 exports_rc_t exports_writer_find_scope(exports_writer_t *w,
     exports_kind_t kind, const char *name, size_t len,
     exports_met_scope_t **met, exports_error_t *error);

@@ -25,6 +25,17 @@ static exports_rc_t recount_scope(exports_writer_t *w, exports_scope_t *scope);
 
 
 exports_rc_t
+exports_writer_check_name(exports_kind_t kind, const char *name, size_t len,
+    exports_error_t *error)
+{
+    return exports_scope_name_valid(kind, name, len)
+               ? EXPORTS_OK
+               : exports_error(error, EXPORTS_INVALID, "%s: not a valid name",
+                               exports_kind_name(kind));
+}
+
+
+exports_rc_t
 exports_writer_find_scope(exports_writer_t *w, exports_kind_t kind,
     const char *name, size_t len, exports_met_scope_t **met,
     exports_error_t *error)
