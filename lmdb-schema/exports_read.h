@@ -71,7 +71,7 @@ exports_rc_t exports_read_manifest(exports_reader_t *reader,
     exports_kind_t kind, uint64_t scope, const char *id, size_t len,
     uint8_t key[EXPORTS_MANIFEST_KEY_LEN], exports_record_t *record);
 
-/* what a writer stored by exports_writer_checkpoint() */
+/* what exports_writer_checkpoint() stored; at most EXPORTS_CHECKPOINT_MAX */
 exports_rc_t exports_read_checkpoint(exports_reader_t *reader,
     const char *name, const uint8_t **value, size_t *len);
 

@@ -62,7 +62,7 @@ exports_tree_fetch_branches(const exports_tree_t *tree, const uint8_t *key,
 }
 
 
-/* the nodes that a binary search compares first */
+/* the seven nodes that the first three steps of a binary search may compare */
 
 void
 exports_tree_fetch_middles(const exports_level_t *level)
