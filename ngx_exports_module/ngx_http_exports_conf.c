@@ -15,6 +15,8 @@
 #define NGX_HTTP_EXPORTS_MAP_MAX  ((off_t) 1 << 46)
 
 
+static char *ngx_http_exports_conf_store_params(ngx_conf_t *cf, off_t *size,
+    ngx_int_t *check, ngx_uint_t *immutable);
 static const ngx_http_exports_api_t *ngx_http_exports_conf_find_api(
     const ngx_str_t *name);
 static char *ngx_http_exports_conf_given_prefix(ngx_conf_t *cf,
@@ -44,64 +46,24 @@ ngx_http_exports_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     off_t        size;
     ngx_int_t    check;
-    ngx_str_t   *value, path, s;
-    ngx_uint_t   i, immutable;
+    ngx_str_t   *value, path;
+    ngx_uint_t   immutable;
 
     if (elcf->store != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
-    value = cf->args->elts;
     size = EXPORTS_MAP_SIZE;
     check = NGX_HTTP_EXPORTS_CHECK;
     immutable = 0;
 
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "map_size=", 9) == 0) {
-            s.data = value[i].data + 9;
-            s.len = value[i].len - 9;
-
-            size = ngx_parse_offset(&s);
-
-            if (size == NGX_ERROR || size < NGX_HTTP_EXPORTS_MAP_MIN
-                || size > NGX_HTTP_EXPORTS_MAP_MAX)
-            {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid map_size \"%V\", it must be a "
-                                   "size from 1m to 65536g", &s);
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "check=", 6) == 0) {
-            s.data = value[i].data + 6;
-            s.len = value[i].len - 6;
-
-            check = ngx_parse_time(&s, 0);
-
-            if (check == NGX_ERROR || check == 0) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid check \"%V\", it must be a time "
-                                   "of at least 1ms", &s);
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strcmp(value[i].data, "immutable") == 0) {
-            immutable = 1;
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\"", &value[i]);
+    if (ngx_http_exports_conf_store_params(cf, &size, &check, &immutable)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
+    value = cf->args->elts;
     path = value[1];
 
     if (path.len == 0) {
@@ -117,6 +79,67 @@ ngx_http_exports_conf_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                                 (ngx_msec_t) check, immutable);
 
     return elcf->store != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* what follows the path */
+
+static char *
+ngx_http_exports_conf_store_params(ngx_conf_t *cf, off_t *size,
+    ngx_int_t *check, ngx_uint_t *immutable)
+{
+    ngx_str_t   *value, s;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "map_size=", 9) == 0) {
+            s.data = value[i].data + 9;
+            s.len = value[i].len - 9;
+
+            *size = ngx_parse_offset(&s);
+
+            if (*size == NGX_ERROR || *size < NGX_HTTP_EXPORTS_MAP_MIN
+                || *size > NGX_HTTP_EXPORTS_MAP_MAX)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid map_size \"%V\", it must be a "
+                                   "size from 1m to 65536g", &s);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "check=", 6) == 0) {
+            s.data = value[i].data + 6;
+            s.len = value[i].len - 6;
+
+            *check = ngx_parse_time(&s, 0);
+
+            if (*check == NGX_ERROR || *check == 0) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid check \"%V\", it must be a time "
+                                   "of at least 1ms", &s);
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strcmp(value[i].data, "immutable") == 0) {
+            *immutable = 1;
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\"", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
