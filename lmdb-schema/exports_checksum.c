@@ -94,33 +94,28 @@ int
 exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
     const uint8_t *key, size_t len, uint64_t *sum)
 {
-    int             has_last;
-    uint64_t        key_hash, created, tie, last_created, last_tie;
-    const uint8_t  *block, *end;
+    uint64_t        key_hash, count;
+    const uint8_t  *block, *last, *end;
 
     key_hash = XXH3_64bits(key, len);
     end = blocks + n * EXPORTS_RANK_LEN;
-    has_last = before != NULL;
-    last_created = has_last ? exports_get64(before) : 0;
-    last_tie = has_last ? exports_get64(before + 8) : 0;
+    last = before;
+    count = 0;
 
     for (block = blocks; block < end; block += EXPORTS_RANK_LEN) {
-        created = exports_get64(block);
-        tie = exports_get64(block + 8);
 
-        if ((has_last && (created < last_created
-                          || (created == last_created && tie <= last_tie)))
+        if ((last != NULL && exports_order(block, last, EXPORTS_ENTRY_LEN) <= 0)
             || exports_get32(block + EXPORTS_ENTRY_LEN + 4)
                != block_check(block, key_hash))
         {
             return 0;
         }
 
-        *sum += exports_get32(block + EXPORTS_ENTRY_LEN);
-        last_created = created;
-        last_tie = tie;
-        has_last = 1;
+        count += exports_get32(block + EXPORTS_ENTRY_LEN);
+        last = block;
     }
+
+    *sum += count;
 
     return 1;
 }
