@@ -123,7 +123,9 @@ exports_page_visit(exports_reader_t *reader, const exports_page_query_t *query,
     page->total = 0;
     memset(page->bad_key, 0, sizeof(page->bad_key));
 
-    if (query->nlists == 0 || query->nlists > EXPORTS_LISTS_MAX) {
+    if (query->nlists == 0 || query->nlists > EXPORTS_LISTS_MAX
+        || query->limit > EXPORTS_PAGE_MAX)
+    {
         return EXPORTS_INVALID;
     }
 

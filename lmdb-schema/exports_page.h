@@ -20,8 +20,7 @@ typedef struct {
     const exports_facet_t  *lists;
     unsigned                nlists;     /* 1 to EXPORTS_LISTS_MAX */
     uint64_t                offset;     /* items to skip */
-    unsigned                limit;      /* items wanted; at most
-                                           EXPORTS_PAGE_MAX, not checked */
+    unsigned                limit;      /* items; EXPORTS_PAGE_MAX at most */
 
     /* the scope's, which the lengths of the lists are checked against: read in
        the same snapshot or, of a writer, after its last change.  NULL: they are
@@ -45,7 +44,7 @@ typedef struct {
  *
  * EXPORTS_CORRUPT  page->bad_key is the key of a record that is damaged or not
  *                  there; zeros: no record, but a list is damaged
- * EXPORTS_INVALID  no lists, or too many
+ * EXPORTS_INVALID  no lists, too many, or too many items wanted
  * EXPORTS_STALE, EXPORTS_FAILED, EXPORTS_NOMEM  as LMDB reports
  */
 exports_rc_t exports_page_read(exports_reader_t *reader,

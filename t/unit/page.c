@@ -1185,7 +1185,11 @@ edges(void)
            "no lists");
     bad.nlists = EXPORTS_LISTS_MAX + 1;
     is_int(exports_page_read(reader, &bad, &page), EXPORTS_INVALID,
-           "too many");
+           "too many lists");
+    bad.nlists = 1;
+    bad.limit = EXPORTS_PAGE_MAX + 1;
+    is_int(exports_page_read(reader, &bad, &page), EXPORTS_INVALID,
+           "too many items");
 
     exports_reader_close(reader);
     exports_env_close(env);
