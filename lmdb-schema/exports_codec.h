@@ -110,18 +110,19 @@ exports_put32(uint8_t *p, uint32_t value)
 static inline int
 exports_order(const uint8_t *a, const uint8_t *b, size_t len)
 {
+    size_t    i;
     uint64_t  x, y;
 
-    for ( /* void */ ; len >= 8; len -= 8, a += 8, b += 8) {
-        x = exports_get64(a);
-        y = exports_get64(b);
+    for (i = 0; i + 8 <= len; i += 8) {
+        x = exports_get64(a + i);
+        y = exports_get64(b + i);
 
         if (x != y) {
             return x < y ? -1 : 1;
         }
     }
 
-    return len == 0 ? 0 : memcmp(a, b, len);
+    return i == len ? 0 : memcmp(a + i, b + i, len - i);
 }
 
 
