@@ -510,8 +510,8 @@ ngx_table_elt_t *ngx_http_exports_add_header(ngx_http_request_t *r,
     ngx_http_exports_add_header(r, name, sizeof(name) - 1,                    \
                                 (u_char *) value, sizeof(value) - 1)
 
-/* drops all headers but the named ones, and those that nginx makes itself when
-   it sends the answer */
+/* drops all headers but the named ones; those that nginx makes itself when it
+   sends the answer come all the same */
 void ngx_http_exports_drop_headers(ngx_http_request_t *r, ngx_str_t *kept);
 /* drops those that an internal redirect has brought along, and ours replace */
 void ngx_http_exports_drop_brought(ngx_http_request_t *r);

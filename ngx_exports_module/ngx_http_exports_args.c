@@ -164,7 +164,7 @@ ngx_http_exports_arg_number(const ngx_http_exports_arg_t *arg,
 }
 
 
-/* moves the text to dst; returns where it ends */
+/* decodes the text to dst, where it is from then on; returns where it ends */
 
 static u_char *
 ngx_http_exports_decode(u_char *dst, ngx_str_t *text, ngx_uint_t *bad)

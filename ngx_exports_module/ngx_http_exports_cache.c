@@ -16,7 +16,7 @@
 /* only an unusual query has a longer key: its page is not kept */
 #define NGX_HTTP_EXPORTS_CACHE_KEY     2048
 
-/* the search for room gives up after as many pages that are being sent */
+/* pages being sent that the search for room passes before it gives up */
 #define NGX_HTTP_EXPORTS_CACHE_PASSED  64
 
 /* what malloc() adds to a block */
@@ -315,8 +315,9 @@ ngx_http_exports_cache_get(const ngx_str_t *key, uint64_t hash,
 
 
 /*
- * By the hash, then by the whole key: so keys that somebody has chosen for
- * their common hash cannot degrade the tree.
+ * < 0: what is looked for is left of the page.  By the hash, in the end by the
+ * whole key: so keys that somebody has chosen for their common hash cannot
+ * degrade the tree.
  */
 
 static ngx_int_t

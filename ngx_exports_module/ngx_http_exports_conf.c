@@ -10,7 +10,8 @@
 /* "check=", in ms */
 #define NGX_HTTP_EXPORTS_CHECK    250
 
-/* "map_size=": half of the address space, the rest of the process needs some */
+/* "map_size=": at most half of the addresses of a process, which needs some
+   for the rest */
 #define NGX_HTTP_EXPORTS_MAP_MIN  ((off_t) 1 << 20)
 #define NGX_HTTP_EXPORTS_MAP_MAX  ((off_t) 1 << 46)
 

@@ -113,8 +113,9 @@ ngx_http_exports_log_request(ngx_log_t *log, u_char *buf, size_t len)
 
 
 /*
- * as the client sent it: a decoded path could end the line and forge another.
- * "%3f" ends it, too: who encodes all of a link has its signature in the path
+ * As the client sent it: a decoded path could end the line and forge another.
+ * Cut off at "%3f", too, for in a link that a client has encoded as a whole the
+ * signature is a part of the path
  */
 
 static ngx_str_t

@@ -192,7 +192,7 @@ ngx_http_exports_redirect_find(ngx_array_t *redirects, ngx_str_t *backend)
 }
 
 
-/* not escaped, like r->uri: who fetches it escapes it */
+/* not escaped, like r->uri: whoever fetches it escapes it */
 
 static ngx_int_t
 ngx_http_exports_redirect_uri(ngx_pool_t *pool, ngx_str_t *prefix,

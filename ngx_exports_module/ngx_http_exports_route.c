@@ -63,7 +63,7 @@ ngx_http_exports_route_compile(ngx_conf_t *cf,
         return NULL;
     }
 
-    /* done for every request; it works without JIT, too, but slower */
+    /* every request is matched; that works without JIT, too, but slower */
 
     n = pcre2_jit_compile(routes->code, PCRE2_JIT_COMPLETE);
 

@@ -381,7 +381,7 @@ ngx_http_exports_tail_buf(ngx_http_exports_ctx_t *ctx, ngx_buf_t *page,
         return NGX_OK;
     }
 
-    /* one buffer costs filters less than two */
+    /* filters pass a single buffer on as it is */
 
     if (ngx_http_exports_page_room(ctx->page, len)) {
         page->last = ctx->conf->api->tail(ctx, page->last);

@@ -1,5 +1,5 @@
 
-/* signed links: who has one may download until it expires */
+/* signed links: whoever has one may download until it expires */
 
 #include "ngx_http_exports.h"
 #include "exports_digest.h"

@@ -229,8 +229,8 @@ ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
             return NGX_OK;
         }
 
-        /* there is no snapshot, perhaps as the files were replaced: if opening
-           the store again does not help, nothing does */
+        /* there is no snapshot: what can be mended is mended by opening the
+           store again, hence a second try */
 
         (void) exports_error(&error, guarded.rc, "\"%s\": %s",
                              exports_env_path(guarded.env->env),

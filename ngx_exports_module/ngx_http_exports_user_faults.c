@@ -7,7 +7,7 @@
 #include "ngx_http_exports_user.h"
 
 
-/* room for the name of any field, of which this is the longest */
+/* room for the name of the longest field, and a place */
 #define NGX_HTTP_EXPORTS_FIELD_MAX                                            \
     (sizeof("filter.subject_type.") + EXPORTS_DECIMAL_MAX)
 

@@ -199,8 +199,8 @@ ngx_http_exports_user_base(ngx_http_request_t *r,
 }
 
 
-/* stores the server's name to host, unless it is a wildcard or a regular
-   expression: then its address */
+/* stores the server's name to host; if that is empty, "_", a wildcard or a
+   regular expression, the address that the client is connected to */
 
 static ngx_int_t
 ngx_http_exports_user_server(ngx_http_request_t *r, ngx_str_t *host)
@@ -389,7 +389,7 @@ ngx_http_exports_user_query(ngx_http_request_t *r,
 }
 
 
-/* not by "%L": ngx_sprintf() negates numbers, which INT64_MIN does not stand */
+/* not by "%L": ngx_sprintf() negates the number: INT64_MIN would overflow */
 
 static u_char *
 ngx_http_exports_user_integer(u_char *p, int64_t number)
