@@ -25,8 +25,8 @@ int exports_directory_beside(char *name, size_t size, const char *path);
 int exports_directory_publish(const char *from, const char *to);
 
 /*
- * Makes the entries of a directory survive a power cut.  If it cannot be opened
- * for reading, or cannot be synced by itself, the whole file system that fd is
+ * Makes the entries of a directory survive a power cut.  If the user may not
+ * read it, or it cannot be synced by itself, the whole file system that fd is
  * on is synced.  Returns 0, or -1 and errno.
  */
 int exports_directory_sync(const char *path, int fd);

@@ -20,8 +20,9 @@
 json_t *exports_json_load(const char *text, size_t len,
     exports_error_t *error);
 
-/* EXPORTS_INVALID, "key: reason: value" with the value cut short; value NULL:
-   "key: missing" */
+/* EXPORTS_INVALID, "key: reason: value" with the value cut short, or without it
+   if that is an object or an array; value NULL: "key: missing".
+   EXPORTS_NOMEM. */
 exports_rc_t exports_json_bad(exports_error_t *error, const char *key,
     const char *reason, json_t *value);
 

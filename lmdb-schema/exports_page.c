@@ -561,8 +561,8 @@ scan(page_walk_t *w, const uint8_t *entry, found_t *found)
 
 
 /*
- * Passes the records between.  The lists must not lack any of them: their
- * status tells.  It is not checked further, for nothing of them is sent.
+ * Passes the records between.  None of them may be one that the lists should
+ * have.  Only their status is looked at for that, for nothing of them is sent.
  */
 
 static exports_rc_t

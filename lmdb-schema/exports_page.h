@@ -42,8 +42,8 @@ typedef struct {
  * Reads a page in the snapshot of the reader, which must be renewed.  The order
  * is the same everywhere: created descending, then tie descending.
  *
- * EXPORTS_CORRUPT  page->bad_key is the key of a record that is damaged or not
- *                  there; zeros: no record, but a list is damaged
+ * EXPORTS_CORRUPT  page->bad_key is the key of a record that is damaged or
+ *                  missing, or contradicts the lists; zeros: a list is damaged
  * EXPORTS_INVALID  no lists, too many, or too many items wanted
  * EXPORTS_STALE, EXPORTS_FAILED, EXPORTS_NOMEM  as LMDB reports
  */

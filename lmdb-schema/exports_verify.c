@@ -2,8 +2,8 @@
 /*
  * The order of the checks: all pages, once; then, as all that follows reads by
  * LMDB, what LMDB trusts in the nodes of lists; the scopes, which the rest is
- * looked up in; tokens and manifests; the indexes, one by one only if the
- * manifests gave reason to; and last the blocks of lists.
+ * looked up in; tokens and manifests; the indexes, entry by entry only if there
+ * is reason to; and last the blocks of lists.
  */
 
 #include <string.h>

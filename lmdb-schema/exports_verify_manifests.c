@@ -2,7 +2,8 @@
 /*
  * Every record is looked up in all its indexes.  If nothing is missing there,
  * and an index has as many entries as the records must have, all different, it
- * has no others.  Only if it has more, each entry is traced back to its record.
+ * has no others.  Only if it has another number of them, or a fault was found
+ * before, each entry is traced back to its record.
  */
 
 #include <string.h>

@@ -26,7 +26,7 @@ exports_verify_pages(exports_check_t *c)
     if (!c->repair) {
         rc = check_all(c, c->reader);
 
-        /* without it only a repair cannot go on */
+        /* only a repair depends on the pages having been checked */
 
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_OK : rc;
     }

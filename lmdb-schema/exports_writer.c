@@ -340,8 +340,8 @@ exports_writer_del(exports_writer_t *w, exports_db_t db, const void *key,
 
 /*
  * Checks, under the write lock, that the open files are those that others would
- * open now, and that the lock file counts the commits of this data file.  It
- * does not after one of the two was renamed over, copied back or deleted; to
+ * open now, and that the lock file counts the commits of this data file.  This
+ * is not so after one of the two was renamed over, copied back or deleted; to
  * write then would destroy what others have written.
  */
 

@@ -546,8 +546,8 @@ put_entries(exports_writer_t *w, MDB_cursor *cursor, changed_t *list,
 }
 
 
-/* *older: how many of the n entries, at least 1, are not newer than the newest
-   of the list */
+/* *older: how many of the entries are not newer than the newest of the list;
+   n: at least 1 */
 
 static int
 count_older(MDB_cursor *cursor, const changed_t *list, const uint8_t *entries,

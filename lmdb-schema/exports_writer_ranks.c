@@ -35,7 +35,7 @@ typedef struct {
     size_t                   n;
     unsigned                 recount;       /* rather than add to a count */
     unsigned                 open;          /* all changes are in the open
-                                               block: higher levels are done */
+                                               block: nothing is left to do */
     unsigned                 level;
     size_t                   len;
     uint8_t                  key[EXPORTS_RANK_KEY_MAX];
