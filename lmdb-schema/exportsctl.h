@@ -182,7 +182,7 @@ json_t *ctl_json_time(uint64_t time);       /* 0: null */
 /* CTL_FAILED, silent: something could not be written to standard output */
 int ctl_flush(void);
 
-/* 1: so it was before; what would only be printed need not be read */
+/* 1: that has happened; what would only be printed need not be read */
 int ctl_output_lost(void);
 
 /* closes standard output; returns the result, or CTL_FAILED if that fails */
@@ -412,7 +412,8 @@ typedef struct {
 
 typedef struct {
     uint64_t         only;          /* the ID of the one wanted; 0: all */
-    int              damaged;       /* some could not be read */
+    int              damaged;       /* some could not be read, and are left
+                                       out */
     ctl_scope_t     *elts;
     size_t           nelts;
     size_t           size;

@@ -14,7 +14,7 @@
 #include "exportsctl.h"
 
 
-#define SWEEP_FOUND    1000             /* of a chunk, at most */
+#define SWEEP_FOUND    1000             /* found of a chunk, at most */
 
 /* these texts are how a later sweep knows what an earlier one did */
 #define SWEEP_MISSING  "swept: the file is missing"
@@ -44,7 +44,8 @@ typedef struct {
     const ctl_args_t  *args;
     ctl_store_t        store;
     ctl_scopes_t       scopes;
-    int                unnamed;         /* one was found that is not there */
+    int                unnamed;         /* "scopes" lacks that of a manifest
+                                           which was found */
     int                root;
     uint64_t           now;
 
@@ -74,20 +75,20 @@ void ctl_sweep_left(sweep_t *sw, const found_t *found, const char *why);
 
 /* exportsctl_sweep_collect.c */
 
-/* the next chunk, into sw->found; sw->ended: it is the last */
+/* collects the next chunk into sw->found; sw->ended: it is the last */
 int ctl_sweep_collect(sweep_t *sw);
 
-/* sw->store.reader, which the caller resets */
+/* renews sw->store.reader, which the caller resets */
 int ctl_sweep_renew(sweep_t *sw);
 
-/* in all that was looked at to decide */
+/* whether a record is as it was found, in all that decides about it */
 int ctl_sweep_is_as_found(const exports_record_t *record,
     const found_t *found);
 
 
 /* exportsctl_sweep_change.c */
 
-/* what of the chunk has to be changed; --dry-run: all but the writing */
+/* changes what has to be changed of the chunk; --dry-run: but does not write */
 int ctl_sweep_change(sweep_t *sw);
 
 

@@ -110,7 +110,7 @@ change(sweep_t *sw, const found_t *found)
 
     if (rc == EXPORTS_OK && scope == NULL) {
         ctl_sweep_left(sw, found, "its project cannot be read: run "
-                    "\"exportsctl verify\"");
+                       "\"exportsctl verify\"");
         return CTL_OK;
     }
 

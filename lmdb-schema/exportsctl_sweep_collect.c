@@ -42,7 +42,7 @@ ctl_sweep_collect(sweep_t *sw)
     erc = exports_walk_manifests_after(reader, sw->begun ? sw->last : NULL,
                                        visit, sw);
 
-    /* all names, once, and again where scopes have been made since */
+    /* all names are loaded once, and again if scopes have been made since */
 
     if (sw->unnamed) {
         ctl_scopes_free(&sw->scopes);
@@ -74,7 +74,7 @@ ctl_sweep_renew(sweep_t *sw)
 }
 
 
-/* a chunk that is full ends the walk; it goes on behind the last key */
+/* a full chunk ends the walk; the next one goes on after the last key */
 
 static exports_rc_t
 visit(void *data, const uint8_t *key, size_t key_len, const uint8_t *value,
