@@ -34,6 +34,11 @@
 /* in messages and summaries */
 #define CTL_S(n)     ((n) == 1 ? "" : "s")
 
+/* rounds up, so that anything may follow so many bytes; the size of max_align_t
+   need not be a power of two */
+#define CTL_ALIGNED(n)  (((n) + _Alignof(max_align_t) - 1)                    \
+                         & ~(_Alignof(max_align_t) - 1))
+
 
 /* the commands as bits, for the table of options */
 

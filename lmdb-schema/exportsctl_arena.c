@@ -6,7 +6,6 @@
  * arena, which takes no lock, and is freed at once.
  */
 
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -18,9 +17,10 @@
 
 
 typedef struct {
-    int          active;
-    size_t       used;
-    max_align_t  bytes[ARENA_SIZE / sizeof(max_align_t)];
+    int            active;
+    size_t         used;
+    _Alignas(max_align_t)
+    unsigned char  bytes[ARENA_SIZE];
 } arena_t;
 
 
@@ -56,8 +56,7 @@ ctl_arena_end(void)
 static void *
 allocate(size_t size)
 {
-    void    *p;
-    size_t   n;
+    void  *p;
 
     if (!arena.active || size > ARENA_SIZE - arena.used) {
         p = malloc(size);
@@ -69,12 +68,10 @@ allocate(size_t size)
         return p;
     }
 
-    n = arena.used / sizeof(max_align_t);
+    p = arena.bytes + arena.used;
+    arena.used += CTL_ALIGNED(size);
 
-    arena.used += (size + sizeof(max_align_t) - 1)
-                  & ~(sizeof(max_align_t) - 1);
-
-    return arena.bytes + n;
+    return p;
 }
 
 

@@ -34,7 +34,8 @@ struct ctl_held_s {
     const ctl_parsed_t  *lines[HELD_MAX];
     uint32_t             slots[HELD_MAX];   /* where in "ids" each line is */
     uint64_t             ids[SLOTS];        /* a table of hashes; 0: free */
-    max_align_t          buf[HELD_SIZE / sizeof(max_align_t)];
+    _Alignas(max_align_t)
+    char                 buf[HELD_SIZE];
 };
 
 
@@ -97,7 +98,7 @@ ctl_held_add(ctl_held_t *held, const ctl_parsed_t *parsed)
         return 0;
     }
 
-    line = (ctl_parsed_t *) ((char *) held->buf + held->used);
+    line = (ctl_parsed_t *) (held->buf + held->used);
     memcpy(line, parsed, parsed->size);
 
     held->used += parsed->size;

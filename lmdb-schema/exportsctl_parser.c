@@ -29,9 +29,6 @@
 /* each time that so many groups have become free, another thread is woken */
 #define GROUPS_WAKE  (GROUPS / 8)
 
-#define ALIGNED(n)   (((n) + sizeof(max_align_t) - 1)                         \
-                      & ~(sizeof(max_align_t) - 1))
-
 
 typedef struct group_s  group_t;
 
@@ -41,7 +38,8 @@ struct group_s {
     int               more;         /* its thread waits to fill it again */
     exports_error_t   error;        /* of a refused line */
     size_t            used;
-    max_align_t       buf[GROUP_SIZE / sizeof(max_align_t)];
+    _Alignas(max_align_t)
+    char              buf[GROUP_SIZE];
 };
 
 
@@ -452,7 +450,7 @@ line_size(const ctl_parsed_t *parsed)
 static ctl_parsed_t *
 at(group_t *group, size_t pos)
 {
-    return (ctl_parsed_t *) ((char *) group->buf + pos);
+    return (ctl_parsed_t *) (group->buf + pos);
 }
 
 
@@ -468,7 +466,7 @@ add(worker_t *worker, ctl_parsed_type_t type, size_t size)
     parsed->type = type;
     parsed->number = worker->lines.number;
     parsed->bytes = worker->lines.bytes;
-    parsed->size = ALIGNED(size);
+    parsed->size = CTL_ALIGNED(size);
     parsed->error = &group->error;
 
     group->used += parsed->size;
