@@ -288,6 +288,21 @@ damage16(damage_t *damage, uint8_t *at, unsigned value)
 }
 
 
+/* the number of the page below a node of a branch */
+
+static inline void
+damage_below(damage_t *damage, uint8_t *node, uint64_t number)
+{
+    node_header_t  header;
+
+    memcpy(&header, node, sizeof(header));
+    header.low = (uint16_t) number;
+    header.high = (uint16_t) (number >> 16);
+    header.flags = (uint16_t) (number >> 32);
+    damage_bytes(damage, node, &header, sizeof(header));
+}
+
+
 static inline void
 repair(const damage_t *damage)
 {

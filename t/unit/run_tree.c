@@ -1161,22 +1161,41 @@ expect_corrupt(const way_t *way, const damage_t *damage, const char *what)
 
 
 static void
-corrupt16(const way_t *way, uint8_t *at, unsigned value, const char *what)
+corrupt(const way_t *way, uint8_t *at, const void *bytes, size_t len,
+    const char *what)
 {
     damage_t  damage;
 
-    damage16(&damage, at, value);
+    damage_bytes(&damage, at, bytes, len);
     expect_corrupt(way, &damage, what);
 }
 
 
 static void
-corrupt64(const way_t *way, uint8_t *at, uint64_t value, size_t len,
+corrupt16(const way_t *way, uint8_t *at, unsigned value, const char *what)
+{
+    uint16_t  v = (uint16_t) value;
+
+    corrupt(way, at, &v, sizeof(v), what);
+}
+
+
+static void
+corrupt64(const way_t *way, uint8_t *at, uint64_t value, const char *what)
+{
+    corrupt(way, at, &value, sizeof(value), what);
+}
+
+
+/* the number of the page below a node */
+
+static void
+corrupt_below(const way_t *way, uint8_t *node, uint64_t number,
     const char *what)
 {
     damage_t  damage;
 
-    damage_bytes(&damage, at, &value, len);
+    damage_below(&damage, node, number);
     expect_corrupt(way, &damage, what);
 }
 
@@ -1193,14 +1212,13 @@ get16(const uint8_t *at)
 static void
 damage_bounds(const way_t *way, uint8_t *at, unsigned len, unsigned n)
 {
-    unsigned  size, lower, upper;
+    uint16_t  bounds[2];
 
-    size = (unsigned) model.size - 2;
-    lower = PAGE_HEADER + 2 * n;
-    upper = len - n * size;
+    bounds[0] = (uint16_t) (PAGE_HEADER + 2 * n);
+    bounds[1] = (uint16_t) (len - n * ((unsigned) model.size - 2));
 
-    corrupt64(way, at + PAGE_LOWER, (lower & 0xffff) | upper << 16, 4,
-              "as many values as do not fit");
+    corrupt(way, at + PAGE_LOWER, bounds, sizeof(bounds),
+            "as many values as do not fit");
 }
 
 
@@ -1210,6 +1228,7 @@ static void
 damage_values(const way_t *way, uint8_t *at, unsigned len, unsigned n)
 {
     unsigned  i;
+    uint16_t  header[4];
 
     static const int  by[] = { -16, -8, -4, -2, -1, 1, 2, 4, 8, 16 };
 
@@ -1247,12 +1266,12 @@ damage_values(const way_t *way, uint8_t *at, unsigned len, unsigned n)
 
     /* shorter values, at the end of the page */
 
-    corrupt64(way, at + PAGE_PAD,
-              (model.size - 2)
-              | (uint64_t) get16(at + PAGE_FLAGS) << 16
-              | (uint64_t) get16(at + PAGE_LOWER) << 32
-              | (uint64_t) (get16(at + PAGE_UPPER) + 2 * n) << 48, 8,
-              "values of another size");
+    memcpy(header, at + PAGE_PAD, sizeof(header));
+    header[0] = (uint16_t) (model.size - 2);
+    header[3] = (uint16_t) (header[3] + 2 * n);
+
+    corrupt(way, at + PAGE_PAD, header, sizeof(header),
+            "values of another size");
 }
 
 
@@ -1270,9 +1289,9 @@ damage_child(const way_t *way, const exports_level_t *level)
     size = (unsigned) way->tree->page_size;
     number = (uint64_t) (level->page - way->tree->map) / size;
 
-    corrupt64(way, node, way->tree->pages, 6, "a page behind the last");
-    corrupt64(way, node, NO_PAGE, 6, "the greatest page");
-    corrupt64(way, node, number, 6, "a page below itself");
+    corrupt_below(way, node, way->tree->pages, "a page behind the last");
+    corrupt_below(way, node, NO_PAGE, "the greatest page");
+    corrupt_below(way, node, number, "a page below itself");
     corrupt16(way, at + PAGE_HEADER + 2 * level->at, size - 7,
               "a child at the end of the page");
     corrupt16(way, at + PAGE_HEADER + 2 * level->at, 0xffff,
@@ -1326,6 +1345,7 @@ static void
 damage_branch(const way_t *way, const exports_level_t *level)
 {
     uint8_t   *at;
+    uint16_t   bounds[2] = { 0xfffe, 0xfffe };
     unsigned   i, size;
     uint64_t   number;
 
@@ -1333,7 +1353,7 @@ damage_branch(const way_t *way, const exports_level_t *level)
     size = (unsigned) way->tree->page_size;
 
     memcpy(&number, at, sizeof(number));
-    corrupt64(way, at, number + 2, sizeof(number), "the number of a page");
+    corrupt64(way, at, number + 2, "the number of a page");
 
     for (i = 0; i < 4; i++) {
         corrupt16(way, at + PAGE_FLAGS, get16(at + PAGE_FLAGS) ^ 1U << i,
@@ -1347,8 +1367,8 @@ damage_branch(const way_t *way, const exports_level_t *level)
     corrupt16(way, at + PAGE_LOWER, get16(at + PAGE_UPPER) + 2,
               "more nodes than there is room for");
     corrupt16(way, at + PAGE_UPPER, size + 1, "nodes behind the page");
-    corrupt64(way, at + PAGE_LOWER, 0xfffefffe, 4,
-              "more nodes than a page has room for");
+    corrupt(way, at + PAGE_LOWER, bounds, sizeof(bounds),
+            "more nodes than a page has room for");
 
     damage_child(way, level);
     damage_free(way, level, level->at);
@@ -1361,13 +1381,15 @@ damage_root(const way_t *way, uint8_t *record)
 {
     tree_t     was;
     uint8_t   *at;
+    uint32_t   pad;
     unsigned   i;
 
     memcpy(&was, record, sizeof(was));
 
     for (i = 0; i < 32; i++) {
-        corrupt64(way, record + offsetof(tree_t, pad), was.pad ^ 1U << i, 4,
-                  "the size of values of a tree");
+        pad = was.pad ^ 1U << i;
+        corrupt(way, record + offsetof(tree_t, pad), &pad, sizeof(pad),
+                "the size of values of a tree");
     }
 
     for (i = 0; i < 16; i++) {
@@ -1384,16 +1406,16 @@ damage_root(const way_t *way, uint8_t *record)
     corrupt16(way, at, 0xffff, "as many levels as can be");
 
     at = record + offsetof(tree_t, entries);
-    corrupt64(way, at, 0, 8, "a tree without values");
-    corrupt64(way, at, (uint64_t) 1 << 60, 8, "more values than can be");
-    corrupt64(way, at, UINT64_MAX, 8, "as many values as can be");
+    corrupt64(way, at, 0, "a tree without values");
+    corrupt64(way, at, (uint64_t) 1 << 60, "more values than can be");
+    corrupt64(way, at, UINT64_MAX, "as many values as can be");
 
     at = record + offsetof(tree_t, root);
-    corrupt64(way, at, NO_PAGE, 8, "no root");
-    corrupt64(way, at, way->tree->pages, 8, "a root behind the last page");
-    corrupt64(way, at, way->tree->root, 8, "the root of all");
+    corrupt64(way, at, NO_PAGE, "no root");
+    corrupt64(way, at, way->tree->pages, "a root behind the last page");
+    corrupt64(way, at, way->tree->root, "the root of all");
     corrupt64(way, at,
-              was.root + UINT64_MAX / way->tree->page_size + 1, 8,
+              was.root + UINT64_MAX / way->tree->page_size + 1,
               "a root whose place is the same, to 64 bits");
 }
 
@@ -1590,7 +1612,7 @@ damage_way(exports_tree_t *tree, unsigned i)
 
     at = (uint8_t *) place.run.levels[level].page;
     memcpy(&number, at, sizeof(number));
-    corrupt64(&way, at, number + 2, sizeof(number), "the number of a page");
+    corrupt64(&way, at, number + 2, "the number of a page");
     damage_values(&way, at, (unsigned) tree->page_size,
                   (unsigned) place.run.n);
     damage_root(&way, place.data);

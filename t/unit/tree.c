@@ -876,7 +876,7 @@ random_damage(exports_tree_t *tree, damage_t *damage)
             damage16(damage, node + 2 * below(3), random_bound(tree));
 
         } else {
-            damage_bytes(damage, node, &number, 6);
+            damage_below(damage, node, number);
         }
         break;
 
@@ -954,11 +954,13 @@ damage_header(exports_tree_t *tree, unsigned i, uint8_t *at)
 
     for (bit = 0; bit < 4; bit++) {
         damage16(&damage, at + PAGE_FLAGS,
-                 (at[PAGE_FLAGS] & KIND_FLAGS) ^ 1U << bit);
+                 (exports_tree_get16(at + PAGE_FLAGS) & KIND_FLAGS)
+                 ^ 1U << bit);
         expect_corrupt(tree, i, &damage, "the kind of a page");
     }
 
-    damage16(&damage, at + PAGE_FLAGS, at[PAGE_FLAGS] ^ LEAF2_FLAG);
+    damage16(&damage, at + PAGE_FLAGS,
+             exports_tree_get16(at + PAGE_FLAGS) ^ LEAF2_FLAG);
     expect_corrupt(tree, i, &damage, "a page of values of one size");
 }
 
@@ -997,16 +999,13 @@ damage_child(exports_tree_t *tree, unsigned i, const exports_level_t *level)
     at = (uint8_t *) level->page;
     node = node_of(at, level->at);
 
-    number = tree->pages;
-    damage_bytes(&damage, node, &number, 6);
+    damage_below(&damage, node, tree->pages);
     expect_corrupt(tree, i, &damage, "a page behind the last");
-
-    number = NO_PAGE;
-    damage_bytes(&damage, node, &number, 6);
+    damage_below(&damage, node, NO_PAGE);
     expect_corrupt(tree, i, &damage, "the greatest page");
 
     number = (uint64_t) (level->page - tree->map) / tree->page_size;
-    damage_bytes(&damage, node, &number, 6);
+    damage_below(&damage, node, number);
     expect_corrupt(tree, i, &damage, "a page below itself");
 
     damage16(&damage, at + PAGE_HEADER + 2 * level->at,
@@ -1083,11 +1082,11 @@ damage_leaf(exports_tree_t *tree, unsigned i, const MDB_val *value)
         return;
     }
 
-    damage16(&damage, node,
+    damage16(&damage, node + offsetof(node_header_t, low),
              (unsigned) (at + tree->page_size - node) - NODE_HEADER - KEY_LEN
              + 1);
     expect_corrupt(tree, i, &damage, "a value that leaves its page");
-    damage16(&damage, node + 2, 1);
+    damage16(&damage, node + offsetof(node_header_t, high), 1);
     expect_corrupt(tree, i, &damage, "a value of more than a page");
 }
 
@@ -1180,7 +1179,6 @@ damage_before(exports_tree_t *tree, unsigned i)
 {
     MDB_val          v;
     uint8_t         *at, *node;
-    uint64_t         number;
     damage_t         damage;
     unsigned         level;
     exports_rc_t     rc;
@@ -1226,9 +1224,8 @@ damage_before(exports_tree_t *tree, unsigned i)
         return;
     }
 
-    number = tree->pages;
     node = node_of((uint8_t *) levels[level - 1].page, levels[level - 1].at);
-    damage_bytes(&damage, node, &number, 6);
+    damage_below(&damage, node, tree->pages);
     rc = exports_tree_back(tree, &found, &v);
     check(rc == EXPORTS_CORRUPT && !tree->positioned,
           "back to a leaf that is none: %s", rc_name(rc));
