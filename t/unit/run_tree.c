@@ -988,7 +988,7 @@ damage_node(const exports_tree_t *tree, damage_t *damage,
 
     } else if (chance(30)) {
         number = random_number(tree);
-        damage_bytes(damage, at + ptr, &number, 6);
+        damage_below(damage, at + ptr, number);
 
     } else {
         damage16(damage, at + ptr + 2 * below(4), random_bound(tree));
@@ -1499,7 +1499,6 @@ static void
 damage_cycle(const way_t *way, place_t *place)
 {
     damage_t        child, depth;
-    uint64_t        root;
     uint8_t        *at;
     unsigned        i;
     exports_rc_t    rc;
@@ -1511,8 +1510,7 @@ damage_cycle(const way_t *way, place_t *place)
     };
 
     at = (uint8_t *) place->run.levels[0].page;
-    root = place->run.root;
-    damage_bytes(&child, node_of(at, 0), &root, 6);
+    damage_below(&child, node_of(at, 0), place->run.root);
 
     for (i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
         damage16(&depth, place->data + offsetof(tree_t, depth), depths[i]);
@@ -1543,7 +1541,7 @@ damage_order(const way_t *way, place_t *place)
     i = 1 + below(level->n - 1);
 
     number = exports_tree_child(way->tree, level, below(i));
-    damage_bytes(&damage, node_of((uint8_t *) level->page, i), &number, 6);
+    damage_below(&damage, node_of((uint8_t *) level->page, i), number);
 
     n = count_walked(&run, run_from(&run, way->tree, way->of, NULL),
                      exports_run_next);
