@@ -3,14 +3,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "exports_directory.h"
 #include "exports_private.h"
 
 
-/* mdb_env_open() may be interrupted, by a signal or by another open */
+/* mdb_env_open() may be interrupted, by a signal or by another open, or find
+   locks that another process has destroyed */
 #define OPEN_ATTEMPTS   64
+
+/* between two attempts, at most, times the number of the attempt */
+#define OPEN_PAUSE_NS   50000
 
 #define FILE_NAME_SIZE  4096
 
@@ -24,6 +29,9 @@ static exports_rc_t check_files(exports_env_t *env,
     exports_error_t *error);
 static exports_rc_t open_mdb(exports_env_t *env,
     const exports_env_options_t *options, exports_error_t *error);
+static int try_open(exports_env_t *env, const exports_env_options_t *options);
+static int try_locks(MDB_env *mdb);
+static void pause_open(unsigned attempt);
 static unsigned open_flags(unsigned options);
 static exports_rc_t open_store(exports_env_t *env,
     const exports_env_options_t *options, exports_error_t *error);
@@ -364,33 +372,19 @@ static exports_rc_t
 open_mdb(exports_env_t *env, const exports_env_options_t *options,
     exports_error_t *error)
 {
-    int                  rc, attempt;
+    int                  rc;
+    unsigned             attempt;
     exports_rc_t         erc;
     exports_identity_t   identity;
 
-    rc = mdb_env_create(&env->mdb);
-    if (rc != 0) {
-        return exports_error(error, EXPORTS_NOMEM, "%s", mdb_strerror(rc));
-    }
+    for (attempt = 1; /* void */ ; attempt++) {
+        rc = try_open(env, options);
 
-    if (env->on_assert != NULL) {
-        (void) mdb_env_set_userctx(env->mdb, env);
-        (void) mdb_env_set_assert(env->mdb, assert_failed);
-    }
-
-    (void) mdb_env_set_maxdbs(env->mdb, EXPORTS_DB_COUNT);
-    (void) mdb_env_set_maxreaders(env->mdb, EXPORTS_READERS_MAX);
-    (void) mdb_env_set_mapsize(env->mdb, options->map_size != 0
-                                         ? options->map_size
-                                         : EXPORTS_MAP_SIZE);
-
-    for (attempt = 0; attempt < OPEN_ATTEMPTS; attempt++) {
-        rc = mdb_env_open(env->mdb, env->path, open_flags(options->flags),
-                          EXPORTS_LOCK_MODE);
-
-        if (rc != EINTR) {
+        if ((rc != EINTR && rc != EAGAIN) || attempt == OPEN_ATTEMPTS) {
             break;
         }
+
+        pause_open(attempt);
     }
 
     if (rc != 0) {
@@ -411,6 +405,85 @@ open_mdb(exports_env_t *env, const exports_env_options_t *options,
     (void) exports_env_reap(env);
 
     return EXPORTS_OK;
+}
+
+
+static int
+try_open(exports_env_t *env, const exports_env_options_t *options)
+{
+    int  rc;
+
+    rc = mdb_env_create(&env->mdb);
+    if (rc != 0) {
+        return rc;
+    }
+
+    if (env->on_assert != NULL) {
+        (void) mdb_env_set_userctx(env->mdb, env);
+        (void) mdb_env_set_assert(env->mdb, assert_failed);
+    }
+
+    (void) mdb_env_set_maxdbs(env->mdb, EXPORTS_DB_COUNT);
+    (void) mdb_env_set_maxreaders(env->mdb, EXPORTS_READERS_MAX);
+    (void) mdb_env_set_mapsize(env->mdb, options->map_size != 0
+                                         ? options->map_size
+                                         : EXPORTS_MAP_SIZE);
+
+    rc = mdb_env_open(env->mdb, env->path, open_flags(options->flags),
+                      EXPORTS_LOCK_MODE);
+
+    if (rc == 0) {
+        rc = try_locks(env->mdb);
+    }
+
+    if (rc != 0) {
+        mdb_env_close(env->mdb);
+        env->mdb = NULL;
+    }
+
+    return rc;
+}
+
+
+/*
+ * LMDB 0.9.26 to 0.9.31: the last process to close a store destroys its locks,
+ * and one that opens it at that moment gets them destroyed, which it notices
+ * when it takes one: EINVAL (ITS#10095).  They are made anew when all that have
+ * opened the store since have closed it.  EAGAIN: not yet.
+ */
+
+static int
+try_locks(MDB_env *mdb)
+{
+    int       rc;
+    MDB_txn  *txn;
+
+    rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &txn);
+
+    if (rc == 0) {
+        mdb_txn_abort(txn);
+    }
+
+    /* any other failure is told by those who need a transaction */
+
+    return rc == EINVAL ? EAGAIN : 0;
+}
+
+
+/* so that processes that wait for each other to close the store do not go on
+   in step */
+
+static void
+pause_open(unsigned attempt)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    ts.tv_sec = 0;
+    ts.tv_nsec = (ts.tv_nsec / 64 ^ getpid()) % (OPEN_PAUSE_NS * attempt);
+
+    (void) nanosleep(&ts, NULL);
 }
 
 

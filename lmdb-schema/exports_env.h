@@ -79,7 +79,9 @@ int exports_identity_equal(const exports_identity_t *a,
  * EXPORTS_UNLOCKED  a read-only file system, without EXPORTS_ENV_IMMUTABLE
  * EXPORTS_CONFLICT  CREATE, and there is a store of another lineage
  * EXPORTS_BUSY      all EXPORTS_READERS_MAX reader slots are in use
- * EXPORTS_STALE     a file was replaced while it was opened
+ * EXPORTS_STALE     a file was replaced while it was opened; or the locks had
+ *                   been destroyed, as LMDB 0.9.26 to 0.9.31 may do, and other
+ *                   processes keep them so: tried for about 50 ms
  * EXPORTS_FULL      CREATE, and map_size has no room for an empty store
  * EXPORTS_NOMEM, EXPORTS_FAILED
  *

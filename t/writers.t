@@ -12,7 +12,7 @@ use Time::HiRes 'time';
 
 use Exports::Test;
 
-plan tests => 27;
+plan tests => 28;
 
 my $t = Exports::Test->new;
 
@@ -112,6 +112,25 @@ my @status = map { ($t->finish($_))[0] } @jobs;
 is "@status", '0 0 0 0', 'four writers at once';
 is listed(), $base + 200, 'all that they wrote is there';
 like $t->ctl_ok('verify', $store), qr/\b0 faults/, 'the store is sound';
+
+
+# ---- a store that nobody keeps open ----------------------------------------
+
+# the last to close it takes LMDB's locks with it, from 0.9.26 to 0.9.31 even
+# from those that just open it
+
+my $alone = $t->store('alone', map { line("alone_$_") } 1 .. 3);
+my @failed;
+
+for my $round (1 .. 40) {
+    for my $job (map { $t->start_ctl($_ % 4 ? 'stat' : 'init', $alone) } 1 .. 4)
+    {
+        ($exit, undef, $err) = $t->finish($job);
+        push @failed, $err if $exit;
+    }
+}
+
+is "@failed", '', 'commands that open and close it at once';
 
 $c->close;
 $t->done;

@@ -7,9 +7,11 @@
 #include "fixture.h"
 
 #include <grp.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
@@ -1941,6 +1943,144 @@ assertions(void)
 }
 
 
+/* the first fields of LMDB's lock file, and what follows in its next line of
+   the processor's cache */
+typedef struct {
+    uint32_t         magic;
+    uint32_t         format;
+    pthread_mutex_t  readers;
+    char             other[64 - 8 - sizeof(pthread_mutex_t)];
+    pthread_mutex_t  writer;
+} locks_t;
+
+static struct {
+    int    fd[2];
+    pid_t  pid;
+} destroyer;
+
+static unsigned  pauses, end_at;
+
+
+static void
+end_destroyer(void)
+{
+    if (destroyer.pid != 0) {
+        must(write(destroyer.fd[1], "x", 1) == 1
+             && waitpid(destroyer.pid, NULL, 0) == destroyer.pid, "its end");
+        destroyer.pid = 0;
+        (void) close(destroyer.fd[0]);
+        (void) close(destroyer.fd[1]);
+    }
+}
+
+
+/* the library's, between two attempts to open: by then it has closed the store,
+   and the other process ends at one of them */
+
+int
+nanosleep(const struct timespec *ts, struct timespec *left)
+{
+    (void) ts;
+    (void) left;
+
+    if (++pauses == end_at) {
+        end_destroyer();
+    }
+
+    return 0;
+}
+
+
+/* has the store open, after another process has destroyed the locks */
+
+static void
+destroy_locks(const char *dir)
+{
+    int           fd, ready[2];
+    char          path[4300], byte;
+    locks_t      *locks;
+    struct flock  lock;
+
+    must(pipe(destroyer.fd) == 0 && pipe(ready) == 0, "pipe");
+
+    destroyer.pid = fork();
+    must(destroyer.pid != -1, "fork");
+
+    if (destroyer.pid != 0) {
+        (void) close(ready[1]);
+        must(read(ready[0], &byte, 1) == 1, "its beginning");
+        (void) close(ready[0]);
+        return;
+    }
+
+    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_LOCK_FILE, dir);
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_RDLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_len = 1;
+
+    fd = open(path, O_RDWR);
+    locks = mmap(NULL, sizeof(locks_t), PROT_READ|PROT_WRITE, MAP_SHARED, fd,
+                 0);
+
+    if (fd == -1 || locks == MAP_FAILED || locks->magic != META_MAGIC
+        || fcntl(fd, F_SETLK, &lock) == -1
+        || pthread_mutex_destroy(&locks->readers) != 0
+        || pthread_mutex_destroy(&locks->writer) != 0
+        || write(ready[1], "x", 1) != 1
+        || read(destroyer.fd[0], &byte, 1) != 1)
+    {
+        _exit(1);
+    }
+
+    _exit(0);
+}
+
+
+static void
+destroyed_locks(void)
+{
+    char              path[4300];
+    unsigned          i;
+    exports_rc_t      rc;
+    exports_env_t    *env;
+    static const unsigned  flags[] = {
+        0, EXPORTS_ENV_WRITE, EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE
+    };
+
+    (void) snprintf(path, sizeof(path), "%s", in_dir("destroyed"));
+
+    for (i = 0; i < 3; i++) {
+        exports_env_close(new_store(path));
+        destroy_locks(path);
+        pauses = 0;
+        end_at = 3;
+
+        rc = try_open(&env, path, flags[i], NULL);
+        is_int(rc, EXPORTS_OK, "locks that were destroyed: %s", error.text);
+        is_int(pauses, 3, "are made anew by the first to open after that");
+
+        end_destroyer();
+
+        if (rc == EXPORTS_OK) {
+            exports_env_close(env);
+        }
+    }
+
+    destroy_locks(path);
+    pauses = 0;
+    end_at = 0;
+
+    rc = try_open(&env, path, 0, NULL);
+    is_int(rc, EXPORTS_STALE, "a process that keeps them");
+    ok(pauses > 10 && strstr(error.text, path) != NULL, "%u pauses: %s",
+       pauses, error.text);
+
+    end_destroyer();
+    exports_env_close(open_store(path, 0));
+}
+
+
 static void
 codes(void)
 {
@@ -2021,6 +2161,7 @@ main(void)
     filling_together();
     truncated();
     assertions();
+    destroyed_locks();
 
     return done_testing();
 }
