@@ -42,8 +42,9 @@ exports_run_find(exports_run_t *run, const exports_source_t *source,
 }
 
 
-/* if no value is asked for, LMDB does not look into the node: it can be checked
-   before */
+/* if no value is asked for, LMDB before 0.9.27 does not look into the node: it
+   can be checked before.  Later versions do, and then it is the guard of the
+   program that meets what is damaged there. */
 
 static exports_rc_t
 find(exports_run_t *run, const uint8_t *key, size_t key_len, uint64_t *count)

@@ -41,7 +41,8 @@ typedef struct {
 } exports_run_t;
 
 /* Moves to a key, but reads none of its values; *count: their number.  Checks
-   what LMDB trusts when it looks for one.  EXPORTS_NOT_FOUND: no such key. */
+   what LMDB trusts when it looks for one; by a cursor of LMDB 0.9.27 or later
+   only afterwards: see exports_run.c.  EXPORTS_NOT_FOUND: no such key. */
 exports_rc_t exports_run_find(exports_run_t *run,
     const exports_source_t *source, const uint8_t *key, size_t key_len,
     size_t size, uint64_t *count);

@@ -6,7 +6,7 @@
  * writer before its commit.
  */
 
-#include "fixture.h"
+#include "guard.h"
 
 #include "exports_list.h"
 #include "exports_mdb_layout.h"
@@ -52,7 +52,17 @@ typedef struct {
     exports_writer_t  *writer;      /* NULL: what is damaged is in the file */
     int                fd;
     const uint8_t     *map;
+    const uint8_t     *node;        /* in which a field is wrong */
 } store_t;
+
+/* what is to be read */
+typedef struct {
+    exports_reader_t        *reader;
+    const exports_source_t  *source;
+    const values_t          *of;
+    const page_t            *page;
+    unsigned                 first;
+} reading_t;
 
 
 static values_t        keys[NKEYS];
@@ -61,6 +71,8 @@ static page_t          pages[NLISTS];
 static exports_page_t  page;
 static uint64_t        scope;
 static unsigned        refused, unharmed;
+
+static exports_verify_t  verified;
 
 
 static void
@@ -203,15 +215,19 @@ load(store_t *store)
 /* from one of its values on; EXPORTS_FAILED: it is another one */
 
 static exports_rc_t
-read_run(const exports_source_t *source, const values_t *of, unsigned first)
+read_values(void *data)
 {
-    size_t          i, n;
-    exports_rc_t    rc;
-    exports_run_t   run;
+    size_t            i, n;
+    exports_rc_t      rc;
+    exports_run_t     run;
+    const values_t   *of;
+    const reading_t  *reading = data;
 
-    rc = exports_run_from(&run, source, of->key, of->len,
-                          first != 0 ? of->values[first] : NULL, of->size);
-    n = first;
+    of = reading->of;
+    n = reading->first;
+
+    rc = exports_run_from(&run, reading->source, of->key, of->len,
+                          n != 0 ? of->values[n] : NULL, of->size);
 
     if (rc == EXPORTS_NOT_FOUND) {
         rc = EXPORTS_FAILED;
@@ -235,6 +251,16 @@ read_run(const exports_source_t *source, const values_t *of, unsigned first)
 
     return rc == EXPORTS_NOT_FOUND ? n == of->n ? EXPORTS_OK : EXPORTS_FAILED
                                    : rc;
+}
+
+
+static exports_rc_t
+read_run(const exports_source_t *source, const values_t *of, unsigned first)
+{
+    reading_t  reading = { NULL, source, of, NULL, first };
+
+    return source->tree != NULL ? read_values(&reading)
+                                : guarded(read_values, &reading);
 }
 
 
@@ -272,17 +298,20 @@ read_runs(exports_reader_t *reader, const values_t *of)
 
 
 static exports_rc_t
-read_list(exports_reader_t *reader, const values_t *of)
+read_entries(void *data)
 {
-    unsigned         n;
-    exports_rc_t     rc;
-    exports_list_t   list;
-    exports_facet_t  key;
+    unsigned          n;
+    exports_rc_t      rc;
+    exports_list_t    list;
+    exports_facet_t   key;
+    const values_t   *of;
+    const reading_t  *reading = data;
 
+    of = reading->of;
     key.len = of->len;
     memcpy(key.bytes, of->key, of->len);
 
-    rc = exports_lists_open(&list, reader, &key, 1);
+    rc = exports_lists_open(&list, reading->reader, &key, 1);
 
     if (rc == EXPORTS_OK) {
         rc = list.count == of->n ? exports_list_last(&list) : EXPORTS_FAILED;
@@ -300,11 +329,44 @@ read_list(exports_reader_t *reader, const values_t *of)
         rc = exports_list_skip(&list, 1);
     }
 
-    if (reader->borrowed) {
-        exports_reader_close_cursors(reader);
+    return rc == EXPORTS_OK && n > 0 ? EXPORTS_FAILED : rc;
+}
+
+
+/* a writer's transaction is read by LMDB; a cursor that has met damage may not
+   be used again */
+
+static exports_rc_t
+read_guarded(exports_rc_t (*read)(void *data), reading_t *reading)
+{
+    exports_rc_t  rc;
+
+    if (!reading->reader->borrowed) {
+        return read(reading);
     }
 
-    return rc == EXPORTS_OK && n > 0 ? EXPORTS_FAILED : rc;
+    rc = guarded(read, reading);
+    exports_reader_close_cursors(reading->reader);
+
+    return rc;
+}
+
+
+static exports_rc_t
+read_list(exports_reader_t *reader, const values_t *of)
+{
+    reading_t  reading = { reader, NULL, of, NULL, 0 };
+
+    return read_guarded(read_entries, &reading);
+}
+
+
+static exports_rc_t
+read_items(void *data)
+{
+    const reading_t  *reading = data;
+
+    return read_page(reading->reader, reading->page, reading->first);
 }
 
 
@@ -312,9 +374,10 @@ static exports_rc_t
 check_page(exports_reader_t *reader, const page_t *of, unsigned offset)
 {
     unsigned       i, n;
+    reading_t      reading = { reader, NULL, NULL, of, offset };
     exports_rc_t   rc;
 
-    rc = read_page(reader, of, offset);
+    rc = read_guarded(read_items, &reading);
     n = offset < of->n ? of->n - offset : 0;
 
     if (rc == EXPORTS_OK && (page.total != of->n || page.nitems != n)) {
@@ -401,21 +464,37 @@ find_node(store_t *store, const values_t *of)
 }
 
 
+static exports_rc_t
+verify_nodes(void *data)
+{
+    return exports_verify_nodes(((const reading_t *) data)->reader);
+}
+
+
+static exports_rc_t
+verify_all(void *data)
+{
+    exports_error_t  error;
+
+    return exports_verify(((const reading_t *) data)->reader, &verified,
+                          ignore_fault, NULL, &error);
+}
+
+
 /* its faults, or an error, unless all is sound */
 
 static void
-check_verify(store_t *store, const values_t *of, exports_rc_t was)
+check_verify(store_t *store, exports_rc_t was)
 {
-    exports_rc_t       rc;
-    node_header_t      node;
-    exports_error_t    error;
-    exports_verify_t   result;
+    reading_t       reading = { store->reader, NULL, NULL, NULL, 0 };
+    exports_rc_t    rc;
+    node_header_t   node;
 
     /* what length a single value has is left to others */
 
-    memcpy(&node, find_node(store, of), NODE_HEADER);
+    memcpy(&node, store->node, NODE_HEADER);
 
-    rc = exports_verify_nodes(store->reader);
+    rc = guarded(verify_nodes, &reading);
     check(rc == was || (rc == EXPORTS_OK && node.flags == 0),
           "%s, but nodes: %s", rc_name(was), rc_name(rc));
 
@@ -423,12 +502,12 @@ check_verify(store_t *store, const values_t *of, exports_rc_t was)
         return;
     }
 
-    rc = exports_verify(store->reader, &result, ignore_fault, NULL, &error);
+    rc = guarded(verify_all, &reading);
 
-    check(rc == EXPORTS_OK ? (result.faults > 0) == (was == EXPORTS_CORRUPT)
+    check(rc == EXPORTS_OK ? (verified.faults > 0) == (was == EXPORTS_CORRUPT)
                            : rc == EXPORTS_CORRUPT && was == EXPORTS_CORRUPT,
           "%s, but verified: %s, %" PRIu64 " faults", rc_name(was),
-          rc_name(rc), result.faults);
+          rc_name(rc), verified.faults);
 }
 
 
@@ -467,99 +546,6 @@ write_field(store_t *store, const uint8_t *at, uint16_t value)
 }
 
 
-static void
-damage_field(store_t *store, const values_t *of, const uint8_t *at,
-    const char *name)
-{
-    unsigned      i;
-    uint16_t      was, is;
-    exports_rc_t  rc;
-
-    static const int  by[] = { -8, -4, -2, -1, 1, 2, 4, 8, 16, 24, 32 };
-    static const int  to[] = { 0, 1, 16, 48, 0x7fff, 0x8000, 0xffff };
-
-    memcpy(&was, at, sizeof(was));
-
-    for (i = 0; i < sizeof(by) / sizeof(by[0]) + sizeof(to) / sizeof(to[0]);
-         i++)
-    {
-        is = (uint16_t) (i < sizeof(by) / sizeof(by[0])
-                             ? was + by[i]
-                             : to[i - sizeof(by) / sizeof(by[0])]);
-
-        if (is == was) {
-            continue;
-        }
-
-        write_field(store, at, is);
-
-        if (store->writer == NULL) {
-            exports_reader_reset(store->reader);
-            renew_reader(store->reader);
-        }
-
-        rc = read_all(store, of);
-
-        check(rc == EXPORTS_OK || rc == EXPORTS_CORRUPT,
-              "%u values of %zu bytes, %s %u, not %u: %s", of->n, of->size,
-              name, is, was, rc == EXPORTS_FAILED ? "another list"
-                                                  : rc_name(rc));
-        check_verify(store, of, rc);
-
-        refused += rc == EXPORTS_CORRUPT;
-        unharmed += rc == EXPORTS_OK;
-
-        write_field(store, at, was);
-    }
-}
-
-
-/* the number of pages in nodes */
-
-static unsigned
-damage_keys(store_t *store)
-{
-    size_t          len;
-    unsigned        i, n;
-    node_header_t   node;
-    const uint8_t  *at, *sub_page;
-
-    for (n = 0, i = 0; i < nkeys; i++) {
-        at = find_node(store, &keys[i]);
-        memcpy(&node, at, NODE_HEADER);
-        len = node.low | (size_t) node.high << 16;
-
-        /* of a tree its record says how long it is */
-
-        damage_field(store, &keys[i], at + offsetof(node_header_t, low),
-                     "length");
-        damage_field(store, &keys[i], at + offsetof(node_header_t, high),
-                     "length / 65536");
-        damage_field(store, &keys[i], at + offsetof(node_header_t, flags),
-                     "flags of the node");
-
-        if (node.flags != VALUES_FLAG) {
-            continue;
-        }
-
-        n++;
-        sub_page = at + NODE_HEADER + node.key_len;
-        must(len >= PAGE_HEADER + keys[i].n * keys[i].size, "a page in it");
-
-        damage_field(store, &keys[i], sub_page + offsetof(page_header_t, pad),
-                     "size of values");
-        damage_field(store, &keys[i],
-                     sub_page + offsetof(page_header_t, flags), "flags");
-        damage_field(store, &keys[i],
-                     sub_page + offsetof(page_header_t, lower), "lower");
-        damage_field(store, &keys[i],
-                     sub_page + offsetof(page_header_t, upper), "upper");
-    }
-
-    return n;
-}
-
-
 /* without a change, so that the writer has copies of its own */
 
 static void
@@ -585,6 +571,111 @@ touch_keys(MDB_txn *txn, exports_env_t *env)
 }
 
 
+/* nothing is kept of what was read: LMDB ends a transaction that met damage */
+
+static void
+read_anew(store_t *store, const values_t *of)
+{
+    if (store->writer == NULL) {
+        exports_reader_reset(store->reader);
+        renew_reader(store->reader);
+
+    } else if (guard_needed()) {
+        exports_writer_abort(store->writer);
+        store->writer = begin_writer(store->env);
+        store->reader = exports_writer_reader(store->writer);
+        touch_keys(store->reader->txn, store->env);
+    }
+
+    store->node = find_node(store, of);
+}
+
+
+static void
+damage_field(store_t *store, const values_t *of, size_t pos, const char *name)
+{
+    unsigned      i;
+    uint16_t      was, is;
+    exports_rc_t  rc;
+
+    static const int  by[] = { -8, -4, -2, -1, 1, 2, 4, 8, 16, 24, 32 };
+    static const int  to[] = { 0, 1, 16, 48, 0x7fff, 0x8000, 0xffff };
+
+    memcpy(&was, store->node + pos, sizeof(was));
+
+    for (i = 0; i < sizeof(by) / sizeof(by[0]) + sizeof(to) / sizeof(to[0]);
+         i++)
+    {
+        is = (uint16_t) (i < sizeof(by) / sizeof(by[0])
+                             ? was + by[i]
+                             : to[i - sizeof(by) / sizeof(by[0])]);
+
+        if (is == was) {
+            continue;
+        }
+
+        write_field(store, store->node + pos, is);
+        rc = read_all(store, of);
+
+        check(rc == EXPORTS_OK || rc == EXPORTS_CORRUPT,
+              "%u values of %zu bytes, %s %u, not %u: %s", of->n, of->size,
+              name, is, was, rc == EXPORTS_FAILED ? "another list"
+                                                  : rc_name(rc));
+        check_verify(store, rc);
+
+        refused += rc == EXPORTS_CORRUPT;
+        unharmed += rc == EXPORTS_OK;
+
+        write_field(store, store->node + pos, was);
+        read_anew(store, of);
+    }
+}
+
+
+/* the number of pages in nodes */
+
+static unsigned
+damage_keys(store_t *store)
+{
+    size_t          len, sub_page;
+    unsigned        i, n;
+    node_header_t   node;
+
+    for (n = 0, i = 0; i < nkeys; i++) {
+        read_anew(store, &keys[i]);
+        memcpy(&node, store->node, NODE_HEADER);
+        len = node.low | (size_t) node.high << 16;
+
+        /* of a tree its record says how long it is */
+
+        damage_field(store, &keys[i], offsetof(node_header_t, low), "length");
+        damage_field(store, &keys[i], offsetof(node_header_t, high),
+                     "length / 65536");
+        damage_field(store, &keys[i], offsetof(node_header_t, flags),
+                     "flags of the node");
+
+        if (node.flags != VALUES_FLAG) {
+            continue;
+        }
+
+        n++;
+        sub_page = NODE_HEADER + node.key_len;
+        must(len >= PAGE_HEADER + keys[i].n * keys[i].size, "a page in it");
+
+        damage_field(store, &keys[i], sub_page + offsetof(page_header_t, pad),
+                     "size of values");
+        damage_field(store, &keys[i],
+                     sub_page + offsetof(page_header_t, flags), "flags");
+        damage_field(store, &keys[i],
+                     sub_page + offsetof(page_header_t, lower), "lower");
+        damage_field(store, &keys[i],
+                     sub_page + offsetof(page_header_t, upper), "upper");
+    }
+
+    return n;
+}
+
+
 static void
 damage(int in_writer)
 {
@@ -598,6 +689,7 @@ damage(int in_writer)
     store.env = new_store(path);
     store.writer = NULL;
     make_store(store.env);
+    guard_install(store.env);
 
     store.fd = open(file, O_WRONLY);
     must(store.fd != -1, "opening: %s", strerror(errno));
@@ -668,6 +760,7 @@ claim(void)
 
     store.env = new_store(in_dir("claim"));
     make_store(store.env);
+    guard_install(store.env);
 
     store.reader = open_reader(store.env);
     renew_reader(store.reader);

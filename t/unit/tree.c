@@ -593,21 +593,18 @@ moved_map(void)
 
 
 static size_t
-compact_copy(const char *dir, uint8_t *bytes, size_t size)
+compact_copy(exports_env_t *env, uint8_t *bytes, size_t size)
 {
     int               fd;
     char              path[4300];
     ssize_t           n;
-    exports_env_t    *env;
     exports_error_t   error;
 
-    (void) snprintf(path, sizeof(path), "%s.copy", dir);
+    (void) snprintf(path, sizeof(path), "%s.copy", exports_env_path(env));
     fd = open(path, O_RDWR|O_CREAT|O_TRUNC, 0600);
     must(fd != -1, "open: %s", strerror(errno));
 
-    env = mapped_store(dir, 0, TEST_MAP_SIZE);
     must(exports_env_copy(env, fd, &error) == EXPORTS_OK, "%s", error.text);
-    exports_env_close(env);
 
     n = pread(fd, bytes, size, 0);
     must(n > 0 && (size_t) n < size, "pread");
@@ -646,9 +643,9 @@ copied_over(void)
     dir = in_dir("copied");
     env = new_store(dir);
     change(env, 5);
-    few = compact_copy(dir, small, sizeof(small));
+    few = compact_copy(env, small, sizeof(small));
     change(env, 900);
-    many = compact_copy(dir, large, sizeof(large));
+    many = compact_copy(env, large, sizeof(large));
     exports_env_close(env);
 
     (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE, dir);
