@@ -129,9 +129,9 @@ struct ngx_http_exports_api_s {
 
     /* what follows, up to tail_length, runs under the guard: see store.h */
 
-    /* stores to parts what tells pages apart besides status, limit and offset;
-       returns the number of parts.  NULL: there are none */
-    ngx_uint_t                (*parts)(ngx_http_exports_ctx_t *ctx,
+    /* stores to parts, which are empty before, what tells pages apart besides
+       status, limit and offset.  NULL: nothing does */
+    void                      (*parts)(ngx_http_exports_ctx_t *ctx,
                                        ngx_str_t *parts);
 
     /* stores to query->lists the lists that the arguments select */

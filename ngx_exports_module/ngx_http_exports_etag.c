@@ -6,6 +6,10 @@
 #include <xxhash.h>
 
 
+/* the scope, the links, and what an API adds */
+#define NGX_HTTP_EXPORTS_ETAG_PARTS  (2 + NGX_HTTP_EXPORTS_PARTS)
+
+
 /* what a key begins with; the strings of these lengths follow.  Hashed as it
    is, so it must not have padding */
 
@@ -17,7 +21,7 @@ typedef struct {
     uint32_t       statuses;
     uint32_t       rendering;
     uint32_t       kind;
-    uint32_t       lengths[2 + NGX_HTTP_EXPORTS_PARTS];
+    uint32_t       lengths[NGX_HTTP_EXPORTS_ETAG_PARTS];
 } ngx_http_exports_key_t;
 
 typedef struct {
@@ -80,16 +84,17 @@ ngx_http_exports_key(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
     const uint8_t *lineage)
 {
     u_char                  *p;
-    ngx_str_t                parts[2 + NGX_HTTP_EXPORTS_PARTS];
-    ngx_uint_t               i, n;
+    ngx_str_t                parts[NGX_HTTP_EXPORTS_ETAG_PARTS];
+    ngx_uint_t               i;
     ngx_http_exports_key_t   key;
+
+    ngx_memzero(parts, sizeof(parts));
 
     parts[0] = ctx->scope;
     parts[1] = ctx->conf->link;
-    n = 2;
 
     if (ctx->conf->api->parts != NULL) {
-        n += ctx->conf->api->parts(ctx, &parts[2]);
+        ctx->conf->api->parts(ctx, &parts[2]);
     }
 
     ngx_memzero(&key, sizeof(ngx_http_exports_key_t));
@@ -104,7 +109,7 @@ ngx_http_exports_key(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     ctx->key.len = sizeof(ngx_http_exports_key_t);
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < NGX_HTTP_EXPORTS_ETAG_PARTS; i++) {
         key.lengths[i] = (uint32_t) parts[i].len;
         ctx->key.len += parts[i].len;
     }
@@ -121,8 +126,10 @@ ngx_http_exports_key(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
 
     p = ngx_cpymem(p, &key, sizeof(ngx_http_exports_key_t));
 
-    for (i = 0; i < n; i++) {
-        p = ngx_cpymem(p, parts[i].data, parts[i].len);
+    for (i = 0; i < NGX_HTTP_EXPORTS_ETAG_PARTS; i++) {
+        if (parts[i].len > 0) {
+            p = ngx_cpymem(p, parts[i].data, parts[i].len);
+        }
     }
 
     return NGX_OK;

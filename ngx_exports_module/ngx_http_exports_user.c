@@ -6,7 +6,7 @@
 
 static ngx_int_t ngx_http_exports_user_account(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx, const uint8_t *lineage);
-static ngx_uint_t ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx,
+static void ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx,
     ngx_str_t *parts);
 static void ngx_http_exports_user_lists(ngx_http_exports_ctx_t *ctx,
     exports_page_query_t *query);
@@ -93,7 +93,7 @@ ngx_http_exports_user_account(ngx_http_request_t *r,
 
 /* the page number, too: offsets beyond 63 bits are all cut to the same one */
 
-static ngx_uint_t
+static void
 ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
 {
     ngx_http_exports_user_args_t   *ua;
@@ -104,8 +104,6 @@ ngx_http_exports_user_parts(ngx_http_exports_ctx_t *ctx, ngx_str_t *parts)
     parts[1] = ua->query;
     parts[2].data = (u_char *) &ua->page;
     parts[2].len = sizeof(uint64_t);
-
-    return 3;
 }
 
 
