@@ -82,6 +82,7 @@ exports_manifest_take(exports_manifest_t *manifest, json_t *root,
     exports_output_t  out;
     exports_record_t  record;
 
+    memset(&in, 0, sizeof(exports_input_t));
     in.error = error;
 
     if ((rc = choose_kind(&in, root)) != EXPORTS_OK
@@ -220,7 +221,6 @@ collect(exports_input_t *in, json_t *root)
     unsigned     field;
     const char  *key;
 
-    memset(in->values, 0, sizeof(in->values));
     field = 0;
 
     for (iter = json_object_iter(root);

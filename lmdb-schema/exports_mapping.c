@@ -29,15 +29,16 @@ static uintptr_t read_hex(input_t *in, char end, int *ended);
 const uint8_t *
 exports_mapping(const uint8_t *p)
 {
-    int         ended;
+    int         fd, ended;
     input_t     in;
     uintptr_t   begin, end, offset, base;
 
-    in.fd = open("/proc/self/maps", O_RDONLY|O_CLOEXEC);
-    if (in.fd == -1) {
+    fd = open("/proc/self/maps", O_RDONLY|O_CLOEXEC);
+    if (fd == -1) {
         return NULL;
     }
 
+    in.fd = fd;
     in.pos = 0;
     in.len = 0;
     ended = 0;
@@ -57,7 +58,7 @@ exports_mapping(const uint8_t *p)
         }
     }
 
-    (void) close(in.fd);
+    (void) close(fd);
 
     return base != 0 ? p - ((uintptr_t) p - base) : NULL;
 }

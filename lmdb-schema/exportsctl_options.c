@@ -342,7 +342,7 @@ set_number(ctl_args_t *args, size_t field, const char *value)
         return "not a number of 1 or more";
     }
 
-    *(uint64_t *) (void *) ((char *) args + field) = number;
+    memcpy((char *) args + field, &number, sizeof(number));
 
     return NULL;
 }

@@ -176,7 +176,8 @@ add(ctl_scopes_t *scopes, exports_kind_t kind, const exports_scope_t *stored,
 static void *
 grow(void *array, size_t *size, size_t need, size_t element)
 {
-    size_t  n;
+    void    *grown;
+    size_t   n;
 
     if (need <= *size) {
         return array;
@@ -184,13 +185,13 @@ grow(void *array, size_t *size, size_t need, size_t element)
 
     n = 2 * need + 64;
 
-    array = realloc(array, n * element);
+    grown = realloc(array, n * element);
 
-    if (array != NULL) {
+    if (grown != NULL) {
         *size = n;
     }
 
-    return array;
+    return grown;
 }
 
 

@@ -25,10 +25,11 @@ plan skip_all => 'the sources of this nginx lie elsewhere'
     if !$source || !-e "$source/src/core/nginx.h"
        || !-e "$built/ngx_auto_config.h";
 
+my ($incs) = $t->read_file("$built/Makefile") =~ m{^ALL_INCS = ((?:.*\\\n)*.*)}m;
+
 my ($exit, undef, $err) = $t->_exec({}, (split ' ', $ENV{CC} || 'gcc'),
     qw(-shared -fPIC -O -Wall -Werror), '-o', $module,
-    (map { "-I$source/src/$_" } qw(core event event/modules os/unix http
-        http/modules http/v2)), "-I$built",
+    (map { m{^/} ? "-I$_" : "-I$source/$_" } $incs =~ m{-I (\S+)}g),
     map { $t->top . "/t/others/ngx_http_others_$_.c" } qw(module guard));
 
 plan tests => 75;

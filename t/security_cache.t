@@ -164,8 +164,12 @@ for my $round (1, 2) {
            "round $round: links to $host, who asked";
     }
 
-    is links('a', 'x"y.test', '/exports'), 'http://x%22y.test',
-       'a quote in it is encoded';
+    SKIP: {
+        skip 'this nginx answers such a host with 400', 1
+            if $t->nginx_version ge v1.29.4;
+        is links('a', 'x"y.test', '/exports'), 'http://x%22y.test',
+           'a quote in it is encoded';
+    }
 }
 
 like get('a', '/exports', port => 'back')->body, qr{localhost/exports/a-1/},

@@ -110,18 +110,22 @@ ends_of(MDB_txn *txn, MDB_dbi dbi, unsigned char *first, unsigned char *last)
 }
 
 
-static int
-give_back(MDB_cursor *cursor, MDB_val *k, MDB_cursor_op op, MDB_val *v)
-{
-    int   rc;
-    char  value[VALUE_MAX];
+/* puts once more what the operation finds by k and near */
 
-    rc = mdb_cursor_get(cursor, k, v, op);
+static int
+give_back(MDB_cursor *cursor, MDB_val *k, MDB_cursor_op op, const MDB_val *near)
+{
+    int      rc;
+    char     value[VALUE_MAX];
+    MDB_val  v;
+
+    v = *near;
+    rc = mdb_cursor_get(cursor, k, &v, op);
 
     if (rc == 0) {
-        memcpy(value, v->mv_data, v->mv_size);
-        v->mv_data = value;
-        rc = mdb_cursor_put(cursor, k, v, MDB_CURRENT);
+        memcpy(value, v.mv_data, v.mv_size);
+        v.mv_data = value;
+        rc = mdb_cursor_put(cursor, k, &v, MDB_CURRENT);
     }
 
     return rc;
@@ -205,7 +209,7 @@ static int
 change_scope(MDB_txn *txn, const store_t *store)
 {
     int          rc;
-    MDB_val      k, v;
+    MDB_val      k, v = { 0, NULL };
     MDB_cursor  *cursor;
 
     rc = mdb_cursor_open(txn, store->scopes, &cursor);

@@ -4,8 +4,8 @@
  * what comes of that must lead back to the guard.  See base.h.
  */
 
-#include "base.h"
 #include "request.h"
+#include "base.h"
 
 
 #define LISTS  4

@@ -458,8 +458,11 @@ some_record(exports_record_t *record, const char *bytes)
 static int
 same_string(exports_str_t a, exports_str_t b)
 {
-    return (a.data == NULL) == (b.data == NULL) && a.len == b.len
-           && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    if (a.data == NULL || b.data == NULL) {
+        return a.data == b.data && a.len == b.len;
+    }
+
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
 

@@ -117,6 +117,13 @@ sub top { $TOP }
 # the account of the workers; undef: our own
 sub user { $_[0]{user} }
 
+# to be compared with literals like v1.22.1
+sub nginx_version {
+    my ($version) = `'$_[0]{nginx}' -v 2>&1` =~ m{/([0-9.]+)};
+
+    return pack 'U*', split /\./, $version;
+}
+
 
 # ---- files -----------------------------------------------------------------
 
