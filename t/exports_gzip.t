@@ -89,9 +89,14 @@ sub gunzip {
 }
 
 sub encoding { $_[0]->header('Content-Encoding') // 'none' }
-sub tokens { join ' ', sort map { split /\s*,\s*/ } $_[0]->headers('Vary') }
 
-my $BOTH = 'Accept-Encoding Authorization';
+# over HTTP/3 nginx writes its own in small letters
+sub tokens {
+    return join ' ', sort map { lc } map { split /\s*,\s*/ }
+                          $_[0]->headers('Vary');
+}
+
+my $BOTH = 'accept-encoding authorization';
 
 
 # ---- what comes out --------------------------------------------------------
@@ -212,7 +217,7 @@ for (['/projects/', 'none'], ['/any/', 'gzip'], ['/private/', 'gzip']) {
 
 $r = $t->get('/off/demo/exports', @auth, @gzip);
 is encoding($r), 'none', 'off';
-is tokens($r), 'Authorization', 'off: Vary';
+is tokens($r), 'authorization', 'off: Vary';
 
 
 # ---- 304 and errors --------------------------------------------------------

@@ -47,7 +47,11 @@ sub gunzip {
     return $text;
 }
 
-sub vary { join ' ', sort map { split /\s*,\s*/ } $_[0]->headers('Vary') }
+# over HTTP/3 nginx writes its own in small letters
+sub vary {
+    return join ' ', sort map { lc } map { split /\s*,\s*/ }
+                          $_[0]->headers('Vary');
+}
 
 for my $args ('', '?limit=500', '?limit=1', '?offset=1000') {
     my $uri = "/projects/demo/exports$args";
@@ -60,7 +64,7 @@ for my $args ('', '?limit=500', '?limit=1', '?offset=1000') {
 }
 
 my $r = $t->get('/projects/demo/exports', @auth, @gzip);
-is vary($r), 'Accept-Encoding Authorization', 'Vary';
+is vary($r), 'accept-encoding authorization', 'Vary';
 is $r->header('Cache-Control'), 'private, no-cache', 'Cache-Control';
 my $etag = $r->header('ETag');
 $r = $t->get('/projects/demo/exports', @auth, @gzip, 'If-None-Match' => $etag);

@@ -172,8 +172,14 @@ my $told = sub {
                 qw(Accept-Ranges Content-Range Last-Modified ETag)];
 };
 
-for ([412, 'If-Match' => '"other"', @range], [416, Range => 'bytes=99-']) {
+SKIP: for ([416, Range => 'bytes=99-'], [412, 'If-Match' => '"other"', @range])
+{
     my ($status, @headers) = @$_;
+
+    # nginx ends the request as failed; over HTTP/3 nothing comes of it then
+
+    skip 'an error page of a filter', 4
+        if $status == 412 && ($ENV{EXPORTS_VARIANT} // '') eq 'http3';
 
     $r = $t->get('/gone/file', @auth, @headers);
     is_page $r, \@ids, { total => 2 }, "error_page $status =: a file's";

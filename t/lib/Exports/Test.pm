@@ -10,8 +10,8 @@ package Exports::Test;
 #   TEST_NGINX_BINARY   default: /usr/sbin/nginx
 #   TEST_NGINX_LEAVE    set: keep the directory
 #   EXPORTS_VARIANT     how each nginx runs: single (no master), workers (four),
-#                       aio (threads read files), http2 or tls (get and request
-#                       by curl, what is said on a connection as ever),
+#                       aio (threads read files), http2, http3 or tls (get and
+#                       request by curl, what is said on a connection as ever),
 #                       valgrind (in it, and single)
 
 use warnings;
@@ -77,7 +77,7 @@ sub new {
     chmod 02755, $self->{dir} or die "chmod: $!";
     push @live, $self;
     $self->_watch;
-    $self->_certificate if $self->{variant} eq 'tls';
+    $self->_certificate if $self->_encrypted;
 
     return $self;
 }
@@ -284,16 +284,28 @@ sub _variant_http {
 
     return ' aio threads;'
         if $self->{variant} eq 'aio' && $text !~ /\b(?:aio|master_process)\b/;
-    return " ssl_certificate $self->{dir}/tls.pem;"
-           . " ssl_certificate_key $self->{dir}/tls.pem;"
-        if $self->{variant} eq 'tls' && $text !~ /\bssl_certificate\b/;
-    return '';
+
+    my $more = '';
+
+    $more .= " ssl_certificate $self->{dir}/tls.pem;"
+             . " ssl_certificate_key $self->{dir}/tls.pem;"
+        if $self->_encrypted && $text !~ /\bssl_certificate\b/;
+
+    # so long an old worker may wait for the last packet of a connection
+
+    $more .= ' keepalive_timeout 5s;'
+        if $self->{variant} eq 'http3' && $text !~ /\bkeepalive_timeout\b/;
+
+    return $more;
 }
+
+sub _encrypted { $_[0]{variant} =~ /^(?:http3|tls)\z/ }
 
 # beside each plain listener one for curl
 sub _variant_text {
     my ($self, $text) = @_;
-    my $how = { http2 => 'http2', tls => 'ssl' }->{ $self->{variant} };
+    my $how = { http2 => 'http2', http3 => 'quic', tls => 'ssl' }
+              ->{ $self->{variant} };
 
     # valgrind has no room for the usual 64g
 
@@ -301,6 +313,8 @@ sub _variant_text {
         if $self->{variant} eq 'valgrind' && $text !~ /\bmap_size=/;
 
     return $text if !$how;
+
+    local $self->{reuseport} = {};
 
     return $text =~ s{(listen[ ]127\.0\.0\.1:)%%PORT(?:_(\w+))?%%([^;]*);}
                      {$self->_beside($1, $2 // '', $3, $how)}ger;
@@ -311,6 +325,11 @@ sub _beside {
     my $plain = $listen . $self->port($name) . "$rest;";
 
     return $plain if $rest =~ /\b(?:ssl|http2|proxy_protocol)\b/;
+
+    # one of several workers would get the packets of another one
+
+    $how .= ' reuseport' if $how eq 'quic' && !$self->{reuseport}{$name}++;
+
     return "$plain $listen" . $self->port("by_curl_$name") . "$rest $how;";
 }
 
@@ -882,8 +901,10 @@ sub _curl {
     my @command = (qw(curl -q -sS -g --max-time), $BOUND, '-D', $head, '-o',
                    $out, '--request-target', $uri);
 
-    push @command, $self->{variant} eq 'http2' ? '--http2-prior-knowledge'
-                                               : qw(-k --http1.1);
+    push @command, @{ {
+        http2 => ['--http2-prior-knowledge'], http3 => [qw(-k --http3-only)],
+        tls => [qw(-k --http1.1)],
+    }->{ $self->{variant} } };
     push @command, $method eq 'HEAD' ? '-I' : ('-X', $method);
 
     while (my ($name, $value) = splice @headers, 0, 2) {
@@ -892,7 +913,7 @@ sub _curl {
 
     my ($exit, undef, $err) = $self->_exec({}, @command,
         '-H', 'Host: localhost', '-H', 'Accept:', '-H', 'User-Agent:',
-        ($self->{variant} eq 'tls' ? 'https' : 'http') . '://127.0.0.1:'
+        ($self->_encrypted ? 'https' : 'http') . '://127.0.0.1:'
         . $self->port('by_curl_' . ($port // '')) . '/');
     my ($raw, $bytes) = map { $self->read_file($_) } $head, $out;
     unlink $head, $out;
