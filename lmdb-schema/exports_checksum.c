@@ -7,12 +7,12 @@
 #include "exports_codec.h"
 
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
 
 /*
- * libxxhash's function that chooses SSE2, AVX2 or AVX-512 at run time.  It is
- * declared here, for its header cannot be included together with the inline
- * functions, which are faster for short keys.
+ * libxxhash's function that chooses SSE2, AVX2 or AVX-512 at run time, if it
+ * was built with it.  It is declared here, for its header cannot be included
+ * together with the inline functions, which are faster for short keys.
  */
 
 XXH64_hash_t XXH3_64bits_dispatch(const void *input, size_t len);

@@ -115,6 +115,7 @@ void
 exports_writer_abort(exports_writer_t *w)
 {
     tdestroy(w->scopes, free);
+    free(w->met);
     exports_writer_forget(w);
     exports_writer_uncheck(w);
 

@@ -48,7 +48,11 @@ typedef struct exports_pending_s  exports_pending_t;
 struct exports_writer_s {
     exports_env_t     *env;
     MDB_txn           *txn;
-    void              *scopes;      /* tsearch(3) tree of the scopes met */
+    void              *scopes;      /* tsearch(3) tree of the scopes met, */
+    exports_met_scope_t **met;      /* and an array */
+    size_t             nmet;
+    size_t             met_size;
+    int                sorted;      /* the array is in the order of keys */
     exports_pending_t *pending;     /* changes of lists, or NULL */
     exports_reader_t   reader;
     int                checking;    /* env->committed is renewed, and */
@@ -56,7 +60,6 @@ struct exports_writer_s {
     int                disjoint;    /* whether no two long values share pages:
                                        1, or -1: some do; 0: not known */
     uint64_t           now;
-    exports_rc_t       flushed;     /* what flushing the scopes returned */
 };
 
 

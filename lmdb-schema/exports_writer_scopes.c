@@ -4,8 +4,6 @@
  * in a tree until the commit, which stores those that have changed.
  */
 
-#define _GNU_SOURCE             /* twalk_r() */
-
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +18,8 @@ static exports_rc_t keep_scope(exports_writer_t *w,
     const exports_met_scope_t *found, exports_met_scope_t **met,
     exports_error_t *error);
 static int compare_scopes(const void *a, const void *b);
-static void flush_scope(const void *node, VISIT which, void *data);
+static int sort_scopes(const void *a, const void *b);
+static exports_rc_t flush_scope(exports_writer_t *w, exports_met_scope_t *met);
 static exports_rc_t recount_scope(exports_writer_t *w, exports_scope_t *scope);
 
 
@@ -153,6 +152,14 @@ keep_scope(exports_writer_t *w, const exports_met_scope_t *found,
 {
     exports_met_scope_t  *kept;
 
+    if (w->nmet == w->met_size
+        && exports_grow((void **) &w->met, &w->met_size,
+                        sizeof(exports_met_scope_t *))
+           != 0)
+    {
+        return exports_error(error, EXPORTS_NOMEM, "out of memory");
+    }
+
     kept = malloc(sizeof(exports_met_scope_t));
 
     if (kept == NULL) {
@@ -166,6 +173,8 @@ keep_scope(exports_writer_t *w, const exports_met_scope_t *found,
         return exports_error(error, EXPORTS_NOMEM, "out of memory");
     }
 
+    w->met[w->nmet++] = kept;
+    w->sorted = 0;
     *met = kept;
 
     return EXPORTS_OK;
@@ -181,35 +190,43 @@ compare_scopes(const void *a, const void *b)
 }
 
 
-exports_rc_t
-exports_writer_flush_scopes(exports_writer_t *w)
+static int
+sort_scopes(const void *a, const void *b)
 {
-    w->flushed = EXPORTS_OK;
-
-    twalk_r(w->scopes, flush_scope, w);
-
-    return w->flushed;
+    return compare_scopes(*(exports_met_scope_t *const *) a,
+                          *(exports_met_scope_t *const *) b);
 }
 
 
-static void
-flush_scope(const void *node, VISIT which, void *data)
+exports_rc_t
+exports_writer_flush_scopes(exports_writer_t *w)
 {
-    uint8_t               value[EXPORTS_SCOPE_VALUE_LEN];
-    exports_scope_t      *scope;
-    exports_writer_t     *w;
-    exports_met_scope_t  *met;
+    size_t        i;
+    exports_rc_t  rc;
 
-    w = data;
-    met = *(exports_met_scope_t *const *) node;
+    /* LMDB is faster in the order of keys */
 
-    /* an inner node is visited three times; this one is in the order of keys */
-
-    if ((which != postorder && which != leaf) || !met->changed
-        || w->flushed != EXPORTS_OK)
-    {
-        return;
+    if (!w->sorted && w->nmet > 0) {
+        qsort(w->met, w->nmet, sizeof(exports_met_scope_t *), sort_scopes);
+        w->sorted = 1;
     }
+
+    for (rc = EXPORTS_OK, i = 0; i < w->nmet && rc == EXPORTS_OK; i++) {
+        if (w->met[i]->changed) {
+            rc = flush_scope(w, w->met[i]);
+        }
+    }
+
+    return rc;
+}
+
+
+static exports_rc_t
+flush_scope(exports_writer_t *w, exports_met_scope_t *met)
+{
+    uint8_t           value[EXPORTS_SCOPE_VALUE_LEN];
+    exports_rc_t      rc;
+    exports_scope_t  *scope;
 
     scope = &met->scope;
 
@@ -218,17 +235,17 @@ flush_scope(const void *node, VISIT which, void *data)
     }
 
     if (met->recount) {
-        w->flushed = recount_scope(w, scope);
+        rc = recount_scope(w, scope);
 
-        if (w->flushed != EXPORTS_OK) {
-            return;
+        if (rc != EXPORTS_OK) {
+            return rc;
         }
     }
 
     exports_scope_encode(value, scope, met->key, met->key_len);
 
-    w->flushed = exports_writer_store(w, DB_SCOPES, met->key, met->key_len,
-                                      value, EXPORTS_SCOPE_VALUE_LEN, NULL);
+    return exports_writer_store(w, DB_SCOPES, met->key, met->key_len, value,
+                                EXPORTS_SCOPE_VALUE_LEN, NULL);
 }
 
 

@@ -150,7 +150,7 @@ take_modes(backup_t *b, const ctl_store_t *store)
         return ctl_error("\"%s\": %s", directory, strerror(errno));
     }
 
-    b->mode = (st.st_mode & ALLPERMS) | S_IRWXU;
+    b->mode = (st.st_mode & 07777) | S_IRWXU;
 
     (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE, directory);
 
@@ -158,7 +158,7 @@ take_modes(backup_t *b, const ctl_store_t *store)
         return ctl_error("\"%s\": %s", path, strerror(errno));
     }
 
-    b->data_mode = (st.st_mode & ACCESSPERMS) | S_IRUSR | S_IWUSR;
+    b->data_mode = (st.st_mode & 0777) | S_IRUSR | S_IWUSR;
     b->group = st.st_gid;
 
     return CTL_OK;

@@ -65,6 +65,7 @@ static const char *set_table(ctl_args_t *args, size_t field,
     const char *value);
 
 static void build(struct option *options, unsigned command);
+static int stopped_at_dash(int argc, char **argv);
 static int refuse(int c, char **argv);
 static int take_operands(ctl_args_t *args, char **operands, int n);
 static int check_together(ctl_args_t *args);
@@ -159,9 +160,23 @@ ctl_options(ctl_args_t *args, const ctl_command_t *command, int argc,
 
     build(options, command->bit);
 
-    /* "-": operands may stand between options, whatever POSIXLY_CORRECT says */
+    n = 0;
 
-    for (n = 0; (c = getopt_long(argc, argv, "-:", options, NULL)) != -1; ) {
+    for ( ;; ) {
+
+        /* "-": operands may stand between options, whatever POSIXLY_CORRECT
+           says */
+
+        c = getopt_long(argc, argv, "-:", options, NULL);
+
+        if (c == -1 && stopped_at_dash(argc, argv)) {
+            operands[n++] = argv[optind++];
+            continue;
+        }
+
+        if (c == -1) {
+            break;
+        }
 
         if (c == 1) {
             operands[n++] = optarg;
@@ -193,6 +208,16 @@ ctl_options(ctl_args_t *args, const ctl_command_t *command, int argc,
     }
 
     return check_together(args);
+}
+
+
+/* musl takes the operand "-" for the end of all options, which is "--" */
+
+static int
+stopped_at_dash(int argc, char **argv)
+{
+    return optind < argc && strcmp(argv[optind], "-") == 0
+           && strcmp(argv[optind - 1], "--") != 0;
 }
 
 

@@ -21,6 +21,10 @@
 /* one thread that writes keeps no more than these busy */
 #define THREADS_MAX  4
 
+/* of a thread: Jansson follows 2,048 levels of JSON, for which the 128 kB that
+   musl would give are too few */
+#define STACK_SIZE   (1 << 20)
+
 /* all groups together have room for what is parsed during a commit */
 #define GROUP_LINES  64
 #define GROUP_SIZE   (3 * sizeof(ctl_parsed_t))
@@ -200,15 +204,20 @@ ctl_parser_error(const ctl_parser_t *p)
 static int
 start_threads(ctl_parser_t *p)
 {
-    int        rc;
-    unsigned   i, n;
-    sigset_t   all, old;
-    pthread_t  thread;
+    int             rc;
+    unsigned        i, n;
+    sigset_t        all, old;
+    pthread_t       thread;
+    pthread_attr_t  attributes;
 
     (void) pthread_mutex_init(&p->mutex, NULL);
     (void) pthread_cond_init(&p->parsed, NULL);
     (void) pthread_cond_init(&p->changed, NULL);
     (void) pthread_cond_init(&p->halted, NULL);
+
+    (void) pthread_attr_init(&attributes);
+    (void) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    (void) pthread_attr_setstacksize(&attributes, STACK_SIZE);
 
     n = count_threads();
     rc = 0;
@@ -222,17 +231,16 @@ start_threads(ctl_parser_t *p)
         p->workers[i].parser = p;
 
         rc = ctl_lines_part(&p->workers[i].lines) == CTL_OK
-                 ? pthread_create(&thread, NULL, run, &p->workers[i])
+                 ? pthread_create(&thread, &attributes, run, &p->workers[i])
                  : ENOMEM;
 
         if (rc != 0) {
             break;
         }
-
-        (void) pthread_detach(thread);
     }
 
     (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
+    (void) pthread_attr_destroy(&attributes);
 
     /* one thread is enough */
 
