@@ -25,7 +25,8 @@ plan skip_all => 'the sources of this nginx lie elsewhere'
     if !$source || !-e "$source/src/core/nginx.h"
        || !-e "$built/ngx_auto_config.h";
 
-my ($incs) = $t->read_file("$built/Makefile") =~ m{^ALL_INCS = ((?:.*\\\n)*.*)}m;
+my ($incs) = $t->read_file("$built/Makefile")
+             =~ m{^ALL_INCS = ((?:.*\\\n)*.*)}m;
 
 my ($exit, undef, $err) = $t->_exec({}, (split ' ', $ENV{CC} || 'gcc'),
     qw(-shared -fPIC -O -Wall -Werror), '-o', $module,

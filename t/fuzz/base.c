@@ -35,7 +35,7 @@ base_make(char dir[64], size_t *size)
     exports_env_t           *env;
     exports_error_t          error;
     exports_env_options_t    options;
-    static const uint8_t     lineage[EXPORTS_LINEAGE_LEN + 1] = "0123456789abcdef";
+    static const uint8_t     lineage[] = "0123456789abcdef";
 
     tmp = getenv("TMPDIR");
 
