@@ -47,12 +47,6 @@ sub gunzip {
     return $text;
 }
 
-# over HTTP/3 nginx writes its own in small letters
-sub vary {
-    return join ' ', sort map { lc } map { split /\s*,\s*/ }
-                          $_[0]->headers('Vary');
-}
-
 for my $args ('', '?limit=500', '?limit=1', '?offset=1000') {
     my $uri = "/projects/demo/exports$args";
     my $plain = $t->get($uri, @auth);
@@ -64,7 +58,7 @@ for my $args ('', '?limit=500', '?limit=1', '?offset=1000') {
 }
 
 my $r = $t->get('/projects/demo/exports', @auth, @gzip);
-is vary($r), 'accept-encoding authorization', 'Vary';
+is $r->tokens('Vary'), 'accept-encoding authorization', 'Vary';
 is $r->header('Cache-Control'), 'private, no-cache', 'Cache-Control';
 my $etag = $r->header('ETag');
 $r = $t->get('/projects/demo/exports', @auth, @gzip, 'If-None-Match' => $etag);

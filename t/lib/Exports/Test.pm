@@ -1247,6 +1247,14 @@ sub headers {
     return map { $_->[1] } grep { $_->[0] eq lc $name } @{ $self->{headers} };
 }
 
+# what all headers of a name list, sorted; in small letters, as nginx writes its
+# own over HTTP/3
+sub tokens {
+    my ($self, $name) = @_;
+    return join ' ', sort map { lc } map { split /\s*,\s*/ }
+                          $self->headers($name);
+}
+
 sub header_names { join ' ', map { $_->[0] } @{ $_[0]{headers} } }
 
 1;
