@@ -36,16 +36,31 @@ typedef struct {
 } part_t;
 
 
+/* the blocks of a level in a part, while they are read leaf by leaf */
+
+typedef struct {
+    int              checked;   /* they have been before */
+    int              add_up;    /* those behind the place are added up, too */
+    int              whole;     /* and looked at like those before it */
+    uint64_t         key_hash;
+    const uint8_t   *last;      /* the boundary before the next one, or NULL */
+    uint64_t         rest;      /* sum of those that are not passed */
+} level_blocks_t;
+
+
 static exports_rc_t find_block(exports_list_t *list, const uint8_t *entry,
     uint64_t index);
 static unsigned top_level(uint64_t count);
-static int is_checked(const part_t *part, unsigned level);
-static exports_rc_t check_blocks(const part_t *part, unsigned level,
-    const exports_run_t *run, size_t until, const uint8_t *before,
-    uint64_t *sum);
 static exports_rc_t enter_block(part_t *part, unsigned level);
+static void begin_blocks(level_blocks_t *blocks, const part_t *part,
+    unsigned level);
+static int pass_blocks(part_t *part, level_blocks_t *blocks,
+    exports_run_t *run, size_t until);
+static void skip_blocks(const uint8_t *values, size_t *n, uint64_t most,
+    uint64_t *sum);
+static int add_blocks(level_blocks_t *blocks, const exports_run_t *run,
+    size_t until);
 static exports_rc_t narrow(part_t *part, part_t *in);
-static void pass_blocks(part_t *part, exports_run_t *run, size_t until);
 static exports_rc_t first_block(part_t *part, unsigned level,
     exports_run_t *run);
 static exports_rc_t go_to_end(part_t *part);
@@ -131,39 +146,6 @@ top_level(uint64_t count)
 
 
 /*
- * Whether the blocks that are counted have their checksums, and are in order:
- * some that got elsewhere, in the place of others, may have the same sum.  Done
- * once for a part, though each guess of a page reads it.
- */
-
-static exports_rc_t
-check_blocks(const part_t *part, unsigned level, const exports_run_t *run,
-    size_t until, const uint8_t *before, uint64_t *sum)
-{
-    size_t   len;
-    uint8_t  key[EXPORTS_RANK_KEY_MAX];
-
-    len = exports_rank_key(key, part->list->key->bytes, part->list->key->len,
-                           level);
-
-    return exports_rank_check(run->values + run->at * EXPORTS_RANK_LEN,
-                              until - run->at, before, key, len, sum)
-               ? EXPORTS_OK
-               : EXPORTS_CORRUPT;
-}
-
-
-/* whether the blocks of a level in this part were the last to be checked */
-
-static int
-is_checked(const part_t *part, unsigned level)
-{
-    return part->end != NULL ? part->list->ends[level - 1] == part->end
-                             : part->list->checked;
-}
-
-
-/*
  * Narrows a part to the block of a level that the place is in.  In an open part
  * the place may lie after the last boundary: then to that rest, open as well.
  */
@@ -171,25 +153,18 @@ is_checked(const part_t *part, unsigned level)
 static exports_rc_t
 enter_block(part_t *part, unsigned level)
 {
-    int             checked, closed, add_up;
+    int             closed;
     size_t          until;
     part_t          in;
-    uint64_t        sum;
     exports_rc_t    rc;
     exports_run_t   run;
-    const uint8_t  *last;
+    level_blocks_t  blocks;
 
-    checked = is_checked(part, level);
+    begin_blocks(&blocks, part, level);
+
     closed = part->end != NULL;
-
-    /* an open part has no sum */
-
-    add_up = closed && !checked;
-
     in = *part;
     in.end = NULL;
-    last = part->after;
-    sum = 0;
 
     for (rc = first_block(part, level, &run);
          rc == EXPORTS_OK;
@@ -198,20 +173,17 @@ enter_block(part_t *part, unsigned level)
         until = closed ? exports_run_until(&run, part->end) : run.n;
 
         if (until <= run.at
-            || (!checked && check_blocks(part, level, &run, until, last, &sum)
-                            != EXPORTS_OK))
+            || (in.end == NULL && !pass_blocks(&in, &blocks, &run, until))
+            || (blocks.add_up && !add_blocks(&blocks, &run, until)))
         {
             return EXPORTS_CORRUPT;
         }
 
-        last = run.values + (until - 1) * EXPORTS_RANK_LEN;
+        blocks.last = run.values + (until - 1) * EXPORTS_RANK_LEN;
 
-        if (in.end == NULL) {
-            pass_blocks(&in, &run, until);
-        }
-
-        if ((in.end != NULL && !add_up)
-            || (closed && memcmp(last, part->end, EXPORTS_ENTRY_LEN) == 0))
+        if ((in.end != NULL && !blocks.add_up)
+            || (closed && memcmp(blocks.last, part->end, EXPORTS_ENTRY_LEN)
+                          == 0))
         {
             break;
         }
@@ -221,13 +193,139 @@ enter_block(part_t *part, unsigned level)
         return rc == EXPORTS_NOT_FOUND ? EXPORTS_CORRUPT : rc;
     }
 
-    if (add_up ? sum != part->count : sum > part->count) {
+    if (blocks.add_up
+        && in.older - part->older + blocks.rest != part->count)
+    {
         return EXPORTS_CORRUPT;
     }
 
-    part->list->ends[level - 1] = part->end;
+    if (blocks.whole) {
+        part->list->ends[level - 1] = part->end;
+    }
 
     return narrow(part, &in);
+}
+
+
+/*
+ * Blocks that are passed, and the one that is entered, must have their checks,
+ * and be in order: some that got elsewhere, in the place of others, may have
+ * the same sum.  Those behind need only be in order and make up the sum, unless
+ * another guess of the page may pass them; for that reason all are looked at
+ * then, once for a part.  An open part has no sum.
+ */
+
+static void
+begin_blocks(level_blocks_t *blocks, const part_t *part, unsigned level)
+{
+    size_t           len;
+    uint8_t          key[EXPORTS_RANK_KEY_MAX];
+    exports_list_t  *list;
+
+    list = part->list;
+
+    len = exports_rank_key(key, list->key->bytes, list->key->len, level);
+
+    blocks->checked = part->end != NULL ? list->ends[level - 1] == part->end
+                                        : list->checked;
+    blocks->add_up = part->end != NULL && !blocks->checked;
+    blocks->whole = !list->alone;
+    blocks->key_hash = exports_rank_hash(key, len);
+    blocks->last = part->after;
+    blocks->rest = 0;
+}
+
+
+/* passes the blocks of a leaf that end before the place, and enters the next */
+
+static int
+pass_blocks(part_t *part, level_blocks_t *blocks, exports_run_t *run,
+    size_t until)
+{
+    size_t          n, stop;
+    uint64_t        most;
+    const uint8_t  *values;
+
+    n = until - run->at;
+    most = UINT64_MAX;
+    values = run->values + run->at * EXPORTS_RANK_LEN;
+
+    if (part->entry == NULL) {
+        most = part->index - part->older;
+
+    } else {
+        stop = exports_run_until(run, part->entry);
+
+        if (stop < until) {
+            n = stop > run->at ? stop - run->at : 0;
+        }
+    }
+
+    if (blocks->checked) {
+        skip_blocks(values, &n, most, &part->older);
+
+    } else if (!exports_rank_pass(values, &n, blocks->last, blocks->key_hash,
+                                  most, &part->older))
+    {
+        return 0;
+    }
+
+    if (n > 0) {
+        part->after = values + (n - 1) * EXPORTS_RANK_LEN;
+        blocks->last = part->after;
+        run->at += n;
+    }
+
+    if (run->at < until) {
+        part->end = run->values + run->at * EXPORTS_RANK_LEN;
+        part->count = exports_get32(part->end + EXPORTS_ENTRY_LEN);
+    }
+
+    return 1;
+}
+
+
+/* exports_rank_pass() without checks */
+
+static void
+skip_blocks(const uint8_t *values, size_t *n, uint64_t most, uint64_t *sum)
+{
+    size_t    i;
+    uint64_t  count, total;
+
+    total = 0;
+
+    for (i = 0; i < *n; i++) {
+        count = exports_get32(values + EXPORTS_ENTRY_LEN);
+
+        if (total + count > most) {
+            break;
+        }
+
+        total += count;
+        values += EXPORTS_RANK_LEN;
+    }
+
+    *n = i;
+    *sum += total;
+}
+
+
+/* adds up the blocks of a leaf that are not passed */
+
+static int
+add_blocks(level_blocks_t *blocks, const exports_run_t *run, size_t until)
+{
+    size_t          n;
+    const uint8_t  *values;
+
+    n = until - run->at;
+    values = run->values + run->at * EXPORTS_RANK_LEN;
+
+    return blocks->whole
+               ? exports_rank_pass(values, &n, blocks->last, blocks->key_hash,
+                                   UINT64_MAX, &blocks->rest)
+               : exports_rank_add(values, n, blocks->last, &blocks->rest);
 }
 
 
@@ -241,7 +339,8 @@ narrow(part_t *part, part_t *in)
     passed = in->older - part->older;
 
     if (passed > part->count
-        || (in->end == NULL ? part->end != NULL : in->count > part->count))
+        || (in->end == NULL ? part->end != NULL
+                            : in->count > part->count - passed))
     {
         return EXPORTS_CORRUPT;
     }
@@ -253,40 +352,6 @@ narrow(part_t *part, part_t *in)
     *part = *in;
 
     return EXPORTS_OK;
-}
-
-
-/* passes the blocks of a leaf that end before the place, and enters the next */
-
-static void
-pass_blocks(part_t *part, exports_run_t *run, size_t until)
-{
-    size_t          stop;
-    uint64_t        count;
-    const uint8_t  *block;
-
-    stop = until;
-
-    if (part->entry != NULL) {
-        stop = exports_run_until(run, part->entry);
-        stop = stop < until ? stop : until;
-    }
-
-    for ( /* void */ ; run->at < until; run->at++) {
-        block = run->values + run->at * EXPORTS_RANK_LEN;
-        count = exports_get32(block + EXPORTS_ENTRY_LEN);
-
-        if (part->entry != NULL ? run->at >= stop
-                                : part->index - part->older < count)
-        {
-            part->end = block;
-            part->count = count;
-            return;
-        }
-
-        part->after = block;
-        part->older += count;
-    }
 }
 
 

@@ -88,19 +88,33 @@ exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
 }
 
 
-/* a page may need hundreds of blocks: one pass, without a call */
+int
+exports_rank_check(const uint8_t *block, const uint8_t *key, size_t len)
+{
+    return exports_get32(block + EXPORTS_ENTRY_LEN + 4)
+           == block_check(block, XXH3_64bits(key, len));
+}
+
+
+uint64_t
+exports_rank_hash(const uint8_t *key, size_t len)
+{
+    return XXH3_64bits(key, len);
+}
+
+
+/* a page may need hundreds of blocks: one loop, without a call */
 
 int
-exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
-    const uint8_t *key, size_t len, uint64_t *sum)
+exports_rank_pass(const uint8_t *blocks, size_t *n, const uint8_t *before,
+    uint64_t key_hash, uint64_t most, uint64_t *sum)
 {
-    uint64_t        key_hash, count;
+    uint64_t        count, total;
     const uint8_t  *block, *last, *end;
 
-    key_hash = XXH3_64bits(key, len);
-    end = blocks + n * EXPORTS_RANK_LEN;
+    end = blocks + *n * EXPORTS_RANK_LEN;
     last = before;
-    count = 0;
+    total = 0;
 
     for (block = blocks; block < end; block += EXPORTS_RANK_LEN) {
 
@@ -111,11 +125,46 @@ exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
             return 0;
         }
 
-        count += exports_get32(block + EXPORTS_ENTRY_LEN);
+        count = exports_get32(block + EXPORTS_ENTRY_LEN);
+
+        if (total + count > most) {
+            break;
+        }
+
+        total += count;
         last = block;
     }
 
-    *sum += count;
+    *n = (size_t) (block - blocks) / EXPORTS_RANK_LEN;
+    *sum += total;
+
+    return 1;
+}
+
+
+int
+exports_rank_add(const uint8_t *blocks, size_t n, const uint8_t *before,
+    uint64_t *sum)
+{
+    uint64_t        total;
+    const uint8_t  *block, *last, *end;
+
+    end = blocks + n * EXPORTS_RANK_LEN;
+    last = before;
+    total = 0;
+
+    for (block = blocks; block < end; block += EXPORTS_RANK_LEN) {
+
+        if (last != NULL && exports_order(block, last, EXPORTS_ENTRY_LEN) <= 0)
+        {
+            return 0;
+        }
+
+        total += exports_get32(block + EXPORTS_ENTRY_LEN);
+        last = block;
+    }
+
+    *sum += total;
 
     return 1;
 }

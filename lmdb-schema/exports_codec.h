@@ -172,10 +172,23 @@ size_t exports_rank_key(uint8_t *key, const uint8_t *list, size_t len,
 void exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
     size_t len);
 
-/* Whether n adjacent values of ranks pass their checks, and are in order, after
-   the entry "before" unless that is NULL.  Adds their counts to *sum. */
-int exports_rank_check(const uint8_t *blocks, size_t n, const uint8_t *before,
-    const uint8_t *key, size_t len, uint64_t *sum);
+int exports_rank_check(const uint8_t *block, const uint8_t *key, size_t len);
+
+/* the part of a check that all blocks of a key have in common */
+uint64_t exports_rank_hash(const uint8_t *key, size_t len);
+
+/*
+ * Passes adjacent values of ranks, at most *n, as long as their counts add up
+ * to no more than "most".  *n: how many were passed; their counts are added to
+ * *sum.  They and the next one must have their checks, and be in order, after
+ * the entry "before" unless that is NULL: otherwise 0.
+ */
+int exports_rank_pass(const uint8_t *blocks, size_t *n, const uint8_t *before,
+    uint64_t key_hash, uint64_t most, uint64_t *sum);
+
+/* The same for all n of them, but their checks are not looked at. */
+int exports_rank_add(const uint8_t *blocks, size_t n, const uint8_t *before,
+    uint64_t *sum);
 
 /* the number of levels on which an entry closes a block */
 static inline unsigned

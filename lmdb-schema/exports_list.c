@@ -61,6 +61,7 @@ open_list(exports_list_t *list, exports_reader_t *reader,
     list->left = 0;
     list->count = 0;
     list->checked = 0;
+    list->alone = 0;
     memset(list->ends, 0, sizeof(list->ends));
 
     rc = exports_run_find(&list->run, source, key->bytes, key->len,

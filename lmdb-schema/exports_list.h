@@ -27,6 +27,7 @@ typedef struct {
     uint64_t                older;      /* entries before those of the leaf */
     uint64_t                count;      /* entries of the list */
     unsigned                checked;    /* its blocks add up to count */
+    unsigned                alone;      /* the page has no other */
 
     /* in a page that merges lists: which of them it is, and the statuses (bits)
        that its records may have */

@@ -58,6 +58,7 @@ exports_merge_skip(exports_merge_t *m, uint64_t n)
     }
 
     if (m->n == 1) {
+        m->heap[0]->alone = 1;
         return exports_list_seek(m->heap[0], n);
     }
 

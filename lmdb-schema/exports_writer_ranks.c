@@ -132,7 +132,7 @@ add_to_level(ranking_t *r)
 {
     uint8_t       block[EXPORTS_RANK_LEN];
     MDB_val       k, v;
-    uint64_t      count, sum;
+    uint64_t      count;
     exports_rc_t  rc;
 
     rc = find_block(r, r->changes[0].entry, block);
@@ -142,15 +142,12 @@ add_to_level(ranking_t *r)
         return r->open ? EXPORTS_OK : rc;
     }
 
-    sum = 0;
     count = exports_get32(block + EXPORTS_ENTRY_LEN);
     count += r->changes[0].add ? 1 : (uint64_t) -1;
 
     /* a count of 0 is wrong, for the boundary is in the block, too */
 
-    if (!exports_rank_check(block, 1, NULL, r->key, r->len, &sum)
-        || count == 0)
-    {
+    if (!exports_rank_check(block, r->key, r->len) || count == 0) {
         r->recount = 1;
         return rank_level(r);
     }

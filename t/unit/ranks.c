@@ -758,11 +758,13 @@ typedef enum {
     COPIED,         /* over another one of the list */
     EXCHANGED,      /* with another one of the list */
     FOREIGN,        /* one of another list or level in its place */
+    TURNED,         /* two adjacent rows of it and others, exchanged */
     NDAMAGES
 } damage_t;
 
 static const char *const  damages[NDAMAGES] = {
-    "flipped", "moved", "removed", "added", "copied", "exchanged", "foreign"
+    "flipped", "moved", "removed", "added", "copied", "exchanged", "foreign",
+    "turned"
 };
 
 
@@ -805,6 +807,24 @@ load_blocks(exports_env_t *env, unsigned n, blocks_t *blocks)
 }
 
 
+/* each row is in order, and so are all if only their sum is looked at */
+
+static void
+turn(MDB_txn *txn, MDB_dbi dbi, const blocks_t *blocks)
+{
+    unsigned  i, half, first;
+
+    half = 1 + below(blocks->n < 20 ? blocks->n / 2 : 10);
+    first = below(blocks->n - 2 * half + 1);
+
+    for (i = 0; i < 2 * half; i++) {
+        raw_overwrite(txn, dbi, blocks->key, blocks->len, first + i,
+                      blocks->values[first + (i + half) % (2 * half)],
+                      EXPORTS_RANK_LEN);
+    }
+}
+
+
 /* returns 0 when all is as it was */
 
 static int
@@ -823,7 +843,8 @@ damage_block(exports_env_t *env, damage_t how, const blocks_t *blocks,
     other = below(blocks->n);
 
     if (how == FOREIGN ? memcmp(foreign, value, EXPORTS_RANK_LEN) == 0
-                       : (how == COPIED || how == EXCHANGED) && other == at)
+        : how == TURNED ? blocks->n == 1
+                        : (how == COPIED || how == EXCHANGED) && other == at)
     {
         return 0;
     }
@@ -843,7 +864,10 @@ damage_block(exports_env_t *env, damage_t how, const blocks_t *blocks,
         raw_del(txn, dbi, blocks->key, blocks->len, value, EXPORTS_RANK_LEN);
     }
 
-    if (how == MOVED || how == ADDED) {
+    if (how == TURNED) {
+        turn(txn, dbi, blocks);
+
+    } else if (how == MOVED || how == ADDED) {
         raw_put(txn, dbi, blocks->key, blocks->len, wrong, EXPORTS_RANK_LEN);
 
     } else if (how == COPIED || how == EXCHANGED) {
