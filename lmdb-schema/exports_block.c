@@ -210,9 +210,9 @@ enter_block(part_t *part, unsigned level)
 /*
  * Blocks that are passed, and the one that is entered, must have their checks,
  * and be in order: some that got elsewhere, in the place of others, may have
- * the same sum.  Those behind need only be in order and make up the sum, unless
- * another guess of the page may pass them; for that reason all are looked at
- * then, once for a part.  An open part has no sum.
+ * the same sum.  Those behind need only be in order, be of this list, and make
+ * up the sum, unless another guess of the page may pass them; for that reason
+ * all are looked at then, once for a part.  An open part has no sum.
  */
 
 static void
@@ -229,7 +229,7 @@ begin_blocks(level_blocks_t *blocks, const part_t *part, unsigned level)
     blocks->checked = part->end != NULL ? list->ends[level - 1] == part->end
                                         : list->checked;
     blocks->add_up = part->end != NULL && !blocks->checked;
-    blocks->whole = !list->alone;
+    blocks->whole = part->entry != NULL || !list->alone;
     blocks->key_hash = exports_rank_hash(key, len);
     blocks->last = part->after;
     blocks->rest = 0;
@@ -325,7 +325,8 @@ add_blocks(level_blocks_t *blocks, const exports_run_t *run, size_t until)
     return blocks->whole
                ? exports_rank_pass(values, &n, blocks->last, blocks->key_hash,
                                    UINT64_MAX, &blocks->rest)
-               : exports_rank_add(values, n, blocks->last, &blocks->rest);
+               : exports_rank_add(values, n, blocks->last, blocks->key_hash,
+                                  &blocks->rest);
 }
 
 

@@ -144,24 +144,32 @@ exports_rank_pass(const uint8_t *blocks, size_t *n, const uint8_t *before,
 
 int
 exports_rank_add(const uint8_t *blocks, size_t n, const uint8_t *before,
-    uint64_t *sum)
+    uint64_t key_hash, uint64_t *sum)
 {
+    size_t          first;
     uint64_t        total;
     const uint8_t  *block, *last, *end;
 
-    end = blocks + n * EXPORTS_RANK_LEN;
-    last = before;
+    first = n > 0;
     total = 0;
 
-    for (block = blocks; block < end; block += EXPORTS_RANK_LEN) {
+    if (!exports_rank_pass(blocks, &first, before, key_hash, UINT64_MAX,
+                           &total))
+    {
+        return 0;
+    }
 
-        if (last != NULL && exports_order(block, last, EXPORTS_ENTRY_LEN) <= 0)
-        {
+    end = blocks + n * EXPORTS_RANK_LEN;
+
+    for (last = blocks, block = blocks + first * EXPORTS_RANK_LEN;
+         block < end;
+         last = block, block += EXPORTS_RANK_LEN)
+    {
+        if (exports_order(block, last, EXPORTS_ENTRY_LEN) <= 0) {
             return 0;
         }
 
         total += exports_get32(block + EXPORTS_ENTRY_LEN);
-        last = block;
     }
 
     *sum += total;

@@ -180,15 +180,16 @@ uint64_t exports_rank_hash(const uint8_t *key, size_t len);
 /*
  * Passes adjacent values of ranks, at most *n, as long as their counts add up
  * to no more than "most".  *n: how many were passed; their counts are added to
- * *sum.  They and the next one must have their checks, and be in order, after
- * the entry "before" unless that is NULL: otherwise 0.
+ * *sum.  These, and the one that was too many, must have their checks, and be
+ * in order, after the entry "before" unless that is NULL: otherwise 0.
  */
 int exports_rank_pass(const uint8_t *blocks, size_t *n, const uint8_t *before,
     uint64_t key_hash, uint64_t most, uint64_t *sum);
 
-/* The same for all n of them, but their checks are not looked at. */
+/* The same for all n of them, which are in one leaf; only the first must have
+   its check, for another list's leaf has another key. */
 int exports_rank_add(const uint8_t *blocks, size_t n, const uint8_t *before,
-    uint64_t *sum);
+    uint64_t key_hash, uint64_t *sum);
 
 /* the number of levels on which an entry closes a block */
 static inline unsigned

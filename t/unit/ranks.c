@@ -1070,6 +1070,144 @@ damage(void)
 }
 
 
+/* rows of blocks that lie side by side, as in a leaf */
+
+#define ROW_MAX  40
+
+typedef struct {
+    size_t    n;
+    uint64_t  key_hash;
+    uint64_t  counts[ROW_MAX];
+    uint8_t   before[EXPORTS_ENTRY_LEN];
+    uint8_t   values[ROW_MAX][EXPORTS_RANK_LEN];
+} row_t;
+
+
+static void
+random_row(row_t *row)
+{
+    size_t    i;
+    uint8_t   key[EXPORTS_RANK_KEY_MAX];
+
+    random_bytes(key, sizeof(key));
+    memset(row, 0, sizeof(row_t));
+
+    row->n = below(ROW_MAX + 1);
+    row->key_hash = exports_rank_hash(key, sizeof(key));
+
+    for (i = 0; i < row->n; i++) {
+        exports_put64(row->values[i], TEST_TIME + i / 2);
+        exports_put64(row->values[i] + 8, i + 1);
+        row->counts[i] = 1 + below(100);
+        exports_rank_encode(row->values[i], row->counts[i], key, sizeof(key));
+    }
+}
+
+
+/* good: the blocks that come before a faulty one; -1: there is none */
+
+static void
+check_row(const row_t *row, const uint8_t *before, int good, const char *what)
+{
+    int       sound;
+    size_t    n, passed;
+    uint64_t  most, sum, expected;
+
+    most = below((unsigned) (60 * row->n + 2));
+    expected = 7;
+
+    for (passed = 0;
+         passed < row->n && expected - 7 + row->counts[passed] <= most;
+         passed++)
+    {
+        expected += row->counts[passed];
+    }
+
+    n = row->n;
+    sum = 7;
+    sound = good < 0 || passed < (size_t) good;
+
+    check(exports_rank_pass(row->values[0], &n, before, row->key_hash, most,
+                            &sum)
+          == sound, "%s: pass of %zu", what, row->n);
+    check(!sound || (n == passed && sum == expected),
+          "%s: %zu passed, not %zu; %llu", what, n, passed,
+          (unsigned long long) sum);
+}
+
+
+static void
+check_sum(const row_t *row, const uint8_t *before, int sound, const char *what)
+{
+    size_t    i;
+    uint64_t  sum, expected;
+
+    for (expected = 7, i = 0; i < row->n; i++) {
+        expected += row->counts[i];
+    }
+
+    sum = 7;
+
+    check(exports_rank_add(row->values[0], row->n, before, row->key_hash, &sum)
+          == sound, "%s: sum of %zu", what, row->n);
+    check(!sound || sum == expected, "%s: %llu", what,
+          (unsigned long long) sum);
+}
+
+
+/* those that are passed, up to the one that is too many, must be sound; of
+   those that are only added up, the first, and the order of all */
+
+static void
+rows(void)
+{
+    int       at;
+    row_t     row;
+    unsigned  i;
+    uint8_t   kept[EXPORTS_RANK_LEN];
+
+    for (i = 0; i < rounds(2000, 500); i++) {
+        random_row(&row);
+        check_row(&row, NULL, -1, "sound");
+        check_row(&row, row.before, -1, "after another");
+        check_sum(&row, row.before, 1, "sound");
+
+        if (row.n < 2) {
+            continue;
+        }
+
+        check_row(&row, row.values[0], 0, "after itself");
+        check_sum(&row, row.values[0], 0, "after itself");
+
+        at = (int) below((unsigned) row.n);
+        row.values[at][EXPORTS_RANK_LEN - 1 - below(4)] ^= 1;
+        check_row(&row, NULL, at, "a wrong check");
+        check_sum(&row, NULL, at > 0, "a wrong check");
+
+        random_row(&row);
+
+        if (row.n < 2) {
+            continue;
+        }
+
+        at = (int) below((unsigned) row.n - 1);
+        memcpy(kept, row.values[at], EXPORTS_RANK_LEN);
+        memcpy(row.values[at], row.values[at + 1], EXPORTS_RANK_LEN);
+        memcpy(row.values[at + 1], kept, EXPORTS_RANK_LEN);
+        row.counts[at] = exports_get32(row.values[at] + EXPORTS_ENTRY_LEN);
+        row.counts[at + 1] = exports_get32(kept + EXPORTS_ENTRY_LEN);
+        check_row(&row, NULL, at + 1, "exchanged");
+        check_sum(&row, NULL, 0, "exchanged");
+
+        row.key_hash++;
+        check_row(&row, NULL, 0, "of another list");
+        check_sum(&row, NULL, 0, "of another list");
+    }
+
+    checked("rows of blocks");
+}
+
+
 /* lists that cover times of their own, and of very different lengths */
 
 static void
@@ -1112,6 +1250,7 @@ main(void)
     alone();
     order();
     damage();
+    rows();
     disjoint();
 
     return done_testing();
