@@ -224,15 +224,18 @@ begin_blocks(level_blocks_t *blocks, const part_t *part, unsigned level)
 
     list = part->list;
 
-    len = exports_rank_key(key, list->key->bytes, list->key->len, level);
-
     blocks->checked = part->end != NULL ? list->ends[level - 1] == part->end
                                         : list->checked;
     blocks->add_up = part->end != NULL && !blocks->checked;
     blocks->whole = part->entry != NULL || !list->alone;
-    blocks->key_hash = exports_rank_hash(key, len);
+    blocks->key_hash = 0;
     blocks->last = part->after;
     blocks->rest = 0;
+
+    if (!blocks->checked) {
+        len = exports_rank_key(key, list->key->bytes, list->key->len, level);
+        blocks->key_hash = exports_rank_hash(key, len);
+    }
 }
 
 

@@ -148,7 +148,7 @@ exports_rank_add(const uint8_t *blocks, size_t n, const uint8_t *before,
 {
     size_t          first;
     uint64_t        total;
-    const uint8_t  *block, *last, *end;
+    const uint8_t  *block, *end;
 
     first = n > 0;
     total = 0;
@@ -161,11 +161,13 @@ exports_rank_add(const uint8_t *blocks, size_t n, const uint8_t *before,
 
     end = blocks + n * EXPORTS_RANK_LEN;
 
-    for (last = blocks, block = blocks + first * EXPORTS_RANK_LEN;
+    for (block = blocks + first * EXPORTS_RANK_LEN;
          block < end;
-         last = block, block += EXPORTS_RANK_LEN)
+         block += EXPORTS_RANK_LEN)
     {
-        if (exports_order(block, last, EXPORTS_ENTRY_LEN) <= 0) {
+        if (exports_order(block, block - EXPORTS_RANK_LEN, EXPORTS_ENTRY_LEN)
+            <= 0)
+        {
             return 0;
         }
 

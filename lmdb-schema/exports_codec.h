@@ -172,6 +172,7 @@ size_t exports_rank_key(uint8_t *key, const uint8_t *list, size_t len,
 void exports_rank_encode(uint8_t *block, uint64_t count, const uint8_t *key,
     size_t len);
 
+/* whether one value has its checksum */
 int exports_rank_check(const uint8_t *block, const uint8_t *key, size_t len);
 
 /* the part of a check that all blocks of a key have in common */

@@ -758,7 +758,7 @@ typedef enum {
     COPIED,         /* over another one of the list */
     EXCHANGED,      /* with another one of the list */
     FOREIGN,        /* one of another list or level in its place */
-    TURNED,         /* two adjacent rows of it and others, exchanged */
+    TURNED,         /* two neighbouring rows of the list, exchanged */
     NDAMAGES
 } damage_t;
 
@@ -807,7 +807,7 @@ load_blocks(exports_env_t *env, unsigned n, blocks_t *blocks)
 }
 
 
-/* each row is in order, and so are all if only their sum is looked at */
+/* each row is still in order, the boundary between them is not */
 
 static void
 turn(MDB_txn *txn, MDB_dbi dbi, const blocks_t *blocks)
