@@ -101,6 +101,7 @@ struct ctl_args_s {
     int                   nometasync;
     int                   no_verify;
     int                   repair;
+    int                   stream;
     int                   tokens;
     int                   version;
 
@@ -204,6 +205,7 @@ typedef struct {
     size_t       stop;          /* end of the batch */
     size_t       end;           /* of what has been read */
     int          eof;
+    int          paused;        /* the batch ended where the input paused */
     uint64_t     number;        /* of the line handed out last, from 1 */
     uint64_t     bytes;         /* handed out in all */
     uint64_t     size;          /* of the input; 0: unknown */
@@ -216,11 +218,12 @@ void ctl_lines_close(ctl_lines_t *lines);
 
 /*
  * Reads the next batch: up to max lines, less if their text exceeds 64 MiB, and
- * no further than a line that is longer than lines may be.  The batch before
- * must have been handed out.  At the end of the input the batch is empty.
+ * no further than a line that is longer than lines may be.  stream: nor further
+ * than what has come, if that is a line at least.  The batch before must have
+ * been handed out.  At the end of the input the batch is empty.
  * CTL_FAILED, silent: the input cannot be read.
  */
-int ctl_lines_fill(ctl_lines_t *lines, uint64_t max);
+int ctl_lines_fill(ctl_lines_t *lines, uint64_t max, int stream);
 
 /* prints why the input cannot be read, and returns CTL_FAILED */
 int ctl_lines_error(const ctl_lines_t *lines);
@@ -248,6 +251,7 @@ void ctl_lines_take(ctl_lines_t *lines, ctl_lines_t *part, unsigned max);
 typedef enum {
     CTL_PARSED_LINE = 1,
     CTL_PARSED_BATCH,           /* the end of a batch */
+    CTL_PARSED_PAUSE,           /* the same: no more input had come */
     CTL_PARSED_END,             /* the end of the input */
     CTL_PARSED_REFUSED,         /* a bad line: see error; nothing follows */
     CTL_PARSED_FAILED           /* the input cannot be read; nothing follows */
@@ -265,12 +269,16 @@ typedef struct {
 
 typedef struct ctl_parser_s  ctl_parser_t;
 
-/* Starts the threads.  Blank lines are left out.  batch: lines of a batch. */
+/* Starts the threads.  Blank lines are left out.  batch: lines of a batch;
+   stream: less, if the input pauses. */
 int ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
-    int tokens_only);
+    int stream, int tokens_only);
 
 /* waits for the next line or event; it is valid until the next call */
 const ctl_parsed_t *ctl_parser_next(ctl_parser_t *parser);
+
+/* after the end of a batch: whether lines of the next one have been read */
+int ctl_parser_has_more(ctl_parser_t *parser);
 
 /* halts the threads, before the program exits; frees nothing */
 void ctl_parser_stop(ctl_parser_t *parser);

@@ -37,6 +37,7 @@ typedef struct {
     uint64_t           tokens;
     uint64_t           commits;
     uint64_t           committed;       /* lines */
+    uint64_t           confirmed;       /* of these, as --stream says */
     progress_t         progress;
 } import_t;
 
@@ -50,7 +51,9 @@ static int put_line(import_t *im, const ctl_parsed_t *parsed,
     exports_rc_t *rc, exports_error_t *error);
 static int refuse(import_t *im, const ctl_parsed_t *parsed,
     const exports_error_t *error);
+static int pause_stream(import_t *im);
 static int commit(import_t *im);
+static int confirm(import_t *im);
 static int sync_last(import_t *im);
 static void describe_committed(const import_t *im, char *text, size_t size);
 static void describe_doubt(const import_t *im, char *text, size_t size);
@@ -73,7 +76,7 @@ ctl_import(const ctl_args_t *args)
     im.args = args;
     im.tokens_only = args->command->bit == CTL_TOKEN_IMPORT;
     im.atomic = args->atomic || im.tokens_only;
-    im.progress.terminal = isatty(STDERR_FILENO);
+    im.progress.terminal = isatty(STDERR_FILENO) && !args->stream;
     im.progress.started = now();
     im.progress.last = im.progress.started;
 
@@ -87,7 +90,7 @@ ctl_import(const ctl_args_t *args)
 
     if (rc == CTL_OK) {
         rc = ctl_parser_start(&im.parser, args->operands[0], args->batch,
-                              im.tokens_only);
+                              args->stream, im.tokens_only);
     }
 
     if (rc == CTL_OK) {
@@ -144,6 +147,10 @@ import(import_t *im)
 
         case CTL_PARSED_BATCH:
             rc = im->atomic ? CTL_OK : commit(im);
+            break;
+
+        case CTL_PARSED_PAUSE:
+            rc = pause_stream(im);
             break;
 
         case CTL_PARSED_END:
@@ -318,6 +325,17 @@ refuse(import_t *im, const ctl_parsed_t *parsed, const exports_error_t *error)
 }
 
 
+/* lines that came during the last commit share the next one, up to a batch */
+
+static int
+pause_stream(import_t *im)
+{
+    return ctl_parser_has_more(im->parser)
+           && im->lines - im->committed < im->args->batch
+               ? CTL_OK : commit(im);
+}
+
+
 static int
 commit(import_t *im)
 {
@@ -347,7 +365,32 @@ commit(import_t *im)
     ctl_last_words(text);
     ctl_release();
 
-    return rc;
+    return rc == CTL_OK && im->args->stream ? confirm(im) : rc;
+}
+
+
+static int
+confirm(import_t *im)
+{
+    int   rc;
+    char  text[64];
+
+    if (im->confirmed == im->committed) {
+        return CTL_OK;
+    }
+
+    im->confirmed = im->committed;
+
+    if (im->args->json) {
+        rc = ctl_print_json(json_pack("{s:I}", "committed",
+                                      (json_int_t) im->committed));
+    } else {
+        (void) snprintf(text, sizeof(text), "committed up to line %llu",
+                        (unsigned long long) im->committed);
+        rc = ctl_print_line(text);
+    }
+
+    return rc == CTL_OK ? ctl_flush() : rc;
 }
 
 

@@ -1,6 +1,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,6 +26,7 @@
 
 
 static void make_room(ctl_lines_t *lines);
+static int has_input(const ctl_lines_t *lines);
 static int read_more(ctl_lines_t *lines);
 
 
@@ -80,7 +82,7 @@ ctl_lines_close(ctl_lines_t *lines)
 
 
 int
-ctl_lines_fill(ctl_lines_t *lines, uint64_t max)
+ctl_lines_fill(ctl_lines_t *lines, uint64_t max, int stream)
 {
     char      *newline;
     size_t     line, scanned;
@@ -89,6 +91,7 @@ ctl_lines_fill(ctl_lines_t *lines, uint64_t max)
     make_room(lines);
 
     lines->stop = lines->start;
+    lines->paused = 0;
     line = lines->start;
     scanned = line;
 
@@ -107,6 +110,11 @@ ctl_lines_fill(ctl_lines_t *lines, uint64_t max)
 
         if (lines->eof || lines->end - line > LONGEST) {
             line = lines->end;
+            break;
+        }
+
+        if (stream && n > 0 && !has_input(lines)) {
+            lines->paused = 1;
             break;
         }
 
@@ -232,6 +240,20 @@ make_room(ctl_lines_t *lines)
         lines->start = 0;
         lines->end = rest;
     }
+}
+
+
+/* whether a read would not have to wait; the end of the input counts, too */
+
+static int
+has_input(const ctl_lines_t *lines)
+{
+    struct pollfd  input;
+
+    input.fd = lines->fd;
+    input.events = POLLIN;
+
+    return poll(&input, 1, 0) != 0;
 }
 
 

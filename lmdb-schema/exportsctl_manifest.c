@@ -73,7 +73,7 @@ read_one(exports_manifest_t *manifest, const char *path)
 
     rc = ctl_lines_open(&lines, path);
 
-    if (rc == CTL_OK && ctl_lines_fill(&lines, UINT64_MAX) != CTL_OK) {
+    if (rc == CTL_OK && ctl_lines_fill(&lines, UINT64_MAX, 0) != CTL_OK) {
         rc = ctl_lines_error(&lines);
     }
 

@@ -125,6 +125,9 @@ static const option_t  table[] = {
     { "status", "STATUS", CTL_LIST, set_status, 0,
       "only manifests of this status" },
 
+    { "stream", NULL, CTL_IMPORT, set_flag, offsetof(ctl_args_t, stream),
+      "commit when the input pauses, and say so" },
+
     { "table", "NAME", CTL_TOKEN_CREATE, set_table, 0,
       "may download this table only; may be repeated" },
 
@@ -316,6 +319,10 @@ check_together(ctl_args_t *args)
 
     if (args->scopes == (CTL_BY_PROJECT|CTL_BY_USER)) {
         return ctl_usage("--project and --user exclude each other");
+    }
+
+    if (args->atomic && args->stream) {
+        return ctl_usage("--atomic and --stream exclude each other");
     }
 
     if (args->admin && args->ntables > 0) {

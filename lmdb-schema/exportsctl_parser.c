@@ -60,6 +60,7 @@ typedef struct {
 struct ctl_parser_s {
     ctl_lines_t       lines;
     uint64_t          batch;
+    int               stream;
     int               tokens_only;
 
     pthread_mutex_t   mutex;
@@ -110,7 +111,7 @@ static void halt_if_stopped(ctl_parser_t *p);
 
 int
 ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
-    int tokens_only)
+    int stream, int tokens_only)
 {
     int            rc;
     unsigned       i;
@@ -122,6 +123,7 @@ ctl_parser_start(ctl_parser_t **parser, const char *path, uint64_t batch,
     }
 
     p->batch = batch;
+    p->stream = stream;
     p->tokens_only = tokens_only;
 
     for (i = 0; i < GROUPS; i++) {
@@ -164,6 +166,21 @@ ctl_parser_next(ctl_parser_t *p)
     p->pos += parsed->size;
 
     return parsed;
+}
+
+
+int
+ctl_parser_has_more(ctl_parser_t *p)
+{
+    int  more;
+
+    /* the turn that is being handed out is still the head */
+
+    (void) pthread_mutex_lock(&p->mutex);
+    more = p->next > p->head + 1;
+    (void) pthread_mutex_unlock(&p->mutex);
+
+    return more;
 }
 
 
@@ -301,7 +318,7 @@ take_turn(ctl_parser_t *p, worker_t *worker)
     ctl_lines_take(&p->lines, &worker->lines, GROUP_LINES);
 
     if (worker->end == 0 && p->lines.start == p->lines.stop) {
-        worker->end = CTL_PARSED_BATCH;
+        worker->end = p->lines.paused ? CTL_PARSED_PAUSE : CTL_PARSED_BATCH;
     }
 
     worker->group = p->free;
@@ -326,7 +343,7 @@ fill(ctl_parser_t *p)
     p->filling = 1;
     (void) pthread_mutex_unlock(&p->mutex);
 
-    rc = ctl_lines_fill(&p->lines, p->batch);
+    rc = ctl_lines_fill(&p->lines, p->batch, p->stream);
 
     (void) pthread_mutex_lock(&p->mutex);
     p->filling = 0;

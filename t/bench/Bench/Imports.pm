@@ -13,6 +13,9 @@ our @EXPORT_OK = qw(take_imports take_changes);
 
 my $CHANGES = 500;
 
+# by a stream, where many share a commit
+my $STREAMED = 20_000;
+
 
 # Seconds of each import into a fresh store.
 sub take_imports {
@@ -29,11 +32,12 @@ sub take_imports {
 
 # Rates of changes that are each durable before the next begins: ours, of LMDB,
 # which is given back a record of the same store, and of LMDB again, given back
-# what is on all pages that ours writes.
+# what is on all pages that ours writes.  And ours by a stream, as fast as a pipe
+# takes them.
 sub take_changes {
     my ($dir, $ctl, $bare, $data, $case, $rounds) = @_;
     my $store = "$dir/changes";
-    my (@ours, @lmdb, @pages);
+    my (@ours, @lmdb, @pages, @stream);
 
     say_progress("$case->{name}: $rounds rounds of $CHANGES commits");
 
@@ -60,11 +64,19 @@ sub take_changes {
 
         ($seconds) = execute(600, $bare, $store, $CHANGES, $round, 'all');
         push @pages, $CHANGES / $seconds;
+
+        write_file($lines, join '', $data->changes($STREAMED, $round));
+        execute(600, 'sync');
+        ($seconds) = execute(600, 'sh', '-c',
+                             'cat "$1" | "$2" import --stream "$3" -', 'sh',
+                             $lines, $ctl, $store);
+        push @stream, $STREAMED / $seconds;
     }
 
     remove_dir($store);
 
-    return { ours => \@ours, lmdb => \@lmdb, pages => \@pages };
+    return { ours => \@ours, lmdb => \@lmdb, pages => \@pages,
+             stream => \@stream };
 }
 
 sub _last_commit {

@@ -395,14 +395,15 @@ sub _import_table {
 
 sub _change_table {
     my @rows = (['each in a durable commit', 'ours/s', "LMDB's put/s", 'ratio',
-                 'aim', '', 'of the same pages/s', 'ratio']);
+                 'aim', '', 'of the same pages/s', 'ratio',
+                 'ours, by a stream/s']);
 
     for my $case (@_) {
         my @ratios = ratios($case->{ours}, $case->{lmdb});
 
         # results of an earlier version have none
 
-        my $pages = $case->{pages};
+        my ($pages, $stream) = @$case{qw(pages stream)};
 
         push @rows, [
             "$case->{name}: $case->{title}", spread(0, @{ $case->{ours} }),
@@ -411,12 +412,14 @@ sub _change_table {
             $pages ? (spread(0, @$pages),
                       spread(2, ratios($case->{ours}, $pages)))
                    : ('', ''),
+            $stream ? spread(0, @$stream) : '',
         ];
     }
 
     return "LMDB's put: of the record alone. Of the same pages: LMDB's puts"
            . " to all\npages that ours writes, of the record, its two lists,"
-           . " their blocks and the\nscope.\n", \@rows;
+           . " their blocks and the\nscope. By a stream: import --stream, to"
+           . " which cat writes; many changes share a\ncommit.\n", \@rows;
 }
 
 sub _memory_table {
