@@ -17,6 +17,7 @@ use Exports::Test;
 my $IMPORTS = strength(8, 200);
 my $ATOMIC = strength(4, 50);
 my $PUTS = strength(15, 250);
+my $STREAMS = strength(8, 200);
 my $BATCH = 5;
 
 # of the next writer, s: it has a machine to share
@@ -24,7 +25,7 @@ my $AT_ONCE = 20;
 
 my $seed = $ENV{KILL_SEED} // time ^ $$;
 
-plan tests => 14;
+plan tests => 17;
 note "KILL_SEED=$seed";
 srand $seed;
 
@@ -37,6 +38,7 @@ events { }
 http {
     %%HTTP%%
     keepalive_requests 100000;
+    keepalive_timeout 1h;
     exports_store %%DIR%%/store;
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -209,9 +211,50 @@ note scalar(@acknowledged), ' acknowledged, ', scalar(@killed), ' killed, ',
 cmp_ok scalar(@killed), '>', 0, 'some were killed';
 
 
+# ---- streams ---------------------------------------------------------------
+
+# Of the lines that were sent those up to some are there, at least those that
+# were confirmed.
+
+my ($confirmed, $unsaid) = (0, 0);
+my (@short, @holes);
+
+for my $kill (1 .. $STREAMS) {
+    my $job = $t->start_ctl('import', '--stream', '--json', $store, '-');
+    my $sent = 1 + int rand 400;
+    my $said = 0;
+
+    for my $n (1 .. $sent) {
+        print { $job->{in} } line("stream_${kill}_$n");
+        usleep(rand 2000) if rand() < 0.05;
+    }
+
+    wait_for { -s $job->{out} };
+    usleep(rand 5000);
+    kill 'KILL', $job->{pid};
+    my (undef, $out) = $t->finish($job);
+
+    $said = $1 while $out =~ /^\{"committed":(\d+)\}$/mg;
+    next_writer("after_stream_$kill");
+
+    my @there = sort { $a <=> $b }
+                map { /"id":"exp_stream_${kill}_(\d+)"/ ? $1 : () }
+                split /\n/, $t->ctl_ok('export', $store);
+
+    $confirmed += $said;
+    $unsaid += $sent - $said;
+    push @short, $kill if @there < $said;
+    push @holes, $kill if @there && $there[-1] != @there;
+}
+
+is "@short", '', "$STREAMS streams: what was confirmed is there";
+is "@holes", '', 'and of the rest nothing without the lines before it';
+cmp_ok $confirmed, '>', 0, "some were: $confirmed, and $unsaid were not";
+
+
 # ---- after all -------------------------------------------------------------
 
-my $kills = $IMPORTS + $ATOMIC + $PUTS;
+my $kills = $IMPORTS + $ATOMIC + $PUTS + $STREAMS;
 my $singles = grep { /"id":"exp_after_/ }
               split /\n/, $t->ctl_ok('export', $store);
 
