@@ -31,7 +31,8 @@ typedef struct {
     unsigned          flags;
 } exports_field_t;
 
-#define FIELD(name, type, flags)  { name, sizeof(name) - 1, type, flags }
+#define FIELD(field, name, type, flags)                                       \
+    [field] = { name, sizeof(name) - 1, type, flags }
 
 
 /* a manifest while it is parsed: the value of each field, NULL for null */

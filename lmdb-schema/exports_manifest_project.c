@@ -16,26 +16,30 @@ enum {
 };
 
 static const exports_field_t  fields[P_FIELDS] = {
-    FIELD("id", VALUE_STRING, 0),
-    FIELD("kind", VALUE_STRING, 0),
-    FIELD("scope", VALUE_STRING, NONEMPTY),
-    FIELD("project", VALUE_STRING, 0),
-    FIELD("table", VALUE_STRING, NULLABLE|NONEMPTY),
-    FIELD("format", VALUE_STRING, NONEMPTY),
-    FIELD("download_name", VALUE_STRING, NONEMPTY),
-    FIELD("download_url", VALUE_LINK, 0),
-    FIELD("storage_backend", VALUE_STRING, NONEMPTY|NOCONTROL),
-    FIELD("content_type", VALUE_STRING, NONEMPTY|NOCONTROL),
-    FIELD("row_count", VALUE_COUNT, NULLABLE),
-    FIELD("table_count", VALUE_COUNT, NULLABLE),
-    FIELD("size_bytes", VALUE_COUNT, NULLABLE),
-    FIELD("status", VALUE_STRING, 0),
-    FIELD("status_reason", VALUE_STRING, NULLABLE),
-    FIELD("missing_at", VALUE_TIME, NULLABLE),
-    FIELD("created_at", VALUE_TIME, 0),
-    FIELD("expires_at", VALUE_TIME, NULLABLE),
-    FIELD("storage_key", VALUE_STRING, EXTRA|OPTIONAL|NONEMPTY|NOCONTROL)
+    FIELD(P_ID, "id", VALUE_STRING, 0),
+    FIELD(P_KIND, "kind", VALUE_STRING, 0),
+    FIELD(P_SCOPE, "scope", VALUE_STRING, NONEMPTY),
+    FIELD(P_PROJECT, "project", VALUE_STRING, 0),
+    FIELD(P_TABLE, "table", VALUE_STRING, NULLABLE|NONEMPTY),
+    FIELD(P_FORMAT, "format", VALUE_STRING, NONEMPTY),
+    FIELD(P_DOWNLOAD_NAME, "download_name", VALUE_STRING, NONEMPTY),
+    FIELD(P_DOWNLOAD_URL, "download_url", VALUE_LINK, 0),
+    FIELD(P_STORAGE_BACKEND, "storage_backend", VALUE_STRING,
+          NONEMPTY|NOCONTROL),
+    FIELD(P_CONTENT_TYPE, "content_type", VALUE_STRING, NONEMPTY|NOCONTROL),
+    FIELD(P_ROW_COUNT, "row_count", VALUE_COUNT, NULLABLE),
+    FIELD(P_TABLE_COUNT, "table_count", VALUE_COUNT, NULLABLE),
+    FIELD(P_SIZE_BYTES, "size_bytes", VALUE_COUNT, NULLABLE),
+    FIELD(P_STATUS, "status", VALUE_STRING, 0),
+    FIELD(P_STATUS_REASON, "status_reason", VALUE_STRING, NULLABLE),
+    FIELD(P_MISSING_AT, "missing_at", VALUE_TIME, NULLABLE),
+    FIELD(P_CREATED_AT, "created_at", VALUE_TIME, 0),
+    FIELD(P_EXPIRES_AT, "expires_at", VALUE_TIME, NULLABLE),
+    FIELD(P_STORAGE_KEY, "storage_key", VALUE_STRING,
+          EXTRA|OPTIONAL|NONEMPTY|NOCONTROL)
 };
+
+_Static_assert(P_FIELDS <= EXPORTS_FIELDS_MAX, "the arrays of a manifest");
 
 
 void

@@ -16,23 +16,28 @@ enum {
 };
 
 static const exports_field_t  fields[U_FIELDS] = {
-    FIELD("uuid", VALUE_STRING, 0),
-    FIELD("type", VALUE_STRING, NONEMPTY),
-    FIELD("status", VALUE_STRING, 0),
-    FIELD("filename", VALUE_STRING, NULLABLE|NONEMPTY),
-    FIELD("file_size", VALUE_COUNT, NULLABLE),
-    FIELD("row_count", VALUE_COUNT, NULLABLE),
-    FIELD("error_message", VALUE_STRING, NULLABLE),
-    FIELD("requested_at", VALUE_TIME, 0),
-    FIELD("completed_at", VALUE_TIME, NULLABLE),
-    FIELD("failed_at", VALUE_TIME, NULLABLE),
-    FIELD("subject", VALUE_SUBJECT, NULLABLE),
-    FIELD("download_url", VALUE_LINK, 0),
-    FIELD("user", VALUE_USER, EXTRA),
-    FIELD("storage_backend", VALUE_STRING, EXTRA|OPTIONAL|NONEMPTY|NOCONTROL),
-    FIELD("storage_key", VALUE_STRING, EXTRA|OPTIONAL|NONEMPTY|NOCONTROL),
-    FIELD("content_type", VALUE_STRING, EXTRA|OPTIONAL|NONEMPTY|NOCONTROL)
+    FIELD(U_UUID, "uuid", VALUE_STRING, 0),
+    FIELD(U_TYPE, "type", VALUE_STRING, NONEMPTY),
+    FIELD(U_STATUS, "status", VALUE_STRING, 0),
+    FIELD(U_FILENAME, "filename", VALUE_STRING, NULLABLE|NONEMPTY),
+    FIELD(U_FILE_SIZE, "file_size", VALUE_COUNT, NULLABLE),
+    FIELD(U_ROW_COUNT, "row_count", VALUE_COUNT, NULLABLE),
+    FIELD(U_ERROR_MESSAGE, "error_message", VALUE_STRING, NULLABLE),
+    FIELD(U_REQUESTED_AT, "requested_at", VALUE_TIME, 0),
+    FIELD(U_COMPLETED_AT, "completed_at", VALUE_TIME, NULLABLE),
+    FIELD(U_FAILED_AT, "failed_at", VALUE_TIME, NULLABLE),
+    FIELD(U_SUBJECT, "subject", VALUE_SUBJECT, NULLABLE),
+    FIELD(U_DOWNLOAD_URL, "download_url", VALUE_LINK, 0),
+    FIELD(U_USER, "user", VALUE_USER, EXTRA),
+    FIELD(U_STORAGE_BACKEND, "storage_backend", VALUE_STRING,
+          EXTRA|OPTIONAL|NONEMPTY|NOCONTROL),
+    FIELD(U_STORAGE_KEY, "storage_key", VALUE_STRING,
+          EXTRA|OPTIONAL|NONEMPTY|NOCONTROL),
+    FIELD(U_CONTENT_TYPE, "content_type", VALUE_STRING,
+          EXTRA|OPTIONAL|NONEMPTY|NOCONTROL)
 };
+
+_Static_assert(U_FIELDS <= EXPORTS_FIELDS_MAX, "the arrays of a manifest");
 
 
 static exports_str_t text_or(const exports_str_t *text, const char *other);
