@@ -22,6 +22,12 @@ _Static_assert(TOKEN_REVOKED_POS + 8 == EXPORTS_TOKEN_HEADER,
 #define COUNTS_POS      16
 #define SCOPE_CHECKED   (EXPORTS_SCOPE_VALUE_LEN - 8)
 
+/* the stores of a version have values of these lengths: others are damage */
+_Static_assert(EXPORTS_FORMAT_VERSION == 2 && EXPORTS_SCOPE_VALUE_LEN == 72
+               && EXPORTS_RECORD_HEADER == 40 && EXPORTS_TOKEN_HEADER == 56
+               && EXPORTS_RANK_LEN == 24 && EXPORTS_ID_VALUE_LEN == 32,
+               "another length takes another version of the format");
+
 
 /* bounded cursors with a sticky error: after a failure they do nothing */
 

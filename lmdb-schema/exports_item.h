@@ -89,7 +89,7 @@ exports_item_header(exports_item_t *item, const uint8_t *key, const uint8_t *p,
 
     if ((item->kind != EXPORTS_PROJECT && item->kind != EXPORTS_USER)
         || item->status < EXPORTS_STATUS_READY
-        || item->status > EXPORTS_STATUS_CANCELLED
+        || item->status > EXPORTS_STATUSES
         || (item->flags & ~EXPORTS_RECORD_FLAGS) != 0
         || item->json_len > len - EXPORTS_RECORD_HEADER
         || item->link_pos > item->json_len)

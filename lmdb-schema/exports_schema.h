@@ -84,7 +84,9 @@ typedef enum {
     EXPORTS_STATUS_CANCELLED = 6
 } exports_status_t;
 
-#define EXPORTS_STATUSES            6       /* numbered from 1 on */
+/* Numbered from 1 on.  Scopes count their manifests by status: one more makes
+   their values longer, and so takes a new EXPORTS_FORMAT_VERSION. */
+#define EXPORTS_STATUSES            6
 
 
 typedef enum {

@@ -197,6 +197,8 @@ static const char  *status_names[] = {
 
 #define STATUS_COUNT  (sizeof(status_names) / sizeof(status_names[0]))
 
+_Static_assert(STATUS_COUNT == EXPORTS_STATUSES + 1, "a word for each status");
+
 
 const char *
 exports_status_name(unsigned status)
