@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exports_manifest_private.h"
+#include "exports_text.h"
 
 
 static exports_rc_t choose_kind(exports_input_t *in, const json_t *root);
@@ -140,9 +141,8 @@ exports_take_status(exports_input_t *in, unsigned i, exports_record_t *record)
     if (record->item.status == 0) {
         return exports_json_bad(in->error, in->fields[i].name,
                                 in->kind == EXPORTS_PROJECT
-                                    ? "not ready or not_found"
-                                    : "not pending, processing, ready, "
-                                      "failed, or cancelled",
+                                    ? "not " EXPORTS_PROJECT_STATUS_WORDS
+                                    : "not " EXPORTS_USER_STATUS_WORDS,
                                 in->values[i]);
     }
 

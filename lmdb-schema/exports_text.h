@@ -36,6 +36,14 @@ size_t exports_utf8_length(const char *text, size_t len);
 void exports_uuid_unparse(char *text, const uint8_t *bytes);
 int exports_uuid_parse(uint8_t *bytes, const char *text, size_t len);
 
+/* room for the longest word for a status */
+#define EXPORTS_STATUS_NAME_MAX  10
+
+/* the words for the statuses of each kind, as messages list them */
+#define EXPORTS_PROJECT_STATUS_WORDS  "ready or not_found"
+#define EXPORTS_USER_STATUS_WORDS                                             \
+    "pending, processing, ready, failed, or cancelled"
+
 /* the word for a status, NULL: there is none; and back, 0: there is none */
 const char *exports_status_name(unsigned status);
 unsigned exports_status_parse(exports_kind_t kind, const char *text,

@@ -344,9 +344,8 @@ check_together(ctl_args_t *args)
     if (args->status == 0) {
         return ctl_usage("--status: not %s: \"%s\"",
                          args->kind == EXPORTS_PROJECT
-                             ? "ready or not_found"
-                             : "pending, processing, ready, failed, or "
-                               "cancelled",
+                             ? EXPORTS_PROJECT_STATUS_WORDS
+                             : EXPORTS_USER_STATUS_WORDS,
                          args->status_text);
     }
 

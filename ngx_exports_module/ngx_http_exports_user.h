@@ -8,13 +8,10 @@
 #include "ngx_http_exports.h"
 
 
-/* a filter by all of them is the same as none, and takes one list */
+/* all that exports_status_parse() takes of a user: a filter by all of them is
+   the same as none, and takes one list */
 #define NGX_HTTP_EXPORTS_ALL_STATUSES                                         \
-    ((1U << EXPORTS_STATUS_READY)                                             \
-     | (1U << EXPORTS_STATUS_PENDING)                                         \
-     | (1U << EXPORTS_STATUS_PROCESSING)                                      \
-     | (1U << EXPORTS_STATUS_FAILED)                                          \
-     | (1U << EXPORTS_STATUS_CANCELLED))
+    ((2U << EXPORTS_STATUSES) - 2 - (1U << EXPORTS_STATUS_NOT_FOUND))
 
 
 typedef struct {

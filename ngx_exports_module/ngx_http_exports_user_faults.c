@@ -6,6 +6,8 @@
 
 #include "ngx_http_exports_user.h"
 
+#include "exports_text.h"
+
 
 /* room for the name of the longest field, and a place */
 #define NGX_HTTP_EXPORTS_FIELD_MAX                                            \
@@ -39,8 +41,7 @@ static const ngx_http_exports_rule_t  ngx_http_exports_rules[] = {
 
     [NGX_HTTP_EXPORTS_RULE_STATUS] =
     { ngx_string("filter.status"),
-      ngx_string("must be pending, processing, ready, failed, or "
-                 "cancelled") },
+      ngx_string("must be " EXPORTS_USER_STATUS_WORDS) },
 
     [NGX_HTTP_EXPORTS_RULE_TYPE] =
     { ngx_string("filter.type"),

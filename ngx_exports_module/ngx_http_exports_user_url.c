@@ -336,7 +336,7 @@ ngx_http_exports_user_query(ngx_http_request_t *r,
     ngx_uint_t   i;
 
     len = EXPORTS_STATUSES
-              * (sizeof(NGX_HTTP_EXPORTS_Q_STATUS) + sizeof("processing"))
+              * (sizeof(NGX_HTTP_EXPORTS_Q_STATUS) + EXPORTS_STATUS_NAME_MAX)
           + sizeof(NGX_HTTP_EXPORTS_Q_SUBJECT_TYPE)
           + sizeof(NGX_HTTP_EXPORTS_Q_SUBJECT_ID) + NGX_INT64_LEN
           + sizeof(NGX_HTTP_EXPORTS_Q_PER_PAGE) + NGX_INT64_LEN;

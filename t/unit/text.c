@@ -193,11 +193,23 @@ statuses(void)
 
     checked("words for statuses, by kind");
 
-    for (n = 1; n <= 6; n++) {
+    for (n = 1; n <= EXPORTS_STATUSES; n++) {
         is_str(exports_status_name(n), words[n - 1].word, "status %u", n);
+
+        /* messages have room for the words, and list those of a kind */
+
+        check(strlen(words[n - 1].word) <= EXPORTS_STATUS_NAME_MAX, "%s",
+              words[n - 1].word);
+        check((strstr(EXPORTS_PROJECT_STATUS_WORDS, words[n - 1].word) != NULL)
+              == (words[n - 1].project != 0), "project, %s", words[n - 1].word);
+        check((strstr(EXPORTS_USER_STATUS_WORDS, words[n - 1].word) != NULL)
+              == (words[n - 1].user != 0), "user, %s", words[n - 1].word);
     }
 
-    ok(exports_status_name(0) == NULL && exports_status_name(7) == NULL
+    checked("words for statuses, in messages");
+
+    ok(exports_status_name(0) == NULL
+       && exports_status_name(EXPORTS_STATUSES + 1) == NULL
        && exports_status_name(UINT32_MAX) == NULL, "there are no others");
 
     /* the numbers are stored: they never change */
