@@ -18,7 +18,7 @@
                   |CTL_TOKEN_LIST)
 #define WRITERS  (CTL_INIT|CTL_IMPORT|CTL_PUT|CTL_DELETE|CTL_TOKEN_CREATE     \
                   |CTL_TOKEN_IMPORT|CTL_TOKEN_REVOKE|CTL_VERIFY|CTL_SWEEP)
-#define COMMANDS_ALL  0xffff
+#define COMMANDS_ALL  (~0U)
 
 /* what getopt_long() returns for the option with index 0: more than any char */
 #define VAL_FIRST    0x100

@@ -12,9 +12,8 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-my @commands = ('init', 'import', 'put', 'get', 'list', 'delete', 'export',
-                'token create', 'token import', 'token list', 'token revoke',
-                'stat', 'verify', 'backup', 'sweep');
+# those that --help lists: a new one is tested like the others
+my @commands = ($t->ctl('--help'))[1] =~ /^  ([a-z]+(?: [a-z]+)?) +[A-Z]/mg;
 
 # what is no proper call: exit 2, a message, a hint
 my @usage = (
@@ -72,7 +71,8 @@ for my $ctl (@ctls) {
     is $exit, 0, '--help: exit';
     is $err, '', '--help: no errors';
     like $out, qr/^usage: exportsctl /, '--help: usage';
-    like $out, qr/^\s+\Q$_\E\s/m, "--help: $_" for @commands[0, 6, 7, 13];
+    like $out, qr/^\s+\Q$_\E\s/m, "--help: $_"
+        for 'init', 'export', 'token create', 'sweep';
 
     for my $command (@commands) {
         ($exit, $out, $err) = $t->ctl(split(' ', $command), '--help');
