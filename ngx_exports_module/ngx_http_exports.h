@@ -54,8 +54,13 @@ typedef struct ngx_http_exports_routes_s  ngx_http_exports_routes_t;
     "shares its location with another directive that answers its requests, "  \
     "such as \"proxy_pass\""
 
-/* the number of APIs, whose descriptors are listed in conf.c */
-#define NGX_HTTP_EXPORTS_APIS            2
+/* the APIs, whose descriptors are listed in conf.c */
+
+typedef enum {
+    NGX_HTTP_EXPORTS_API_PROJECT = 0,
+    NGX_HTTP_EXPORTS_API_USER,
+    NGX_HTTP_EXPORTS_APIS
+} ngx_http_exports_api_e;
 
 /* strings that the pages of one API may depend on: api->parts */
 #define NGX_HTTP_EXPORTS_PARTS           3
@@ -106,7 +111,7 @@ typedef enum {
 struct ngx_http_exports_api_s {
     ngx_str_t                   name;
     exports_kind_t              kind;
-    ngx_uint_t                  index;      /* below NGX_HTTP_EXPORTS_APIS */
+    ngx_http_exports_api_e      index;      /* its place in arrays of APIs */
 
     /* matches what follows the prefix.  It captures the scope, if that is in
        the path, and the id, which makes the request a download */

@@ -35,8 +35,8 @@ static char *ngx_http_exports_conf_routes(ngx_conf_t *cf,
 
 static const ngx_http_exports_api_t
     *ngx_http_exports_apis[NGX_HTTP_EXPORTS_APIS] = {
-    &ngx_http_exports_project,
-    &ngx_http_exports_user
+    [NGX_HTTP_EXPORTS_API_PROJECT] = &ngx_http_exports_project,
+    [NGX_HTTP_EXPORTS_API_USER] = &ngx_http_exports_user
 };
 
 

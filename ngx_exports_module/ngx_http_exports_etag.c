@@ -24,6 +24,11 @@ typedef struct {
     uint32_t       lengths[NGX_HTTP_EXPORTS_ETAG_PARTS];
 } ngx_http_exports_key_t;
 
+_Static_assert(sizeof(ngx_http_exports_key_t)
+               == EXPORTS_LINEAGE_LEN + 3 * sizeof(uint64_t)
+                  + (3 + NGX_HTTP_EXPORTS_ETAG_PARTS) * sizeof(uint32_t),
+               "no padding");
+
 typedef struct {
     XXH128_hash_t  key;
     uint64_t       revision;

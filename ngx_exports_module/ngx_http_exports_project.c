@@ -63,7 +63,7 @@ static ngx_int_t ngx_http_exports_project_limit(ngx_http_exports_ctx_t *ctx,
 const ngx_http_exports_api_t  ngx_http_exports_project = {
     .name = ngx_string("project"),
     .kind = EXPORTS_PROJECT,
-    .index = 0,
+    .index = NGX_HTTP_EXPORTS_API_PROJECT,
     .pattern =
         ngx_string("\\A/([a-z0-9_-]{1,128})/"
                    "(?:exports|export/download/(exp_[A-Za-z0-9_-]{1,124}))\\z"),

@@ -27,7 +27,8 @@ static void ngx_http_exports_render_learn(ngx_http_exports_render_t *render);
 /* the length of an item of each API, about the longest average of late */
 
 static size_t  ngx_http_exports_item_size[NGX_HTTP_EXPORTS_APIS] = {
-    NGX_HTTP_EXPORTS_ITEM_SIZE, NGX_HTTP_EXPORTS_ITEM_SIZE
+    [NGX_HTTP_EXPORTS_API_PROJECT] = NGX_HTTP_EXPORTS_ITEM_SIZE,
+    [NGX_HTTP_EXPORTS_API_USER] = NGX_HTTP_EXPORTS_ITEM_SIZE
 };
 
 

@@ -52,7 +52,7 @@ static ngx_buf_t *ngx_http_exports_user_error(ngx_http_request_t *r,
 const ngx_http_exports_api_t  ngx_http_exports_user = {
     .name = ngx_string("user"),
     .kind = EXPORTS_USER,
-    .index = 1,
+    .index = NGX_HTTP_EXPORTS_API_USER,
     .pattern = ngx_string("\\A(?:/([A-Za-z0-9-]{1,64})/download)?\\z"),
     .scope_capture = 0,
     .id_capture = 1,
