@@ -38,8 +38,8 @@ my %EXPORT_KIND = (
 );
 my %INTEGER = map { $_ => 1 } qw(row_count table_count size_bytes file_size);
 my %KEYS = (
-    project => [split ' ', ($readme =~ /^(    id kind [a-z_\s]+)/m)[0]],
-    user => [split ' ', ($readme =~ /^(    uuid type [a-z_\s]+)/m)[0]],
+    project => [split ' ', ($readme =~ /^(    id kind [a-z0-9_\s]+)/m)[0]],
+    user => [split ' ', ($readme =~ /^(    uuid type [a-z0-9_\s]+)/m)[0]],
 );
 my ($EXPIRES, $LINK, $SUBJECT) = (0x01, 0x02, 0x04);
 my ($ADMIN, $TABLES, $INACTIVE) = (0x01, 0x02, 0x04);
