@@ -307,7 +307,8 @@ check_body(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     u_char                 *page_body, *body, *last;
     json_t                 *json, *data;
     static exports_page_t   page;
-    static const char       item[] = "{\"id\":\"exp_1\",\"download_url\":\"x\"}";
+    static const char       item[] = "{\"id\":\"exp_1\","
+                                     "\"download_url\":\"x\"}";
 
     /* where there can be anything */
 

@@ -559,7 +559,8 @@ check_page(ngx_http_request_t *r, unsigned nitems)
 
     json = load(body, (size_t) (last - body));
     must(json_array_size(json_object_get(json, "data"))
-         == (nitems > 0 ? nitems - 1 : 0), "%.*s", (int) ngx_min(last - body, 300), body);
+         == (nitems > 0 ? nitems - 1 : 0),
+         "%.*s", (int) ngx_min(last - body, 300), body);
 
     check_urls(json, r, nitems > 0);
 

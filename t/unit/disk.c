@@ -61,7 +61,8 @@ commit_some(exports_env_t *env, unsigned from, unsigned n)
 
 /*
  * LMDB then puts the number of the commit before last back, and leaves the
- * roots of the new one beside it; if that fails, too, all of the page may be new
+ * roots of the new one beside it; if that fails, too, all of the page may be
+ * new
  */
 
 static void

@@ -1470,8 +1470,8 @@ lock_file(void)
 
     must(unlink(lock) == 0, "unlink");
     disk_fault = ENOSPC;
-    refused(path, 0, EXPORTS_FAILED, text, "lock.mdb\": No space left on device",
-            "no lock file, a full disk");
+    refused(path, 0, EXPORTS_FAILED, text,
+            "lock.mdb\": No space left on device", "no lock file, a full disk");
 
     disk_fault = EOPNOTSUPP;
     exports_env_close(open_store(path, 0));

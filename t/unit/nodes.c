@@ -98,7 +98,8 @@ static const struct {
 
 static const char *const  operations[] = {
     "repair", "put", "put of another length", "put of another time", "delete",
-    "delete of many", "put of a token", "revoke", "checkpoint", "put of new ones"
+    "delete of many", "put of a token", "revoke", "checkpoint",
+    "put of new ones"
 };
 
 static exports_error_t  error;

@@ -1384,7 +1384,8 @@ expect_open(names_t *names, exports_rc_t first, exports_rc_t again,
     exports_tree_t   *tree;
 
     memset(&fresh, 0, sizeof(fresh));
-    rc = exports_tree_open(&fresh, names->env, names->reader->txn, DB_MANIFESTS);
+    rc = exports_tree_open(&fresh, names->env, names->reader->txn,
+                           DB_MANIFESTS);
     check(rc == first, "%s: %s", what, rc_name(rc));
 
     tree = &names->reader->trees[DB_MANIFESTS];

@@ -1168,8 +1168,8 @@ full(void)
     memset(&f, 0, sizeof(f));
     f.rounds = rounds(60, 30);
 
-    /* a store that is full stays full, with as many pages left, or none: each of
-       several is so in its own way */
+    /* a store that is full stays full, with as many pages left, or none: each
+       of several is so in its own way */
 
     for (i = 0; i < FULL_STORES; i++) {
         options.path = in_dir("full-%u", i);
