@@ -242,6 +242,17 @@ sub any_args {
 my %last;
 my ($count, $not_modified) = (0, 0);
 
+# the total and the first items of a page; '' if it is none
+sub brief {
+    my ($page) = @_;
+    my @items = @{ $page->{exports} || [] };
+
+    $#items = 9 if @items > 10;
+
+    return join ' ', $page ? "total $page->{total}:" : (),
+                     map { "$_->{id}\@$_->{created_at}" } @items;
+}
+
 sub ask {
     my ($c) = @_;
     my $project = pick(sort keys %projects);
@@ -277,13 +288,10 @@ sub ask {
     return if $got eq $body;
     return if json_text(json($got)) eq json_text(json($body));
 
-    my ($have, $want) = map { json($_)->{data} } $got, $body;
-    return "$uri: total $have->{total}, not $want->{total}\n  got:  "
-           . join(' ', map { "$_->{id}@" . $_->{created_at} }
-                       @{ $have->{exports} }[0 .. 9])
-           . "\n  want: " . join ' ', map { "$_->{id}@" . $_->{created_at} }
-                                  @{ $want->{exports} }[0 .. 9]
-        if $have && $want;
+    # where the items are others, which; else the whole, for an item has changed
+
+    my ($have, $want) = map { brief(json($_)->{data}) } $got, $body;
+    return "$uri:\n  got:  $have\n  want: $want" if $have ne $want;
     return "$uri:\n  got:  $got\n  want: $body";
 }
 
