@@ -1,10 +1,12 @@
 
 /*
  * exports_verify*.c: each kind of fault, made with LMDB itself; and what the
- * writer does where a record is damaged.
+ * writer does where a record or a page is damaged.
  */
 
 #include "fixture.h"
+
+#include "exports_tree_check.h"
 
 
 #define NSCOPES  4
@@ -1818,6 +1820,319 @@ injuries(void)
 }
 
 
+/* writes to the data file, as nothing but LMDB does */
+
+static void
+patch(exports_env_t *env, const exports_tree_t *tree, const uint8_t *at,
+    const void *bytes, size_t len)
+{
+    int   fd;
+    char  path[4400];
+
+    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE,
+                    exports_env_path(env));
+    fd = open(path, O_WRONLY);
+    must(fd != -1 && pwrite(fd, bytes, len, at - tree->map) == (ssize_t) len,
+         "%s: %s", path, strerror(errno));
+    (void) close(fd);
+}
+
+
+static exports_tree_t *
+tree_of(exports_reader_t *reader, exports_db_t db)
+{
+    exports_rc_t     rc;
+    exports_tree_t  *tree;
+
+    rc = exports_reader_tree(reader, db, &tree);
+    must(rc == EXPORTS_OK && tree != NULL, "a tree: %s", rc_name(rc));
+
+    return tree;
+}
+
+
+static exports_level_t
+last_leaf(const exports_tree_t *tree)
+{
+    unsigned         level;
+    uint64_t         pgno;
+    exports_rc_t     rc;
+    exports_level_t  page;
+
+    pgno = tree->root;
+
+    for (level = 0; level < tree->height; level++) {
+        rc = exports_tree_enter(tree, &page, pgno,
+                                exports_tree_kind(tree, level));
+        must(rc == EXPORTS_OK, "a page: %s", rc_name(rc));
+
+        pgno = exports_tree_child(tree, &page, page.n - 1);
+    }
+
+    return page;
+}
+
+
+static const uint8_t *
+stored_node(exports_tree_t *tree, const void *key, size_t len, MDB_val *value)
+{
+    exports_rc_t            rc;
+    const exports_level_t  *leaf;
+
+    rc = exports_tree_get(tree, key, len, value);
+    must(rc == EXPORTS_OK, "a value: %s", rc_name(rc));
+
+    leaf = &tree->levels[tree->height - 1];
+
+    return exports_tree_page_node(leaf, leaf->at);
+}
+
+
+static void
+dirty(exports_env_t *env, exports_reader_t *reader)
+{
+    exports_tree_t   *tree;
+    page_header_t     header;
+    exports_level_t   leaf;
+
+    tree = tree_of(reader, DB_MANIFESTS);
+    leaf = last_leaf(tree);
+    memcpy(&header, leaf.page, sizeof(header));
+    header.flags |= 0x10;                       /* P_DIRTY */
+    patch(env, tree, leaf.page, &header, sizeof(header));
+}
+
+
+/* two nodes, of which one is longer by as much as the other one is shorter */
+
+static void
+overlapping(exports_env_t *env, exports_reader_t *reader)
+{
+    const uint8_t    *a, *b;
+    exports_tree_t   *tree;
+    node_header_t     before, behind;
+    exports_level_t   leaf;
+
+    tree = tree_of(reader, DB_MANIFESTS);
+    leaf = last_leaf(tree);
+    a = exports_tree_page_node(&leaf, 0);
+    b = exports_tree_page_node(&leaf, 1);
+    memcpy(&before, a < b ? a : b, sizeof(before));
+    memcpy(&behind, a < b ? b : a, sizeof(behind));
+    before.low += 2;
+    behind.low -= 2;
+    patch(env, tree, a < b ? a : b, &before, sizeof(before));
+    patch(env, tree, a < b ? b : a, &behind, sizeof(behind));
+}
+
+
+/* in the order of the keys above, and without a fault of its own */
+
+static void
+of_ids(exports_env_t *env, exports_reader_t *reader)
+{
+    exports_tree_t   *tree;
+    exports_level_t   from, to;
+
+    tree = tree_of(reader, DB_MANIFESTS);
+    to = last_leaf(tree);
+    from = last_leaf(tree_of(reader, DB_IDS));
+    patch(env, tree, to.page + sizeof(uint64_t), from.page + sizeof(uint64_t),
+          tree->page_size - sizeof(uint64_t));
+}
+
+
+/* a writer would have to write to the last leaf of the manifests */
+
+static void
+last_pages(void)
+{
+    size_t              i;
+    spec_t              spec;
+    exports_rc_t        rc;
+    exports_env_t      *env;
+    exports_reader_t   *reader;
+    exports_writer_t   *w;
+
+    static const struct {
+        void          (*damage)(exports_env_t *env, exports_reader_t *reader);
+        const char     *text;
+    } cases[] = {
+        { dirty, "has flags of a page that is being written" },
+        { overlapping, "has nodes that overlap, or leave gaps" },
+        { of_ids, "manifests: " }
+    };
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        env = sound_store();
+        reader = open_reader(env);
+        renew_reader(reader);
+        cases[i].damage(env, reader);
+        exports_reader_close(reader);
+
+        check(verify(env) > 0 && reported(cases[i].text, NULL) > 0, "%s",
+              cases[i].text);
+
+        item_spec(&spec, NSCOPES - 1, NITEMS);
+        w = begin_writer(env);
+        rc = put_spec(w, &spec, NULL, &error);
+        check(rc == EXPORTS_CORRUPT
+              && strstr(error.text, "other entries of manifests") != NULL,
+              "%s: a put: %s", cases[i].text, rc_name(rc));
+        exports_writer_abort(w);
+        close_store(env);
+    }
+
+    checked("a page that is not as LMDB writes it is not written to");
+}
+
+
+/* a manifest with two pages of its own, and such a token */
+
+#define LONG_TABLES  5
+
+static void
+long_spec(spec_t *spec, unsigned n)
+{
+    static char  type[1001], storage_key[1001];
+
+    item_spec(spec, NSCOPES - 1, n);
+    memset(type, 't', sizeof(type) - 1);
+    memset(storage_key, 'k', sizeof(storage_key) - 1);
+    spec->type = type;
+    spec->storage_key = storage_key;
+}
+
+
+static void
+put_long_token(exports_env_t *env, uint8_t digest[EXPORTS_SHA256_LEN])
+{
+    size_t                       i;
+    char                         text[256];
+    int                          n;
+    exports_rc_t                 rc;
+    exports_writer_t            *w;
+    static exports_token_line_t  line;
+
+    n = snprintf(text, sizeof(text), "{\"sha256\":\"%064d\",\"project\":"
+                 "\"alpha\",\"tables\":[]}", NSCOPES);
+    rc = exports_token_parse(&line, text, (size_t) n, &error);
+    must(rc == EXPORTS_OK, "%s", error.text);
+
+    memset(line.text, 't', sizeof(line.text));
+    line.token.ntables = LONG_TABLES;
+
+    for (i = 0; i < line.token.ntables; i++) {
+        line.token.tables[i].data = line.text + i * EXPORTS_STRING_MAX;
+        line.token.tables[i].len = 1000;
+    }
+
+    w = begin_writer(env);
+    rc = exports_writer_put_token(w, &line, &error);
+    must(rc == EXPORTS_OK, "%s", error.text);
+    commit_writer(w);
+
+    memcpy(digest, line.digest, EXPORTS_SHA256_LEN);
+}
+
+
+/* a node says that its value has the pages of a token */
+
+static void
+pages_of_others(void)
+{
+    spec_t             spec;
+    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
+    uint8_t            digest[EXPORTS_SHA256_LEN];
+    MDB_val            v;
+    uint64_t           pgno;
+    exports_rc_t       rc;
+    const uint8_t     *node;
+    exports_env_t     *env;
+    exports_tree_t    *tree;
+    exports_token_t    token;
+    exports_reader_t  *reader;
+    exports_writer_t  *w;
+
+    env = sound_store();
+    long_spec(&spec, 5);
+    store_spec(env, &spec);
+    put_long_token(env, digest);
+    key_of(env, NSCOPES - 1, 5, key);
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    tree = tree_of(reader, DB_TOKENS);
+    (void) stored_node(tree, digest, sizeof(digest), &v);
+    pgno = (uint64_t) ((const uint8_t *) v.mv_data - tree->map)
+           / tree->page_size;
+
+    tree = tree_of(reader, DB_MANIFESTS);
+    node = stored_node(tree, key, sizeof(key), &v);
+    patch(env, tree, node + NODE_HEADER + sizeof(key), &pgno, sizeof(pgno));
+    exports_reader_close(reader);
+
+    ok(verify(env) > 0 && reported("leads to pages of others", NULL) == 1,
+       "a manifest with the pages of a token");
+
+    w = begin_writer(env);
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "is not replaced");
+    exports_writer_abort(w);
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    ok(exports_read_token(reader, digest, &token) == EXPORTS_OK
+       && token.ntables == LONG_TABLES, "the token is whole");
+    exports_reader_close(reader);
+    close_store(env);
+}
+
+
+/* damaged on its own pages; or sound, at the end of the file */
+
+static void
+own_pages(void)
+{
+    spec_t             spec;
+    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
+    MDB_val            v;
+    uint64_t           pgno, n;
+    exports_rc_t       rc;
+    const uint8_t     *node;
+    exports_env_t     *env;
+    exports_tree_t     tree;
+    exports_writer_t  *w;
+    exports_reader_t  *reader;
+
+    env = sound_store();
+    long_spec(&spec, 5);
+    store_spec(env, &spec);
+    key_of(env, NSCOPES - 1, 5, key);
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    tree = *tree_of(reader, DB_MANIFESTS);
+    node = stored_node(&tree, key, sizeof(key), &v);
+    (void) exports_tree_own_pages(&tree, node, &pgno, &n);
+    tree.pages = pgno + n;
+    ok(n == 2 && exports_tree_own_pages(&tree, node, &pgno, &n),
+       "a value may have the last pages");
+    tree.pages--;
+    ok(!exports_tree_own_pages(&tree, node, &pgno, &n), "but none behind");
+    exports_reader_close(reader);
+
+    raw_flip(env, DB_MANIFESTS, key, sizeof(key), 90);
+
+    w = begin_writer(env);
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_OK, &error, "a long value that is damaged is replaced");
+    commit_writer(w);
+    is_int(verify(env), 0, "then the store is sound");
+    close_store(env);
+}
+
+
 int
 main(void)
 {
@@ -1839,6 +2154,9 @@ main(void)
     writing_over();
     behind_long_keys();
     injuries();
+    last_pages();
+    pages_of_others();
+    own_pages();
 
     return done_testing();
 }
