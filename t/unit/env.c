@@ -922,6 +922,40 @@ dead_reader(void)
 }
 
 
+/* a writer that cannot look at what is committed has less to check by */
+
+static void
+write_unseen(exports_env_t *env)
+{
+    spec_t             spec;
+    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
+    exports_rc_t       rc;
+    exports_record_t   record;
+    exports_writer_t  *w;
+
+    some_spec(&spec, "exp_unseen");
+    store_spec(env, &spec);
+
+    w = begin_writer(env);
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_OK, &error, "all slots taken: a put over another one");
+    commit_writer(w);
+
+    w = begin_writer(env);
+    rc = exports_read_manifest(exports_writer_reader(w), spec.kind, 1,
+                               spec.id, strlen(spec.id), key, &record);
+    must(rc == EXPORTS_OK, "the key: %s", rc_name(rc));
+    exports_writer_abort(w);
+    raw_flip(env, DB_MANIFESTS, key, sizeof(key), 20);
+
+    w = begin_writer(env);
+    rc = put_spec(w, &spec, NULL, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error,
+          "all slots taken: not over one that is damaged");
+    exports_writer_abort(w);
+}
+
+
 static void
 full_table(void)
 {
@@ -970,6 +1004,8 @@ full_table(void)
     rc = exports_reader_open(&reader, env, &error);
     is_rc(rc, EXPORTS_BUSY, &error, "all slots taken: a reader");
     has_str(error.text, "no free reader slot", "the text says so");
+
+    write_unseen(env);
 
     tell(go[1]);
     must(waitpid(pid, &status, 0) == pid, "waitpid");
