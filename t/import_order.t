@@ -13,7 +13,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 47 + 1;
+plan tests => @ctls * 48 + 1;
 
 my $n = 0;
 my $project = 'demo';
@@ -153,14 +153,25 @@ for my $ctl (@ctls) {
     $t->ctl_ok('import', $like, file($later, $second));
     is count($like), 2, 'of one that has been moved';
 
-    # more than are held back at once
+    # of several that were held back, which are put in the order of time
 
-    my @much = map { line($_, project => 'p' . $_ % 997) } 1 .. 41_000;
+    like refused(fresh(), file(
+        map({ user_line(user => 2, uuid => "u-$_",
+                        requested_at => "2026-06-0${_}T00:00:00Z") . "\n" }
+            1 .. 3),
+        map({ user_line(user => 1, uuid => "u-$_->[0]",
+                        requested_at => $_->[1]) . "\n" }
+            [1, $newer], [2, $older], [3, '2026-06-03T00:00:00Z']))),
+         qr/^4: uuid:/, 'the first of three conflicts, which is not the oldest';
+
+    # more than are held back at once, and than there are places for their IDs
+
+    my @much = map { line($_, project => 'p' . $_ % 997) } 1 .. 70_000;
     my $held = fresh();
 
     $much[2] = user_line(user => 1, uuid => 'u-1') . "\n";
     $t->ctl_ok('import', $held, file(@much));
-    is count($held), 41_000, '41,000 lines';
+    is count($held), 70_000, '70,000 lines';
 
     $much[40_499] = user_line(user => 2, uuid => 'u-1') . "\n";
     like refused(fresh(), file(@much)), qr/^40500: uuid: /,
