@@ -475,6 +475,30 @@ is_deeply json($shut_out), counts(0, 2, 1, 0, 0, 0, 1),
           'a damaged project: the others';
 
 
+# ---- an entry that a manifest is found by -----------------------------------
+
+# is damaged where its value ends, in whatever copies there are of the page
+
+my $unfound = $t->store('unfound', map { project_line(
+    project => 'p', id => "exp_$_", storage_key => 'gone') } qw(first other));
+
+$data = $t->read_file('unfound/data.mdb');
+open $fh, '+<:raw', "$unfound/data.mdb" or die "open: $!";
+while ($data =~ /p.{8}exp_first/gs) {
+    seek $fh, $+[0] + 10, 0;
+    print $fh "\xff";
+}
+close $fh or die "close: $!";
+
+my ($unfound_exit, $unfound_out, $unfound_err)
+    = $t->ctl('sweep', $unfound, '--root', $root, '--json');
+is $unfound_exit, 1, 'a damaged entry: exit';
+like $unfound_err, qr/exp_first: left as it is: damaged: run /,
+     'a damaged entry: is said';
+is_deeply json($unfound_out), counts(0, 2, 1, 0, 0, 0, 1),
+          'a damaged entry: the others';
+
+
 # ---- what was changed while the files were looked at -----------------------
 
 # an import holds the write lock, so that the sweep waits with what it found
