@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 111 + 9;
+plan tests => @ctls * 113 + 9;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -108,7 +108,7 @@ for my $ctl (@ctls) {
 
     SKIP: {
         my $group = $t->user && getgrgid((getpwnam $t->user)[3]);
-        skip 'groups are given by root', 8 if !$group;
+        skip 'groups are given by root', 10 if !$group;
         my $path = $t->path("group$n");
         my $gid = getgrnam($group);
         (undef, undef, $err) = $t->ctl('init', $path, '--group', $group);
@@ -116,6 +116,10 @@ for my $ctl (@ctls) {
         is((stat $path)[5], $gid, 'init: --group: the directory');
         is((stat "$path/$_")[5], $gid, "init: --group: $_")
             for 'data.mdb', 'lock.mdb';
+
+        $t->ctl_ok('backup', $path, "$path.copy");
+        is((stat "$path.copy")[5], $gid, 'backup: group of the directory');
+        is((stat "$path.copy/data.mdb")[5], $gid, 'backup: of data.mdb');
 
         (undef, undef, $err) = $t->ctl('init', $path, '--group', $gid + 1);
         like $err, qr/--group is for new stores: nothing is changed$/,
