@@ -865,11 +865,43 @@ identities(void)
 
 /* slots of readers */
 
+static pid_t
+start_reader(int ready)
+{
+    pid_t              pid;
+    exports_reader_t  *reader;
+
+    pid = fork_child();
+
+    if (pid == 0) {
+        reader = open_reader(open_store(in_dir("dead"), 0));
+        renew_reader(reader);
+        tell(ready);
+
+        for ( ;; ) {
+            (void) pause();
+        }
+    }
+
+    return pid;
+}
+
+
+static void
+end_reader(pid_t pid)
+{
+    int  status;
+
+    (void) kill(pid, SIGKILL);
+    must(waitpid(pid, &status, 0) == pid, "waitpid");
+}
+
+
 static void
 dead_reader(void)
 {
-    int                 ready[2], i, status;
-    pid_t               pid;
+    int                 ready[2], i;
+    pid_t               pids[3];
     spec_t              spec;
     exports_env_t      *env;
     exports_rc_t        rc;
@@ -878,29 +910,29 @@ dead_reader(void)
     must(pipe(ready) == 0, "pipe");
 
     env = new_store(in_dir("dead"));
-    pid = fork_child();
 
-    if (pid == 0) {
-        exports_reader_t  *reader;
-
-        reader = open_reader(open_store(in_dir("dead"), 0));
-        renew_reader(reader);
-        tell(ready[1]);
-
-        for ( ;; ) {
-            (void) pause();
-        }
+    for (i = 0; i < 3; i++) {
+        pids[i] = start_reader(ready[1]);
+        await(ready[0]);
     }
 
-    await(ready[0]);
+    is_int(exports_env_reap(env), 0, "readers that live are left alone");
 
-    is_int(exports_env_reap(env), 0, "a reader that lives is left alone");
-
-    (void) kill(pid, SIGKILL);
-    must(waitpid(pid, &status, 0) == pid, "waitpid");
+    end_reader(pids[0]);
 
     is_int(exports_env_reap(env), 1, "a reader that died is reaped");
     is_int(exports_env_reap(env), 0, "once");
+
+    /* the third one keeps the locks, which are made anew otherwise */
+
+    exports_env_close(env);
+    end_reader(pids[1]);
+    env = open_store(in_dir("dead"), EXPORTS_ENV_WRITE|EXPORTS_ENV_NOMETASYNC);
+
+    is_int(exports_env_reap(env), 0, "and by who opens the store");
+
+    end_reader(pids[2]);
+    is_int(exports_env_reap(env), 1, "the last one");
 
     /* it would have pinned every page: the file stays small */
 
