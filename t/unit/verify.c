@@ -6,6 +6,7 @@
 
 #include "fixture.h"
 
+#include "exports_run.h"
 #include "exports_tree_check.h"
 
 
@@ -1987,6 +1988,93 @@ last_pages(void)
 }
 
 
+/* so many manifests that their list is a tree */
+
+#define LONG_LIST  300
+
+static exports_rc_t
+keep_text(void *data, uint64_t pgno, const char *text)
+{
+    const char **kept = data;
+
+    (void) pgno;
+
+    *kept = text;
+
+    return EXPORTS_OK;
+}
+
+
+/* a node says that its list is a tree, of a depth that none has */
+
+static void
+no_list(void)
+{
+    size_t               i;
+    unsigned             n;
+    tree_t               list;
+    spec_t               spec;
+    MDB_val              found;
+    const char          *text;
+    exports_rc_t         rc;
+    const uint8_t       *at;
+    exports_env_t       *env;
+    exports_tree_t      *tree;
+    exports_facet_t      all;
+    exports_writer_t    *w;
+    exports_reader_t    *reader;
+    exports_page_set_t   seen;
+
+    static const uint16_t  depths[] = { 0, EXPORTS_RUN_LEVELS + 1, 1 };
+
+    env = sound_store();
+    w = begin_writer(env);
+
+    for (n = NITEMS; n < LONG_LIST; n++) {
+        item_spec(&spec, 0, n);
+        rc = put_spec(w, &spec, NULL, &error);
+        must(rc == EXPORTS_OK, "%s", error.text);
+    }
+
+    commit_writer(w);
+
+    exports_facet_key(&all, stored_scope(env, scopes[0].kind,
+                                         scopes[0].name).id,
+                      EXPORTS_FACET_ALL, NULL);
+
+    reader = open_reader(env);
+    renew_reader(reader);
+    tree = tree_of(reader, DB_FACETS);
+
+    rc = exports_tree_node(tree, all.bytes, all.len, &found);
+    must(rc == EXPORTS_OK, "a list: %s", rc_name(rc));
+
+    at = (const uint8_t *) found.mv_data + found.mv_size;
+    memcpy(&list, at, sizeof(list));
+    must(list.depth == 2, "a list of %u levels", list.depth);
+
+    for (i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+        list.depth = depths[i];
+        patch(env, tree, at, &list, sizeof(list));
+
+        text = "";
+        memset(&seen, 0, sizeof(seen));
+        rc = exports_tree_check(reader, DB_FACETS, &seen, keep_text, &text);
+        free(seen.words);
+
+        check(rc == EXPORTS_OK
+              && (depths[i] == 1 ? text[0] != '\0'
+                                 : strcmp(text, "leads to no list") == 0),
+              "%u levels: %s, \"%s\"", depths[i], rc_name(rc), text);
+    }
+
+    checked("a list of no levels, of too many, of one too few");
+
+    exports_reader_close(reader);
+    close_store(env);
+}
+
+
 /* a manifest with two pages of its own, and such a token */
 
 #define LONG_TABLES  5
@@ -2155,6 +2243,7 @@ main(void)
     behind_long_keys();
     injuries();
     last_pages();
+    no_list();
     pages_of_others();
     own_pages();
 
