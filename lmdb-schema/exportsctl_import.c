@@ -325,7 +325,8 @@ refuse(import_t *im, const ctl_parsed_t *parsed, const exports_error_t *error)
 }
 
 
-/* lines that came during the last commit share the next one, up to a batch */
+/* lines that came during the last commit share the next one, until they are a
+   batch or more; what has not been read yet is not waited for */
 
 static int
 pause_stream(import_t *im)
