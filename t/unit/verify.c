@@ -1,235 +1,12 @@
 
 /*
- * exports_verify*.c: each kind of fault, made with LMDB itself; and what the
- * writer does where a record or a page is damaged.
+ * exports_verify*.c: each kind of fault in what is stored, made with LMDB
+ * itself; and what the writer does where a record is damaged.
  */
 
-#include "fixture.h"
+#include "faults.h"
 
 #include "exports_run.h"
-#include "exports_tree_check.h"
-
-
-#define NSCOPES  4
-#define NITEMS   12         /* manifests of each scope */
-
-static const struct {
-    exports_kind_t   kind;
-    const char      *name;
-} scopes[NSCOPES] = {
-    { EXPORTS_PROJECT, "alpha" },
-    { EXPORTS_USER, "41" },
-    { EXPORTS_PROJECT, "beta" },
-    { EXPORTS_USER, "42" }
-};
-
-
-static exports_error_t   error;
-static exports_verify_t  result;
-static char              faults[256][EXPORTS_ERROR_TEXT];
-static unsigned          nfaults;
-static unsigned          nstores;
-
-
-static void
-keep_fault(void *data, const char *text)
-{
-    (void) data;
-
-    if (nfaults < 256) {
-        (void) snprintf(faults[nfaults], sizeof(faults[0]), "%s", text);
-    }
-
-    nfaults++;
-}
-
-
-/* none of a project closes a block */
-
-static const char *
-item_id(unsigned scope, unsigned n)
-{
-    static char      ids[4][32];
-    static unsigned  next;
-    char            *id;
-
-    id = ids[next++ % 4];
-
-    (void) snprintf(id, sizeof(ids[0]),
-                    scopes[scope].kind == EXPORTS_PROJECT ? "exp_a%u_%u"
-                                                          : "u-%u-%u",
-                    scope, n);
-
-    return id;
-}
-
-
-static void
-item_spec(spec_t *spec, unsigned scope, unsigned n)
-{
-    static const char *const  statuses[] = { "ready", "failed", "pending" };
-
-    memset(spec, 0, sizeof(spec_t));
-    spec->kind = scopes[scope].kind;
-    spec->scope = scopes[scope].name;
-    spec->id = item_id(scope, n);
-    spec->created = TEST_TIME + n / 3;
-    spec->type = n % 2 == 0 ? "contacts" : "orders";
-    spec->status = "ready";
-
-    if (spec->kind == EXPORTS_USER) {
-        spec->status = statuses[n % 3];
-
-        if (n % 4 != 0) {
-            spec->subject_type = "company";
-            spec->subject_id = n % 5;
-        }
-    }
-}
-
-
-static void
-put_tokens(exports_writer_t *w)
-{
-    char                   text[256];
-    int                    n;
-    unsigned               i;
-    exports_rc_t           rc;
-    exports_token_line_t   line;
-
-    for (i = 0; i < NSCOPES; i++) {
-        n = snprintf(text, sizeof(text), "{\"sha256\":\"%064u\",\"%s\":"
-                     "\"%s\"}", i, exports_kind_name(scopes[i].kind),
-                     scopes[i].name);
-
-        rc = exports_token_parse(&line, text, (size_t) n, &error);
-        must(rc == EXPORTS_OK, "%s", error.text);
-        rc = exports_writer_put_token(w, &line, &error);
-        must(rc == EXPORTS_OK, "%s", error.text);
-    }
-}
-
-
-static exports_env_t *
-sound_store(void)
-{
-    spec_t             spec;
-    unsigned           s, i;
-    exports_rc_t       rc;
-    exports_env_t     *env;
-    exports_writer_t  *w;
-
-    env = new_store(in_dir("store-%u", ++nstores));
-    w = begin_writer(env);
-
-    for (s = 0; s < NSCOPES; s++) {
-        for (i = 0; i < NITEMS; i++) {
-            item_spec(&spec, s, i);
-            rc = put_spec(w, &spec, NULL, &error);
-            must(rc == EXPORTS_OK, "%s", error.text);
-        }
-    }
-
-    put_tokens(w);
-    commit_writer(w);
-
-    return env;
-}
-
-
-static void
-close_store(exports_env_t *env)
-{
-    char  path[4300];
-
-    (void) snprintf(path, sizeof(path), "%s", exports_env_path(env));
-    exports_env_close(env);
-    remove_tree(path);
-}
-
-
-static unsigned
-verify(exports_env_t *env)
-{
-    exports_rc_t       rc;
-    exports_reader_t  *reader;
-
-    nfaults = 0;
-    reader = open_reader(env);
-    renew_reader(reader);
-
-    rc = exports_verify(reader, &result, keep_fault, NULL, &error);
-    must(rc == EXPORTS_OK, "verifying: %s", error.text);
-
-    exports_reader_close(reader);
-
-    if (result.faults != nfaults) {
-        fail("%" PRIu64 " faults, but %u were reported", result.faults,
-             nfaults);
-    }
-
-    return nfaults;
-}
-
-
-static unsigned
-repair(exports_env_t *env)
-{
-    exports_rc_t       rc;
-    exports_writer_t  *w;
-
-    nfaults = 0;
-    w = begin_writer(env);
-
-    rc = exports_repair(w, &result, keep_fault, NULL, &error);
-    must(rc == EXPORTS_OK, "repairing: %s", error.text);
-
-    commit_writer(w);
-
-    return nfaults;
-}
-
-
-/* the number of faults whose text has all that */
-
-static unsigned
-reported(const char *text, const char *more)
-{
-    unsigned  i, n;
-
-    for (n = 0, i = 0; i < nfaults; i++) {
-        n += strstr(faults[i], text) != NULL
-             && (more == NULL || strstr(faults[i], more) != NULL);
-    }
-
-    return n;
-}
-
-
-static void
-show_faults(void)
-{
-    unsigned  i;
-
-    for (i = 0; i < nfaults && i < 20; i++) {
-        diag("fault: %s", faults[i]);
-    }
-}
-
-
-static void
-key_of(exports_env_t *env, unsigned scope, unsigned n, uint8_t *key)
-{
-    stored_key(env, scopes[scope].kind, scopes[scope].name, item_id(scope, n),
-               key);
-}
-
-
-static uint64_t
-revision(exports_env_t *env, unsigned scope)
-{
-    return stored_scope(env, scopes[scope].kind, scopes[scope].name).revision;
-}
 
 
 static exports_rc_t
@@ -252,52 +29,6 @@ read_item(exports_env_t *env, unsigned scope, unsigned n)
     exports_reader_close(reader);
 
     return rc;
-}
-
-
-/*
- * A store with one fault: so many reports, which a repair ends, and the
- * revision of that scope alone goes up; -1: of none.
- */
-
-static void
-mended(exports_env_t *env, unsigned count, int scope, unsigned left,
-    const char *name)
-{
-    unsigned  i;
-    uint64_t  before[NSCOPES];
-
-    for (i = 0; i < NSCOPES; i++) {
-        before[i] = revision(env, i);
-    }
-
-    if (!is_int(verify(env), count, "%s: faults", name)) {
-        show_faults();
-    }
-
-    is_int(repair(env), count, "%s: the repair reports the same", name);
-    is_int(result.repaired, count, "%s: and mends them", name);
-
-    if (!is_int(verify(env), 0, "%s: then there are none", name)) {
-        show_faults();
-    }
-
-    is_int(result.manifests, left, "%s: manifests that are left", name);
-    is_int(result.ids, left, "%s: as many ids", name);
-
-    for (i = 0; i < NSCOPES; i++) {
-        if ((int) i == scope) {
-            check(revision(env, i) > before[i], "scope %u: no new revision",
-                  i);
-        } else {
-            check(revision(env, i) == before[i], "scope %u: a new revision",
-                  i);
-        }
-    }
-
-    checked("%s: the revision of what changed", name);
-
-    close_store(env);
 }
 
 
@@ -907,471 +638,6 @@ counts(void)
 }
 
 
-/* n manifests, newer than all others of the scope, that each close a block of
-   level 1 */
-
-static void
-put_boundaries(exports_env_t *env, unsigned scope, unsigned n)
-{
-    char      id[32];
-    spec_t    spec;
-    unsigned  i;
-    uint64_t  tie;
-
-    for (i = 0; n > 0; i++) {
-        (void) snprintf(id, sizeof(id), "%s%u",
-                        scopes[scope].kind == EXPORTS_PROJECT ? "exp_block_"
-                                                              : "u-block-",
-                        i);
-        must(exports_tie(id, strlen(id), &tie) == 0, "SHA-256");
-
-        if ((tie & 0x1f) == 0) {
-            item_spec(&spec, scope, 1);
-            spec.id = id;
-            spec.created = TEST_TIME + 100 + i;
-            store_spec(env, &spec);
-            n--;
-        }
-    }
-}
-
-
-/* a store with NBLOCKS blocks of level 1 in two lists of the first scope */
-
-#define NBLOCKS  3
-
-static exports_env_t *
-ranked_store(uint8_t *key, size_t *len, uint8_t blocks[][EXPORTS_RANK_LEN])
-{
-    unsigned          n;
-    MDB_val           k, v;
-    MDB_txn          *txn;
-    MDB_cursor       *cursor;
-    exports_env_t    *env;
-    exports_facet_t   list;
-
-    env = sound_store();
-    put_boundaries(env, 0, NBLOCKS);
-
-    exports_facet_key(&list, stored_scope(env, scopes[0].kind,
-                                          scopes[0].name).id,
-                      EXPORTS_FACET_ALL, NULL);
-    *len = exports_rank_key(key, list.bytes, list.len, 1);
-
-    txn = raw_begin(env);
-    must(mdb_cursor_open(txn, env->dbi[DB_RANKS], &cursor) == 0, "a cursor");
-
-    k.mv_data = key;
-    k.mv_size = *len;
-    must(mdb_cursor_get(cursor, &k, &v, MDB_SET) == 0, "blocks");
-
-    for (n = 0; n < NBLOCKS; n++) {
-        must(v.mv_size == EXPORTS_RANK_LEN, "a block");
-        memcpy(blocks[n], v.mv_data, EXPORTS_RANK_LEN);
-        must((mdb_cursor_get(cursor, &k, &v, MDB_NEXT_DUP) == 0)
-                 == (n + 1 < NBLOCKS), "%u blocks", NBLOCKS);
-    }
-
-    mdb_cursor_close(cursor);
-    mdb_txn_abort(txn);
-
-    return env;
-}
-
-
-static void
-blocks(void)
-{
-    size_t          len;
-    uint8_t         key[EXPORTS_RANK_KEY_MAX + 1];
-    uint8_t         b[NBLOCKS][EXPORTS_RANK_LEN];
-    MDB_dbi         dbi;
-    MDB_txn        *txn;
-    unsigned        i, total;
-    exports_env_t  *env;
-
-    total = NSCOPES * NITEMS + NBLOCKS;
-
-    env = ranked_store(key, &len, b);
-    is_int(verify(env), 0, "a sound store with blocks");
-    close_store(env);
-
-    /* each byte of one: boundary, count, check */
-
-    for (i = 0; i < EXPORTS_RANK_LEN; i++) {
-        env = ranked_store(key, &len, b);
-        b[1][i] ^= 0x10;
-        txn = raw_begin(env);
-        raw_overwrite(txn, env->dbi[DB_RANKS], key, len, 1, b[1],
-                      EXPORTS_RANK_LEN);
-        raw_commit(txn);
-
-        check(verify(env) == 1
-              && reported("ranks: blocks of a list are missing, damaged or "
-                          "have other counts", NULL) == 1,
-              "byte %u: %u faults", i, nfaults);
-        check(repair(env) == 1 && verify(env) == 0,
-              "byte %u: %u faults after the repair", i, nfaults);
-        close_store(env);
-    }
-
-    checked("each byte of a block matters, and is mended");
-
-    /* two exchanged, one over another, missing, one more */
-
-    for (i = 0; i < 5; i++) {
-        env = ranked_store(key, &len, b);
-        dbi = env->dbi[DB_RANKS];
-        txn = raw_begin(env);
-
-        if (i < 2) {
-            raw_overwrite(txn, dbi, key, len, 2, b[0], EXPORTS_RANK_LEN);
-        }
-
-        if (i == 0) {
-            raw_overwrite(txn, dbi, key, len, 0, b[2], EXPORTS_RANK_LEN);
-
-        } else if (i == 2) {
-            raw_del(txn, dbi, key, len, b[1], EXPORTS_RANK_LEN);
-
-        } else if (i == 3) {
-            raw_del(txn, dbi, key, len, NULL, 0);
-
-        } else if (i == 4) {
-            b[1][14] ^= 1;
-            exports_rank_encode(b[1], 1, key, len);
-            raw_put(txn, dbi, key, len, b[1], EXPORTS_RANK_LEN);
-        }
-
-        raw_commit(txn);
-        mended(env, 1, 0, total, i == 0 ? "blocks exchanged"
-                                 : i == 1 ? "a block over another"
-                                 : i == 2 ? "a block that is missing"
-                                 : i == 3 ? "all blocks missing"
-                                          : "a block of no entry");
-    }
-
-    /* sound ones of another list or level */
-
-    env = ranked_store(key, &len, b);
-    key[len - 1] = 2;
-    txn = raw_begin(env);
-    exports_rank_encode(b[0], 1, key, len);
-    raw_put(txn, env->dbi[DB_RANKS], key, len, b[0], EXPORTS_RANK_LEN);
-    raw_commit(txn);
-    mended(env, 1, 0, total, "a level that has no blocks");
-
-    /* no list's */
-
-    env = ranked_store(key, &len, b);
-    key[len] = 1;
-    txn = raw_begin(env);
-    raw_put(txn, env->dbi[DB_RANKS], key, 3, b[0], EXPORTS_RANK_LEN);
-    raw_commit(txn);
-
-    is_int(verify(env), 1, "blocks of no list");
-    is_int(reported("ranks: ", NULL), 1, "are reported");
-    is_int(repair(env), 1, "the repair");
-    is_int(verify(env), 0, "drops them");
-    close_store(env);
-}
-
-
-/* one that is missing in a list, and one too many in another: as many blocks as
-   there should be */
-
-static void
-as_many_blocks(void)
-{
-    size_t          len;
-    uint8_t         key[EXPORTS_RANK_KEY_MAX + 1];
-    uint8_t         b[NBLOCKS][EXPORTS_RANK_LEN];
-    MDB_dbi         dbi;
-    MDB_txn        *txn;
-    exports_env_t  *env;
-
-    env = ranked_store(key, &len, b);
-    dbi = env->dbi[DB_RANKS];
-    txn = raw_begin(env);
-    raw_del(txn, dbi, key, len, b[1], EXPORTS_RANK_LEN);
-
-    /* of the list of what is ready, which has the same blocks */
-
-    key[8] = EXPORTS_FACET_STATUS;
-    key[9] = EXPORTS_STATUS_READY;
-    key[10] = 1;
-    b[1][14] ^= 1;
-    exports_rank_encode(b[1], 1, key, 11);
-    raw_put(txn, dbi, key, 11, b[1], EXPORTS_RANK_LEN);
-    raw_commit(txn);
-
-    mended(env, 2, 0, NSCOPES * NITEMS + NBLOCKS,
-           "a block missing, and one too many");
-}
-
-
-/* of the list that all fields of a user's export fix, whose key is as long as
-   one can be; no greater key has blocks */
-
-static void
-longest_block(MDB_txn *txn, MDB_dbi dbi, uint8_t key[EXPORTS_RANK_KEY_MAX],
-    uint8_t block[EXPORTS_RANK_LEN])
-{
-    MDB_val      k, v;
-    MDB_cursor  *cursor;
-
-    must(mdb_cursor_open(txn, dbi, &cursor) == 0
-         && mdb_cursor_get(cursor, &k, &v, MDB_LAST) == 0
-         && k.mv_size == EXPORTS_RANK_KEY_MAX
-         && v.mv_size == EXPORTS_RANK_LEN, "the last block");
-
-    memcpy(key, k.mv_data, EXPORTS_RANK_KEY_MAX);
-    memcpy(block, v.mv_data, EXPORTS_RANK_LEN);
-
-    mdb_cursor_close(cursor);
-}
-
-
-static void
-longest_keys(void)
-{
-    size_t          len;
-    uint8_t         key[EXPORTS_RANK_KEY_MAX + 1];
-    uint8_t         b[NBLOCKS][EXPORTS_RANK_LEN];
-    MDB_dbi         dbi;
-    MDB_txn        *txn;
-    unsigned        total;
-    exports_env_t  *env;
-
-    total = NSCOPES * NITEMS + NBLOCKS + 1;
-
-    env = ranked_store(key, &len, b);
-    put_boundaries(env, 1, 1);
-    txn = raw_begin(env);
-    raw_del(txn, env->dbi[DB_RANKS], key, len, NULL, 0);
-    raw_commit(txn);
-    mended(env, 1, 0, total, "blocks missing beside those of a user");
-
-    env = ranked_store(key, &len, b);
-    put_boundaries(env, 1, 1);
-    dbi = env->dbi[DB_RANKS];
-    txn = raw_begin(env);
-    longest_block(txn, dbi, key, b[0]);
-    b[0][EXPORTS_ENTRY_LEN] ^= 1;
-    raw_overwrite(txn, dbi, key, EXPORTS_RANK_KEY_MAX, 0, b[0],
-                  EXPORTS_RANK_LEN);
-    raw_commit(txn);
-    mended(env, 1, 1, total, "a damaged block of all fields of a user");
-}
-
-
-/* in the leaf of a transaction: the node of a key that has been written */
-
-static uint8_t *
-node_of(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t len)
-{
-    MDB_val      k, v;
-    MDB_cursor  *cursor;
-
-    must(mdb_cursor_open(txn, dbi, &cursor) == 0, "a cursor");
-
-    k.mv_data = (void *) key;
-    k.mv_size = len;
-    must(mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY) == 0, "the key");
-    mdb_cursor_close(cursor);
-
-    return (uint8_t *) k.mv_data - NODE_HEADER;
-}
-
-
-static void
-drop_id(exports_env_t *env, unsigned scope, unsigned n)
-{
-    size_t       len;
-    uint8_t      key[EXPORTS_ID_KEY_MAX];
-    MDB_txn     *txn;
-    const char  *id;
-
-    id = item_id(scope, n);
-    len = exports_id_key(key, scopes[scope].kind,
-                         stored_scope(env, scopes[scope].kind,
-                                      scopes[scope].name).id,
-                         id, strlen(id));
-    txn = raw_begin(env);
-    raw_del(txn, env->dbi[DB_IDS], key, len, NULL, 0);
-    raw_commit(txn);
-}
-
-
-/* a list whose node says that it has other entries than it has */
-
-static void
-lengths(void)
-{
-    int               more;
-    tree_t            tree;
-    uint8_t           key[EXPORTS_RANK_KEY_MAX + 1], *node;
-    uint8_t           b[NBLOCKS][EXPORTS_RANK_LEN], entry[EXPORTS_ENTRY_LEN];
-    size_t            len;
-    spec_t            spec;
-    MDB_dbi           dbi;
-    MDB_txn          *txn;
-    unsigned          i;
-    exports_env_t    *env;
-    exports_scope_t   counted, mended_scope;
-
-    for (more = -1; more <= 1; more += 2) {
-        env = ranked_store(key, &len, b);
-
-        /* so many that they are a tree */
-
-        for (i = 0; i < 300; i++) {
-            item_spec(&spec, 0, 1);
-            spec.id = in_dir("exp_more_%u", i);
-            spec.id = strrchr(spec.id, '/') + 1;
-            spec.created = TEST_TIME + 200 + i;
-            store_spec(env, &spec);
-        }
-
-        is_int(verify(env), 0, "a long list");
-
-        /* to have its leaf written */
-
-        dbi = env->dbi[DB_FACETS];
-        txn = raw_begin(env);
-        memset(entry, 1, sizeof(entry));
-        key[8] = EXPORTS_FACET_STATUS;
-        key[9] = EXPORTS_STATUS_READY;
-        raw_put(txn, dbi, key, 10, entry, sizeof(entry));
-        raw_del(txn, dbi, key, 10, entry, sizeof(entry));
-
-        node = node_of(txn, dbi, key, 10) + NODE_HEADER + 10;
-        memcpy(&tree, node, sizeof(tree));
-        must(tree.entries == 300 + NITEMS + NBLOCKS, "a tree");
-        tree.entries += (uint64_t) more;
-        memcpy(node, &tree, sizeof(tree));
-        raw_commit(txn);
-
-        is_int(verify(env), 1, "%s than there are", more > 0 ? "more" : "less");
-        is_int(reported("facets: a list cannot be read, or is longer or "
-                        "shorter than it says", "key"), 1, "is reported");
-        is_int(repair(env), 1, "by a repair, too");
-        is_int(result.repaired, 0, "which cannot mend it");
-
-        /* while it mends something else of the scope */
-
-        drop_id(env, 0, 3);
-        counted = stored_scope(env, scopes[0].kind, scopes[0].name);
-        is_int(repair(env), 2, "and an id that is missing");
-        is_int(result.repaired, 1, "which is mended");
-        is_int(verify(env), 1, "the list is as it was");
-        mended_scope = stored_scope(env, scopes[0].kind, scopes[0].name);
-        ok(memcmp(counted.counts, mended_scope.counts, sizeof(counted.counts))
-               == 0
-           && mended_scope.revision > counted.revision,
-           "and the scope's counts, which were not taken from it");
-        close_store(env);
-    }
-}
-
-
-/* trees that are damaged are left alone */
-
-static void
-check_not_repaired(exports_env_t *env)
-{
-    uint64_t           sum;
-    exports_rc_t       rc;
-    exports_writer_t  *w;
-
-    sum = store_sum(env);
-    nfaults = 0;
-    w = begin_writer(env);
-
-    rc = exports_repair(w, &result, keep_fault, NULL, &error);
-
-    check(rc == EXPORTS_CORRUPT && result.repaired == 0
-          && strncmp(error.text, "nothing is repaired, for pages are", 34)
-             == 0, "a repair: %s, %s", rc_name(rc), error.text);
-
-    commit_writer(w);
-
-    check(store_sum(env) == sum, "the repair changed something");
-}
-
-
-/* a record that a walk comes by, and a search does not */
-
-static void
-hidden(exports_env_t *env, const char *name)
-{
-    check(verify(env) > 0
-          && reported("manifests: a record", NULL) == 1, "%u faults", nfaults);
-
-    check(reported("manifests: 48 entries, of 48; 1 are out of order", NULL)
-          == 1, "its place");
-    check_not_repaired(env);
-    checked("%s", name);
-
-    close_store(env);
-}
-
-
-/* keys that no program of ours has written, and LMDB hands out as they are */
-
-static void
-keys(void)
-{
-    uint8_t         key[EXPORTS_ID_KEY_MAX + 1], *node;
-    uint8_t         long_key[500];
-    uint16_t        size;
-    MDB_txn        *txn;
-    exports_env_t  *env;
-
-    /* longer than LMDB lets one be: it has text, but no end */
-
-    env = sound_store();
-    txn = raw_begin(env);
-    memset(long_key, 'x', sizeof(long_key));
-    raw_put(txn, env->dbi[DB_IDS], long_key, sizeof(long_key), long_key,
-            sizeof(long_key));
-    raw_put(txn, env->dbi[DB_IDS], "y", 1, long_key, sizeof(long_key));
-    node = node_of(txn, env->dbi[DB_IDS], long_key, sizeof(long_key));
-    size = 990;
-    memcpy(node + NODE_KEY_LEN, &size, sizeof(size));
-    raw_commit(txn);
-
-    check(verify(env) >= 2, "%u faults", nfaults);
-    is_int(reported("ids: \"xxxx", NULL), 1, "an id without an end");
-    close_store(env);
-
-    /* a key that a search does not find, for it is out of order */
-
-    env = sound_store();
-    key_of(env, 1, 5, key);
-    txn = raw_begin(env);
-    raw_put(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN, "x", 1);
-    node = node_of(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN);
-    node[NODE_HEADER] ^= 0x80;
-    raw_commit(txn);
-
-    hidden(env, "what a repair cannot find it does not say it has repaired");
-
-    /* none at all */
-
-    env = sound_store();
-    key_of(env, 1, 0, key);
-    txn = raw_begin(env);
-    raw_put(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN, "x", 1);
-    node = node_of(txn, env->dbi[DB_MANIFESTS], key, EXPORTS_MANIFEST_KEY_LEN);
-    size = 0;
-    memcpy(node + NODE_KEY_LEN, &size, sizeof(size));
-    raw_commit(txn);
-
-    hidden(env, "nor one with an empty key");
-}
-
-
 /* a repair of a store that lacks the scope of some */
 
 static void
@@ -1392,9 +658,8 @@ keeps_manifests(exports_env_t *env, const char *name)
 /* what no repair can bring back, and what it must not make worse */
 
 static void
-lost(void)
+lost_scopes(void)
 {
-    char               digest[EXPORTS_SHA256_LEN];
     size_t             len;
     uint8_t            key[EXPORTS_SCOPE_KEY_MAX], next[16];
     uint8_t            value[EXPORTS_SCOPE_VALUE_LEN];
@@ -1501,11 +766,24 @@ lost(void)
     is_int(reported("manifests: a record is of a scope that does not exist",
                     NULL), NITEMS, "a scope of another kind");
     close_store(env);
+}
 
-    /* names and IDs that cannot be */
+
+/* names and IDs that cannot be */
+
+static void
+impossible_scopes(void)
+{
+    size_t            len;
+    uint8_t           key[EXPORTS_SCOPE_KEY_MAX];
+    uint8_t           value[EXPORTS_SCOPE_VALUE_LEN];
+    MDB_txn          *txn;
+    exports_env_t    *env;
+    exports_scope_t   scope;
 
     env = sound_store();
     txn = raw_begin(env);
+    scope = stored_scope(env, EXPORTS_USER, "41");
     scope.id = 3;
     len = exports_scope_key(key, EXPORTS_USER, "43", 2);
     exports_scope_encode(value, &scope, key, len);
@@ -1526,8 +804,15 @@ lost(void)
            1, "an ID too high");
     is_int(reported("scopes: not a scope's key", NULL), 2, "two keys");
     close_store(env);
+}
 
-    /* tokens */
+
+static void
+damaged_tokens(void)
+{
+    char            digest[EXPORTS_SHA256_LEN];
+    MDB_txn        *txn;
+    exports_env_t  *env;
 
     env = sound_store();
     memset(digest, 0, sizeof(digest));
@@ -1546,39 +831,52 @@ lost(void)
     is_int(verify(env), 1, "the other is still reported");
     is_int(result.tokens, NSCOPES, "tokens that are left, this one included");
     close_store(env);
+}
 
-    /* a token that names another scope than its own */
+
+/* a token that names another scope than its own */
+
+static void
+token_of_another(void)
+{
+    size_t            n;
+    uint8_t          *buf, digest[EXPORTS_SHA256_LEN];
+    MDB_txn          *txn;
+    exports_env_t    *env;
+    exports_token_t   token;
 
     env = sound_store();
 
-    {
-        size_t            n;
-        uint8_t          *buf;
-        exports_token_t   token;
+    buf = malloc(EXPORTS_TOKEN_RECORD_MAX);
+    must(buf != NULL, "memory");
 
-        buf = malloc(EXPORTS_TOKEN_RECORD_MAX);
-        must(buf != NULL, "memory");
+    memset(digest, 9, sizeof(digest));
+    memset(&token, 0, sizeof(token));
+    token.kind = EXPORTS_USER;
+    token.scope = stored_scope(env, EXPORTS_USER, "41").id;
+    token.scope_name = (exports_str_t) { "42", 2 };
 
-        memset(digest, 9, sizeof(digest));
-        memset(&token, 0, sizeof(token));
-        token.kind = EXPORTS_USER;
-        token.scope = stored_scope(env, EXPORTS_USER, "41").id;
-        token.scope_name = (exports_str_t) { "42", 2 };
-
-        must(exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &n, &token,
-                                  (uint8_t *) digest) == EXPORTS_OK, "token");
-        txn = raw_begin(env);
-        raw_put(txn, env->dbi[DB_TOKENS], digest, sizeof(digest), buf, n);
-        raw_commit(txn);
-        free(buf);
-    }
+    must(exports_token_encode(buf, EXPORTS_TOKEN_RECORD_MAX, &n, &token,
+                              digest) == EXPORTS_OK, "token");
+    txn = raw_begin(env);
+    raw_put(txn, env->dbi[DB_TOKENS], digest, sizeof(digest), buf, n);
+    raw_commit(txn);
+    free(buf);
 
     is_int(verify(env), 1, "a token that names another scope than its own");
     is_int(reported("tokens: tok_0909090909090909: its scope does not exist",
                     NULL), 1, "is reported");
     close_store(env);
+}
 
-    /* the next scope ID */
+
+static void
+next_scope(void)
+{
+    uint8_t         next[16];
+    uint64_t        sum;
+    MDB_txn        *txn;
+    exports_env_t  *env;
 
     env = sound_store();
     raw_flip(env, DB_META, "next_scope", 10, 3);
@@ -1821,406 +1119,6 @@ injuries(void)
 }
 
 
-/* writes to the data file, as nothing but LMDB does */
-
-static void
-patch(exports_env_t *env, const exports_tree_t *tree, const uint8_t *at,
-    const void *bytes, size_t len)
-{
-    int   fd;
-    char  path[4400];
-
-    (void) snprintf(path, sizeof(path), "%s/" EXPORTS_DATA_FILE,
-                    exports_env_path(env));
-    fd = open(path, O_WRONLY);
-    must(fd != -1 && pwrite(fd, bytes, len, at - tree->map) == (ssize_t) len,
-         "%s: %s", path, strerror(errno));
-    (void) close(fd);
-}
-
-
-static exports_tree_t *
-tree_of(exports_reader_t *reader, exports_db_t db)
-{
-    exports_rc_t     rc;
-    exports_tree_t  *tree;
-
-    rc = exports_reader_tree(reader, db, &tree);
-    must(rc == EXPORTS_OK && tree != NULL, "a tree: %s", rc_name(rc));
-
-    return tree;
-}
-
-
-static exports_level_t
-last_leaf(const exports_tree_t *tree)
-{
-    unsigned         level;
-    uint64_t         pgno;
-    exports_rc_t     rc;
-    exports_level_t  page;
-
-    pgno = tree->root;
-
-    for (level = 0; level < tree->height; level++) {
-        rc = exports_tree_enter(tree, &page, pgno,
-                                exports_tree_kind(tree, level));
-        must(rc == EXPORTS_OK, "a page: %s", rc_name(rc));
-
-        pgno = exports_tree_child(tree, &page, page.n - 1);
-    }
-
-    return page;
-}
-
-
-static const uint8_t *
-stored_node(exports_tree_t *tree, const void *key, size_t len, MDB_val *value)
-{
-    exports_rc_t            rc;
-    const exports_level_t  *leaf;
-
-    rc = exports_tree_get(tree, key, len, value);
-    must(rc == EXPORTS_OK, "a value: %s", rc_name(rc));
-
-    leaf = &tree->levels[tree->height - 1];
-
-    return exports_tree_page_node(leaf, leaf->at);
-}
-
-
-static void
-dirty(exports_env_t *env, exports_reader_t *reader)
-{
-    exports_tree_t   *tree;
-    page_header_t     header;
-    exports_level_t   leaf;
-
-    tree = tree_of(reader, DB_MANIFESTS);
-    leaf = last_leaf(tree);
-    memcpy(&header, leaf.page, sizeof(header));
-    header.flags |= 0x10;                       /* P_DIRTY */
-    patch(env, tree, leaf.page, &header, sizeof(header));
-}
-
-
-/* two nodes, of which one is longer by as much as the other one is shorter */
-
-static void
-overlapping(exports_env_t *env, exports_reader_t *reader)
-{
-    const uint8_t    *a, *b;
-    exports_tree_t   *tree;
-    node_header_t     before, behind;
-    exports_level_t   leaf;
-
-    tree = tree_of(reader, DB_MANIFESTS);
-    leaf = last_leaf(tree);
-    a = exports_tree_page_node(&leaf, 0);
-    b = exports_tree_page_node(&leaf, 1);
-    memcpy(&before, a < b ? a : b, sizeof(before));
-    memcpy(&behind, a < b ? b : a, sizeof(behind));
-    before.low += 2;
-    behind.low -= 2;
-    patch(env, tree, a < b ? a : b, &before, sizeof(before));
-    patch(env, tree, a < b ? b : a, &behind, sizeof(behind));
-}
-
-
-/* in the order of the keys above, and without a fault of its own */
-
-static void
-of_ids(exports_env_t *env, exports_reader_t *reader)
-{
-    exports_tree_t   *tree;
-    exports_level_t   from, to;
-
-    tree = tree_of(reader, DB_MANIFESTS);
-    to = last_leaf(tree);
-    from = last_leaf(tree_of(reader, DB_IDS));
-    patch(env, tree, to.page + sizeof(uint64_t), from.page + sizeof(uint64_t),
-          tree->page_size - sizeof(uint64_t));
-}
-
-
-/* a writer would have to write to the last leaf of the manifests */
-
-static void
-last_pages(void)
-{
-    size_t              i;
-    spec_t              spec;
-    exports_rc_t        rc;
-    exports_env_t      *env;
-    exports_reader_t   *reader;
-    exports_writer_t   *w;
-
-    static const struct {
-        void          (*damage)(exports_env_t *env, exports_reader_t *reader);
-        const char     *text;
-    } cases[] = {
-        { dirty, "has flags of a page that is being written" },
-        { overlapping, "has nodes that overlap, or leave gaps" },
-        { of_ids, "manifests: " }
-    };
-
-    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        env = sound_store();
-        reader = open_reader(env);
-        renew_reader(reader);
-        cases[i].damage(env, reader);
-        exports_reader_close(reader);
-
-        check(verify(env) > 0 && reported(cases[i].text, NULL) > 0, "%s",
-              cases[i].text);
-
-        item_spec(&spec, NSCOPES - 1, NITEMS);
-        w = begin_writer(env);
-        rc = put_spec(w, &spec, NULL, &error);
-        check(rc == EXPORTS_CORRUPT
-              && strstr(error.text, "other entries of manifests") != NULL,
-              "%s: a put: %s", cases[i].text, rc_name(rc));
-        exports_writer_abort(w);
-        close_store(env);
-    }
-
-    checked("a page that is not as LMDB writes it is not written to");
-}
-
-
-/* so many manifests that their list is a tree */
-
-#define LONG_LIST  300
-
-static exports_rc_t
-keep_text(void *data, uint64_t pgno, const char *text)
-{
-    const char **kept = data;
-
-    (void) pgno;
-
-    *kept = text;
-
-    return EXPORTS_OK;
-}
-
-
-/* a node says that its list is a tree, of a depth that none has */
-
-static void
-no_list(void)
-{
-    size_t               i;
-    unsigned             n;
-    tree_t               list;
-    spec_t               spec;
-    MDB_val              found;
-    const char          *text;
-    exports_rc_t         rc;
-    const uint8_t       *at;
-    exports_env_t       *env;
-    exports_tree_t      *tree;
-    exports_facet_t      all;
-    exports_writer_t    *w;
-    exports_reader_t    *reader;
-    exports_page_set_t   seen;
-
-    static const uint16_t  depths[] = { 0, EXPORTS_RUN_LEVELS + 1, 1 };
-
-    env = sound_store();
-    w = begin_writer(env);
-
-    for (n = NITEMS; n < LONG_LIST; n++) {
-        item_spec(&spec, 0, n);
-        rc = put_spec(w, &spec, NULL, &error);
-        must(rc == EXPORTS_OK, "%s", error.text);
-    }
-
-    commit_writer(w);
-
-    exports_facet_key(&all, stored_scope(env, scopes[0].kind,
-                                         scopes[0].name).id,
-                      EXPORTS_FACET_ALL, NULL);
-
-    reader = open_reader(env);
-    renew_reader(reader);
-    tree = tree_of(reader, DB_FACETS);
-
-    rc = exports_tree_node(tree, all.bytes, all.len, &found);
-    must(rc == EXPORTS_OK, "a list: %s", rc_name(rc));
-
-    at = (const uint8_t *) found.mv_data + found.mv_size;
-    memcpy(&list, at, sizeof(list));
-    must(list.depth == 2, "a list of %u levels", list.depth);
-
-    for (i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
-        list.depth = depths[i];
-        patch(env, tree, at, &list, sizeof(list));
-
-        text = "";
-        memset(&seen, 0, sizeof(seen));
-        rc = exports_tree_check(reader, DB_FACETS, &seen, keep_text, &text);
-        free(seen.words);
-
-        check(rc == EXPORTS_OK
-              && (depths[i] == 1 ? text[0] != '\0'
-                                 : strcmp(text, "leads to no list") == 0),
-              "%u levels: %s, \"%s\"", depths[i], rc_name(rc), text);
-    }
-
-    checked("a list of no levels, of too many, of one too few");
-
-    exports_reader_close(reader);
-    close_store(env);
-}
-
-
-/* a manifest with two pages of its own, and such a token */
-
-#define LONG_TABLES  5
-
-static void
-long_spec(spec_t *spec, unsigned n)
-{
-    static char  type[1001], storage_key[1001];
-
-    item_spec(spec, NSCOPES - 1, n);
-    memset(type, 't', sizeof(type) - 1);
-    memset(storage_key, 'k', sizeof(storage_key) - 1);
-    spec->type = type;
-    spec->storage_key = storage_key;
-}
-
-
-static void
-put_long_token(exports_env_t *env, uint8_t digest[EXPORTS_SHA256_LEN])
-{
-    size_t                       i;
-    char                         text[256];
-    int                          n;
-    exports_rc_t                 rc;
-    exports_writer_t            *w;
-    static exports_token_line_t  line;
-
-    n = snprintf(text, sizeof(text), "{\"sha256\":\"%064d\",\"project\":"
-                 "\"alpha\",\"tables\":[]}", NSCOPES);
-    rc = exports_token_parse(&line, text, (size_t) n, &error);
-    must(rc == EXPORTS_OK, "%s", error.text);
-
-    memset(line.text, 't', sizeof(line.text));
-    line.token.ntables = LONG_TABLES;
-
-    for (i = 0; i < line.token.ntables; i++) {
-        line.token.tables[i].data = line.text + i * EXPORTS_STRING_MAX;
-        line.token.tables[i].len = 1000;
-    }
-
-    w = begin_writer(env);
-    rc = exports_writer_put_token(w, &line, &error);
-    must(rc == EXPORTS_OK, "%s", error.text);
-    commit_writer(w);
-
-    memcpy(digest, line.digest, EXPORTS_SHA256_LEN);
-}
-
-
-/* a node says that its value has the pages of a token */
-
-static void
-pages_of_others(void)
-{
-    spec_t             spec;
-    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
-    uint8_t            digest[EXPORTS_SHA256_LEN];
-    MDB_val            v;
-    uint64_t           pgno;
-    exports_rc_t       rc;
-    const uint8_t     *node;
-    exports_env_t     *env;
-    exports_tree_t    *tree;
-    exports_token_t    token;
-    exports_reader_t  *reader;
-    exports_writer_t  *w;
-
-    env = sound_store();
-    long_spec(&spec, 5);
-    store_spec(env, &spec);
-    put_long_token(env, digest);
-    key_of(env, NSCOPES - 1, 5, key);
-
-    reader = open_reader(env);
-    renew_reader(reader);
-    tree = tree_of(reader, DB_TOKENS);
-    (void) stored_node(tree, digest, sizeof(digest), &v);
-    pgno = (uint64_t) ((const uint8_t *) v.mv_data - tree->map)
-           / tree->page_size;
-
-    tree = tree_of(reader, DB_MANIFESTS);
-    node = stored_node(tree, key, sizeof(key), &v);
-    patch(env, tree, node + NODE_HEADER + sizeof(key), &pgno, sizeof(pgno));
-    exports_reader_close(reader);
-
-    ok(verify(env) > 0 && reported("leads to pages of others", NULL) == 1,
-       "a manifest with the pages of a token");
-
-    w = begin_writer(env);
-    rc = put_spec(w, &spec, NULL, &error);
-    is_rc(rc, EXPORTS_CORRUPT, &error, "is not replaced");
-    exports_writer_abort(w);
-
-    reader = open_reader(env);
-    renew_reader(reader);
-    ok(exports_read_token(reader, digest, &token) == EXPORTS_OK
-       && token.ntables == LONG_TABLES, "the token is whole");
-    exports_reader_close(reader);
-    close_store(env);
-}
-
-
-/* damaged on its own pages; or sound, at the end of the file */
-
-static void
-own_pages(void)
-{
-    spec_t             spec;
-    uint8_t            key[EXPORTS_MANIFEST_KEY_LEN];
-    MDB_val            v;
-    uint64_t           pgno, n;
-    exports_rc_t       rc;
-    const uint8_t     *node;
-    exports_env_t     *env;
-    exports_tree_t     tree;
-    exports_writer_t  *w;
-    exports_reader_t  *reader;
-
-    env = sound_store();
-    long_spec(&spec, 5);
-    store_spec(env, &spec);
-    key_of(env, NSCOPES - 1, 5, key);
-
-    reader = open_reader(env);
-    renew_reader(reader);
-    tree = *tree_of(reader, DB_MANIFESTS);
-    node = stored_node(&tree, key, sizeof(key), &v);
-    (void) exports_tree_own_pages(&tree, node, &pgno, &n);
-    tree.pages = pgno + n;
-    ok(n == 2 && exports_tree_own_pages(&tree, node, &pgno, &n),
-       "a value may have the last pages");
-    tree.pages--;
-    ok(!exports_tree_own_pages(&tree, node, &pgno, &n), "but none behind");
-    exports_reader_close(reader);
-
-    raw_flip(env, DB_MANIFESTS, key, sizeof(key), 90);
-
-    w = begin_writer(env);
-    rc = put_spec(w, &spec, NULL, &error);
-    is_rc(rc, EXPORTS_OK, &error, "a long value that is damaged is replaced");
-    commit_writer(w);
-    is_int(verify(env), 0, "then the store is sound");
-    close_store(env);
-}
-
-
 int
 main(void)
 {
@@ -2233,19 +1131,14 @@ main(void)
     indexes();
     longest_ids();
     counts();
-    blocks();
-    as_many_blocks();
-    longest_keys();
-    lengths();
-    keys();
-    lost();
+    lost_scopes();
+    impossible_scopes();
+    damaged_tokens();
+    token_of_another();
+    next_scope();
     writing_over();
     behind_long_keys();
     injuries();
-    last_pages();
-    no_list();
-    pages_of_others();
-    own_pages();
 
     return done_testing();
 }
