@@ -7,6 +7,8 @@
 #include "exports_text.h"
 
 
+static const char *fault_of(const json_t *root,
+    const exports_record_t *record, const char *scope, size_t scope_len);
 static exports_rc_t choose_kind(exports_input_t *in, const json_t *root);
 static exports_rc_t collect(exports_input_t *in, json_t *root);
 static int find_field(const exports_input_t *in, const char *key,
@@ -40,17 +42,20 @@ exports_rc_t
 exports_manifest_print(char **text, const exports_record_t *record,
     const char *scope, size_t scope_len, exports_error_t *error)
 {
-    int      failed;
-    json_t  *root;
+    int          failed;
+    json_t      *root;
+    const char  *fault;
 
     /* the item is a JSON object even without the link that goes into it */
 
     root = json_loadb(record->item.json, record->item.json_len, 0, NULL);
+    fault = fault_of(root, record, scope, scope_len);
 
-    if (root == NULL) {
-        return exports_error(error, EXPORTS_CORRUPT,
-                             "%.*s: its item is not JSON",
-                             (int) record->item.id.len, record->item.id.data);
+    if (fault != NULL) {
+        json_decref(root);
+        return exports_error(error, EXPORTS_CORRUPT, "%.*s: %s",
+                             (int) record->item.id.len, record->item.id.data,
+                             fault);
     }
 
     failed = json_object_del(root, "download_url");
@@ -189,6 +194,32 @@ exports_take_storage_key(exports_input_t *in, unsigned i,
     record->storage_key = key;
 
     return EXPORTS_OK;
+}
+
+
+/* why a record was made of no manifest, though it has its checksum; or NULL.
+   root: its item */
+
+static const char *
+fault_of(const json_t *root, const exports_record_t *record,
+    const char *scope, size_t scope_len)
+{
+    if (root == NULL) {
+        return "its item is not JSON";
+    }
+
+    if (json_object_get(root, "download_url") == NULL) {
+        return "its item has no download_url";
+    }
+
+    return exports_utf8_valid(scope, scope_len)
+           && exports_utf8_valid(record->storage_backend.data,
+                                 record->storage_backend.len)
+           && exports_utf8_valid(record->storage_key.data,
+                                 record->storage_key.len)
+           && exports_utf8_valid(record->content_type.data,
+                                 record->content_type.len)
+               ? NULL : "a string of its record is not UTF-8";
 }
 
 

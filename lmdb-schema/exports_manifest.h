@@ -11,6 +11,9 @@
  * "download_url", and optionally "storage_backend", "storage_key" and
  * "content_type".  Keys whose value may be null may be left out; other keys are
  * not accepted.
+ *
+ * Jansson does not tell when it refuses JSON for want of memory: that is
+ * EXPORTS_INVALID or, when a record is printed, EXPORTS_CORRUPT.
  */
 
 #ifndef EXPORTS_MANIFEST_H
@@ -83,6 +86,11 @@ exports_rc_t exports_line_parse(exports_line_t *line,
  * record), and a token as its line.  scope: the name of the scope.  The result
  * is one line without a newline, by jansson's allocator: free() frees it unless
  * the program has given jansson another.
+ *
+ * EXPORTS_CORRUPT  the record was made of no manifest or token, though it has
+ *                  its checksum: the item is no JSON object, or lacks its
+ *                  download_url, or a string is not UTF-8
+ * EXPORTS_NOMEM
  */
 exports_rc_t exports_manifest_print(char **text,
     const exports_record_t *record, const char *scope, size_t scope_len,

@@ -143,6 +143,23 @@ exports_utf8_length(const char *text, size_t len)
 }
 
 
+int
+exports_utf8_valid(const char *text, size_t len)
+{
+    size_t  i, n;
+
+    for (i = 0; i < len; i += n) {
+        n = exports_utf8_length(text + i, len - i);
+
+        if (n == 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 void
 exports_uuid_unparse(char *text, const uint8_t *bytes)
 {

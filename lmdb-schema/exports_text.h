@@ -31,6 +31,9 @@ size_t exports_decimal(char *text, uint64_t number);
  */
 size_t exports_utf8_length(const char *text, size_t len);
 
+/* 1 when all of a text is UTF-8 in that sense, or the text is empty */
+int exports_utf8_valid(const char *text, size_t len);
+
 /* 8-4-4-4-12.  unparse writes EXPORTS_LINEAGE_TEXT_LEN bytes; parse returns 0,
    or -1: not a UUID */
 void exports_uuid_unparse(char *text, const uint8_t *bytes);

@@ -15,6 +15,8 @@ static exports_rc_t take_tables(exports_token_line_t *line, const char *key,
     json_t *value, exports_error_t *error);
 static exports_rc_t take_time(uint64_t *time, const char *key, json_t *value,
     exports_error_t *error);
+static int is_text(const exports_token_t *token, const char *scope,
+    size_t scope_len);
 static json_t *time_value(uint64_t time);
 
 
@@ -47,6 +49,11 @@ exports_token_print(char **text, const uint8_t *digest,
     char       hex[2 * EXPORTS_SHA256_LEN];
     json_t    *root, *tables;
     unsigned   i;
+
+    if (!is_text(token, scope, scope_len)) {
+        return exports_error(error, EXPORTS_CORRUPT,
+                             "a string of its record is not UTF-8");
+    }
 
     exports_hex(hex, digest, EXPORTS_SHA256_LEN);
 
@@ -267,6 +274,23 @@ take_time(uint64_t *time, const char *key, json_t *value,
     }
 
     return EXPORTS_OK;
+}
+
+
+/* whether jansson can print its strings */
+
+static int
+is_text(const exports_token_t *token, const char *scope, size_t scope_len)
+{
+    unsigned  i;
+
+    for (i = 0; i < token->ntables; i++) {
+        if (!exports_utf8_valid(token->tables[i].data, token->tables[i].len)) {
+            return 0;
+        }
+    }
+
+    return exports_utf8_valid(scope, scope_len);
 }
 
 

@@ -570,7 +570,7 @@ set_status(ctl_args_t *args, size_t field, const char *value)
 static const char *
 set_table(ctl_args_t *args, size_t field, const char *value)
 {
-    size_t  i, n, len;
+    size_t  len;
 
     (void) field;
 
@@ -580,12 +580,8 @@ set_table(ctl_args_t *args, size_t field, const char *value)
         return "not 1 to 1024 bytes";
     }
 
-    for (i = 0; i < len; i += n) {
-        n = exports_utf8_length(value + i, len - i);
-
-        if (n == 0) {
-            return "not UTF-8";
-        }
+    if (!exports_utf8_valid(value, len)) {
+        return "not UTF-8";
     }
 
     if (args->ntables == EXPORTS_TOKEN_TABLES_MAX) {

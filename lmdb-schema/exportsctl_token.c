@@ -341,14 +341,15 @@ list_json(list_t *list, const uint8_t *key, const exports_token_t *token,
 {
     int               rc;
     char             *text;
-    exports_rc_t      erc;
     exports_error_t   error;
 
-    erc = exports_token_print(&text, key, token,
-                              ctl_scopes_name(&list->scopes, scope),
-                              scope->len, &error);
-    if (erc != EXPORTS_OK) {
-        return erc;
+    if (exports_token_print(&text, key, token,
+                            ctl_scopes_name(&list->scopes, scope), scope->len,
+                            &error)
+        != EXPORTS_OK)
+    {
+        list->result = ctl_error("a token is left out: %s", error.text);
+        return EXPORTS_OK;
     }
 
     rc = ctl_print_line(text);

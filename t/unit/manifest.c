@@ -1301,7 +1301,7 @@ no_item(void)
     record.item.json = "[]";
     record.item.json_len = 2;
     rc = exports_manifest_print(&text, &record, "a", 1, &error);
-    ok(rc != EXPORTS_OK, "an item that is no object is not printed");
+    is_rc(rc, EXPORTS_CORRUPT, &error, "an item that is no object");
 
     record.item.json = "{\"id\":";
     record.item.json_len = 6;
@@ -1312,7 +1312,21 @@ no_item(void)
     record.item.json = "{}";
     record.item.json_len = 2;
     rc = exports_manifest_print(&text, &record, "a", 1, &error);
-    ok(rc != EXPORTS_OK, "nor one without a link");
+    is_rc(rc, EXPORTS_CORRUPT, &error, "nor one without a link");
+    has_str(error.text, "download_url", "the text says what is missing");
+
+    is_int(parse(user_sample), EXPORTS_OK, "a sample");
+    decode(&record);
+
+    record.content_type.data = "text/\xff";
+    record.content_type.len = 6;
+    rc = exports_manifest_print(&text, &record, "42", 2, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "nor a string that is not UTF-8");
+    has_str(error.text, "UTF-8", "the text says so");
+
+    decode(&record);
+    rc = exports_manifest_print(&text, &record, "\xff", 1, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "nor a scope");
 }
 
 

@@ -360,6 +360,10 @@ characters(void)
     }
 
     checked("every first byte, and those behind it at the edges of ranges");
+
+    ok(exports_utf8_valid("", 0) && exports_utf8_valid("a\xc3\xa9z", 4)
+       && !exports_utf8_valid("a\xc3\xa9z", 2)
+       && !exports_utf8_valid("az\xff", 3), "whole texts");
     ok(of[1] > 0 && of[2] > 0 && of[3] > 0 && of[4] > 0,
        "characters of each length among them");
 }

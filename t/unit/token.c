@@ -305,6 +305,33 @@ round_trips(void)
 }
 
 
+/* a record whose checksum is right, but whose strings no line can have */
+
+static void
+no_text(void)
+{
+    char          *text;
+    exports_rc_t   rc;
+
+    memset(&line, 0, sizeof(line));
+    line.token.kind = EXPORTS_PROJECT;
+    line.token.flags = EXPORTS_TOKEN_TABLES;
+    line.token.ntables = 1;
+    line.token.tables[0].data = "\xff";
+    line.token.tables[0].len = 1;
+
+    rc = exports_token_print(&text, line.digest, &line.token, "a", 1, &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "a table that is not UTF-8");
+    has_str(error.text, "UTF-8", "the text says so");
+
+    line.token.ntables = 0;
+
+    rc = exports_token_print(&text, line.digest, &line.token, "\xff", 1,
+                             &error);
+    is_rc(rc, EXPORTS_CORRUPT, &error, "a scope that is not UTF-8");
+}
+
+
 static void
 lines(void)
 {
@@ -329,6 +356,7 @@ main(void)
     refusals();
     tables();
     round_trips();
+    no_text();
     lines();
 
     return done_testing();
