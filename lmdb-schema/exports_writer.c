@@ -74,17 +74,13 @@ exports_writer_commit(exports_writer_t *w, exports_error_t *error)
 
     erc = exports_writer_flush(w, error);
 
+    if (erc == EXPORTS_OK) {
+        erc = exports_writer_flush_scopes(w, error);
+    }
+
     if (erc != EXPORTS_OK) {
         exports_writer_abort(w);
         return erc;
-    }
-
-    erc = exports_writer_flush_scopes(w);
-
-    if (erc != EXPORTS_OK) {
-        exports_writer_abort(w);
-        return exports_error(error, erc, "writing \"%s\": %s", env->path,
-                             exports_strerror(erc));
     }
 
     /* whatever mdb_txn_commit() returns, the handle is gone */
@@ -382,5 +378,5 @@ flush_for_reader(exports_writer_t *w, exports_db_t db)
     rc = exports_writer_flush(w, NULL);
 
     return rc == EXPORTS_OK && db == DB_SCOPES
-               ? exports_writer_flush_scopes(w) : rc;
+               ? exports_writer_flush_scopes(w, NULL) : rc;
 }

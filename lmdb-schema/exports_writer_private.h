@@ -78,7 +78,8 @@ exports_rc_t exports_writer_make_scope(exports_writer_t *w,
 
 /* Stores the scopes that have changed.  May be called again: revisions depend
    on what was stored before the transaction. */
-exports_rc_t exports_writer_flush_scopes(exports_writer_t *w);
+exports_rc_t exports_writer_flush_scopes(exports_writer_t *w,
+    exports_error_t *error);
 
 /* The key in manifests that an entry of ids leads to; by the entry's key, or by
    its value. */

@@ -91,21 +91,26 @@ exports_writer_rank(exports_writer_t *w, MDB_cursor *facets,
             rc = exports_rc_of_mdb(mdb_cursor_open(w->txn,
                                                    w->env->dbi[DB_RANKS],
                                                    ranks));
+            if (rc != EXPORTS_OK) {
+                break;
+            }
         }
 
-        if (rc == EXPORTS_OK) {
-            r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
-            rc = exports_writer_check(w, DB_RANKS, r.key, r.len, 1, error);
+        r.len = exports_rank_key(r.key, list->bytes, list->len, r.level);
+
+        rc = exports_writer_check(w, DB_RANKS, r.key, r.len, 1, error);
+        if (rc != EXPORTS_OK) {
+            return rc;
         }
 
-        if (rc == EXPORTS_OK) {
-            rc = r.recount ? rank_level(&r) : add_to_level(&r);
-        }
+        rc = r.recount ? rank_level(&r) : add_to_level(&r);
     }
 
     return failed(w, rc, error);
 }
 
+
+/* gives a code, unless it is EXPORTS_OK, the text that it came without */
 
 static exports_rc_t
 failed(exports_writer_t *w, exports_rc_t rc, exports_error_t *error)

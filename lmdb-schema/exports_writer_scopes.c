@@ -19,7 +19,8 @@ static exports_rc_t keep_scope(exports_writer_t *w,
     exports_error_t *error);
 static int compare_scopes(const void *a, const void *b);
 static int sort_scopes(const void *a, const void *b);
-static exports_rc_t flush_scope(exports_writer_t *w, exports_met_scope_t *met);
+static exports_rc_t flush_scope(exports_writer_t *w, exports_met_scope_t *met,
+    exports_error_t *error);
 static exports_rc_t recount_scope(exports_writer_t *w, exports_scope_t *scope);
 
 
@@ -199,7 +200,7 @@ sort_scopes(const void *a, const void *b)
 
 
 exports_rc_t
-exports_writer_flush_scopes(exports_writer_t *w)
+exports_writer_flush_scopes(exports_writer_t *w, exports_error_t *error)
 {
     size_t        i;
     exports_rc_t  rc;
@@ -213,7 +214,7 @@ exports_writer_flush_scopes(exports_writer_t *w)
 
     for (rc = EXPORTS_OK, i = 0; i < w->nmet && rc == EXPORTS_OK; i++) {
         if (w->met[i]->changed) {
-            rc = flush_scope(w, w->met[i]);
+            rc = flush_scope(w, w->met[i], error);
         }
     }
 
@@ -222,7 +223,8 @@ exports_writer_flush_scopes(exports_writer_t *w)
 
 
 static exports_rc_t
-flush_scope(exports_writer_t *w, exports_met_scope_t *met)
+flush_scope(exports_writer_t *w, exports_met_scope_t *met,
+    exports_error_t *error)
 {
     uint8_t           value[EXPORTS_SCOPE_VALUE_LEN];
     exports_rc_t      rc;
@@ -238,14 +240,15 @@ flush_scope(exports_writer_t *w, exports_met_scope_t *met)
         rc = recount_scope(w, scope);
 
         if (rc != EXPORTS_OK) {
-            return rc;
+            return exports_error(error, rc, "reading \"%s\": %s",
+                                 w->env->path, exports_strerror(rc));
         }
     }
 
     exports_scope_encode(value, scope, met->key, met->key_len);
 
     return exports_writer_store(w, DB_SCOPES, met->key, met->key_len, value,
-                                EXPORTS_SCOPE_VALUE_LEN, NULL);
+                                EXPORTS_SCOPE_VALUE_LEN, error);
 }
 
 
