@@ -301,14 +301,7 @@ resolve(char **path, const exports_env_options_t *options,
     resolved = realpath(options->path, NULL);
 
     if (resolved == NULL) {
-        if (errno == EACCES) {
-            return exports_files_denied(error, options->path, "reachable");
-        }
-
-        return exports_error(error,
-                             errno == ENOENT || errno == ENOTDIR
-                                 ? EXPORTS_MISSING : EXPORTS_FAILED,
-                             "\"%s\": %s", options->path, strerror(errno));
+        return exports_files_unreachable(options->path, error);
     }
 
     if (strlen(resolved) + sizeof("/" EXPORTS_DATA_FILE) > FILE_NAME_SIZE

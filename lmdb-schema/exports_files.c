@@ -32,7 +32,6 @@
 #define STAT_BLOCK      512
 
 
-static exports_rc_t not_found(const char *file, exports_error_t *error);
 static exports_rc_t make_directory(const exports_env_options_t *options,
     const char *made, exports_error_t *error);
 static exports_rc_t create_file(const char *path, mode_t mode, gid_t group,
@@ -60,7 +59,7 @@ exports_identity(exports_identity_t *identity, const char *path,
     }
 
     if (stat(file, &st) == -1) {
-        return not_found(file, error);
+        return exports_files_unreachable(file, error);
     }
 
     identity->data_dev = st.st_dev;
@@ -70,7 +69,7 @@ exports_identity(exports_identity_t *identity, const char *path,
 
     if (stat(file, &st) == -1) {
         if (errno != ENOENT) {
-            return not_found(file, error);
+            return exports_files_unreachable(file, error);
         }
 
         st.st_dev = 0;
@@ -81,35 +80,6 @@ exports_identity(exports_identity_t *identity, const char *path,
     identity->lock_ino = st.st_ino;
 
     return EXPORTS_OK;
-}
-
-
-static exports_rc_t
-not_found(const char *file, exports_error_t *error)
-{
-    exports_rc_t  rc;
-
-    switch (errno) {
-
-    case EACCES:
-        return exports_files_denied(error, file, "reachable");
-
-    case ENOENT:
-    case ENOTDIR:
-        rc = EXPORTS_MISSING;
-        break;
-
-    /* this says nothing about the file */
-
-    case ENOMEM:
-        rc = EXPORTS_NOMEM;
-        break;
-
-    default:
-        rc = EXPORTS_FAILED;
-    }
-
-    return exports_error(error, rc, "\"%s\": %s", file, strerror(errno));
 }
 
 
@@ -214,13 +184,7 @@ exports_files_create(const exports_env_options_t *options,
         }
 
     } else if (stat(data_file, &st) == -1) {
-
-        if (errno == EACCES) {
-            return exports_files_denied(error, data_file, "reachable");
-        }
-
-        return exports_error(error, EXPORTS_MISSING, "\"%s\": %s", data_file,
-                             strerror(errno));
+        return exports_files_unreachable(data_file, error);
     }
 
     if (options->flags & EXPORTS_ENV_IMMUTABLE) {
@@ -286,6 +250,35 @@ exports_files_denied(exports_error_t *error, const char *path,
                          "permission denied", path, access,
                          pw != NULL ? pw->pw_name : "?", (unsigned) geteuid(),
                          (unsigned) getegid(), modes);
+}
+
+
+exports_rc_t
+exports_files_unreachable(const char *path, exports_error_t *error)
+{
+    exports_rc_t  rc;
+
+    switch (errno) {
+
+    case EACCES:
+        return exports_files_denied(error, path, "reachable");
+
+    case ENOENT:
+    case ENOTDIR:
+        rc = EXPORTS_MISSING;
+        break;
+
+    /* this says nothing about the file */
+
+    case ENOMEM:
+        rc = EXPORTS_NOMEM;
+        break;
+
+    default:
+        rc = EXPORTS_FAILED;
+    }
+
+    return exports_error(error, rc, "\"%s\": %s", path, strerror(errno));
 }
 
 

@@ -155,6 +155,11 @@ int exports_files_allocate(int fd, int mode, off_t offset, off_t len);
 exports_rc_t exports_files_access(const char *file, int mode,
     exports_error_t *error);
 
+/* For an errno of stat() or realpath(), with a text: EXPORTS_MISSING,
+   EXPORTS_DENIED, EXPORTS_NOMEM or EXPORTS_FAILED. */
+exports_rc_t exports_files_unreachable(const char *path,
+    exports_error_t *error);
+
 /* EXPORTS_DENIED, with a text; access: what the file must be to the user, such
    as "readable" */
 exports_rc_t exports_files_denied(exports_error_t *error, const char *path,

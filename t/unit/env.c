@@ -299,6 +299,20 @@ missing(void)
     must(symlink("nothing", path) == 0, "symlink");
     refused(path, 0, EXPORTS_MISSING, path, NULL, "a symlink to nothing");
 
+    /* something is there, but what it is cannot be told */
+
+    path = in_dir("round");
+    must(symlink(path, path) == 0, "symlink");
+    refused(path, 0, EXPORTS_FAILED, path, strerror(ELOOP), "a symlink's loop");
+
+    path = in_dir("turning");
+    must(mkdir(path, 0700) == 0
+         && symlink("data.mdb", in_dir("turning/data.mdb")) == 0, "symlink");
+    refused(path, 0, EXPORTS_FAILED, path, strerror(ELOOP),
+            "a data file that is one");
+    refused(path, EXPORTS_ENV_WRITE, EXPORTS_FAILED, path, strerror(ELOOP),
+            "a data file that is one, to write");
+
     refused(in_dir("a/b/c"), EXPORTS_ENV_WRITE|EXPORTS_ENV_CREATE,
             EXPORTS_FAILED, "cannot be created", NULL,
             "creating below nothing");
