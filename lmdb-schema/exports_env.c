@@ -42,6 +42,8 @@ static exports_rc_t open_databases(exports_env_t *env, MDB_txn *txn,
     int create, exports_error_t *error);
 static exports_rc_t no_database(exports_env_t *env, MDB_txn *txn,
     exports_db_t db, exports_error_t *error);
+static exports_rc_t stat_snapshot(const exports_env_t *env, MDB_txn *txn,
+    exports_env_stat_t *stat);
 static exports_rc_t count_free(MDB_txn *txn, uint64_t used, uint64_t *count);
 static void assert_failed(MDB_env *mdb, const char *message);
 
@@ -222,40 +224,26 @@ exports_rc_t
 exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
     exports_error_t *error)
 {
-    int           i, rc;
-    MDB_txn      *txn;
-    MDB_stat      st;
-    MDB_envinfo   info;
+    exports_rc_t       rc;
+    exports_reader_t  *reader;
 
-    rc = mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn);
-    if (rc != 0) {
-        return exports_mdb_error(error, env, "reading", rc);
+    rc = exports_reader_open(&reader, env, error);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
-    (void) mdb_env_info(env->mdb, &info);
-    (void) mdb_env_stat(env->mdb, &st);
+    rc = exports_reader_renew(reader);
 
-    stat->map_size = info.me_mapsize;
-    stat->page_size = st.ms_psize;
-    stat->pages_used = info.me_last_pgno + 1;
-    stat->txnid = mdb_txn_id(txn);
-    stat->readers = info.me_numreaders;
-    stat->readers_max = info.me_maxreaders;
-
-    for (i = 0; i < EXPORTS_DB_COUNT && rc == 0; i++) {
-        rc = mdb_stat(txn, env->dbi[i], &st);
-        stat->entries[i] = st.ms_entries;
+    if (rc == EXPORTS_OK) {
+        rc = stat_snapshot(env, reader->txn, stat);
     }
 
-    if (rc == 0
-        && count_free(txn, stat->pages_used, &stat->pages_free) != EXPORTS_OK)
-    {
-        rc = MDB_CORRUPTED;
-    }
+    exports_reader_close(reader);
 
-    mdb_txn_abort(txn);
-
-    return rc == 0 ? EXPORTS_OK : exports_mdb_error(error, env, "reading", rc);
+    return rc == EXPORTS_OK
+               ? rc
+               : exports_error(error, rc, "reading \"%s\": %s", env->path,
+                               exports_strerror(rc));
 }
 
 
@@ -665,6 +653,37 @@ no_database(exports_env_t *env, MDB_txn *txn, exports_db_t db,
     return exports_error(error, EXPORTS_FORMAT,
                          "\"%s\" is not a store of exports: it has no "
                          "database \"%s\"", env->path, exports_db_names[db]);
+}
+
+
+static exports_rc_t
+stat_snapshot(const exports_env_t *env, MDB_txn *txn, exports_env_stat_t *stat)
+{
+    int           i, rc;
+    MDB_stat      st;
+    MDB_envinfo   info;
+
+    (void) mdb_env_info(env->mdb, &info);
+    (void) mdb_env_stat(env->mdb, &st);
+
+    stat->map_size = info.me_mapsize;
+    stat->page_size = st.ms_psize;
+    stat->pages_used = info.me_last_pgno + 1;
+    stat->txnid = mdb_txn_id(txn);
+    stat->readers = info.me_numreaders;
+    stat->readers_max = info.me_maxreaders;
+
+    for (i = 0; i < EXPORTS_DB_COUNT; i++) {
+        rc = mdb_stat(txn, env->dbi[i], &st);
+
+        if (rc != 0) {
+            return exports_rc_of_mdb(rc);
+        }
+
+        stat->entries[i] = st.ms_entries;
+    }
+
+    return count_free(txn, stat->pages_used, &stat->pages_free);
 }
 
 

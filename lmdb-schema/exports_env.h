@@ -132,7 +132,7 @@ typedef struct {
     uint64_t  page_size;
     uint64_t  pages_used;       /* of the map: up to the last page */
     uint64_t  pages_free;       /* of those, in LMDB's free list */
-    uint64_t  txnid;            /* of the last commit */
+    uint64_t  txnid;            /* the number of the last commit */
     uint64_t  entries[EXPORTS_DB_COUNT];    /* in the order below */
     unsigned  readers;          /* slots, the most that were in use at once */
     unsigned  readers_max;
@@ -141,7 +141,8 @@ typedef struct {
 /* Names of the databases, in the order of exports_env_stat_t.entries. */
 extern const char *const  exports_db_names[EXPORTS_DB_COUNT];
 
-/* EXPORTS_CORRUPT: the free list contradicts itself or the map */
+/* EXPORTS_CORRUPT: the free list contradicts itself or the map; otherwise what
+   exports_reader_open() returns */
 exports_rc_t exports_env_stat(exports_env_t *env, exports_env_stat_t *stat,
     exports_error_t *error);
 

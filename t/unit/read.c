@@ -379,6 +379,7 @@ resized(void)
     exports_env_t          *env;
     exports_reader_t       *first, *second;
     exports_writer_t       *w;
+    exports_env_stat_t      st;
     exports_env_options_t   options;
 
     path = in_dir("resized");
@@ -393,7 +394,7 @@ resized(void)
     options.group = (gid_t) -1;
     options.flags = EXPORTS_ENV_WRITE;
 
-    for (n = 0; n < 4; n++) {
+    for (n = 0; n < 5; n++) {
         rc = exports_env_open(&env, &options, &error);
         must(rc == EXPORTS_OK, "%s", error.text);
 
@@ -443,6 +444,11 @@ resized(void)
 
         } else if (n == 3) {
             at_work(env, first, alpha);
+
+        } else if (n == 4) {
+            rc = exports_env_stat(env, &st, &error);
+            is_rc(rc, EXPORTS_OK, &error, "what is in it is told");
+            is_int(st.entries[DB_MANIFESTS], 1500 * 5 + 1, "up to what is new");
 
         } else {
             rc = exports_writer_begin(&w, env, &error);
