@@ -22,11 +22,14 @@ typedef struct {
 } free_list_t;
 
 
-static int read_meta(int fd, uint64_t txnid, meta_page_t *meta);
-static int read_tree(free_list_t *list, uint64_t pgno, unsigned depth);
-static int read_node(free_list_t *list, const uint8_t *page, uint32_t at,
-    int is_leaf, unsigned depth);
-static int read_overflow(free_list_t *list, uint64_t pgno, uint64_t len);
+static exports_rc_t read_meta(int fd, uint64_t txnid, meta_page_t *meta);
+static exports_rc_t read_tree(free_list_t *list, uint64_t pgno,
+    unsigned depth);
+static exports_rc_t read_node(free_list_t *list, const uint8_t *page,
+    uint32_t at, int is_leaf, unsigned depth);
+static exports_rc_t read_overflow(free_list_t *list, uint64_t pgno,
+    uint64_t len);
+static exports_rc_t read_at(int fd, void *buf, size_t len, uint64_t offset);
 static void count_numbers(free_list_t *list, const uint8_t *p, size_t len);
 
 
@@ -36,9 +39,11 @@ exports_probe_short(int fd, uint64_t txnid, uint64_t *have, uint64_t *need)
     free_list_t   list;
     meta_page_t   meta;
     struct stat   st;
+    exports_rc_t  rc;
 
-    if (read_meta(fd, txnid, &meta) != 0) {
-        return EXPORTS_STALE;
+    rc = read_meta(fd, txnid, &meta);
+    if (rc != EXPORTS_OK) {
+        return rc;
     }
 
     if (fstat(fd, &st) == -1) {
@@ -58,84 +63,79 @@ exports_probe_short(int fd, uint64_t txnid, uint64_t *have, uint64_t *need)
         return EXPORTS_OK;
     }
 
-    if ((meta.trees[0].root != NO_PAGE
-         && read_tree(&list, meta.trees[0].root, 0) != 0)
-        || list.beyond != meta.last_page + 1 - list.end)
-    {
-        return EXPORTS_CORRUPT;
-    }
+    rc = meta.trees[0].root != NO_PAGE
+             ? read_tree(&list, meta.trees[0].root, 0) : EXPORTS_OK;
 
-    return EXPORTS_OK;
+    return rc == EXPORTS_OK && list.beyond != meta.last_page + 1 - list.end
+               ? EXPORTS_CORRUPT : rc;
 }
 
 
 /* the meta page of a commit; the second commit after that overwrites it */
 
-static int
+static exports_rc_t
 read_meta(int fd, uint64_t txnid, meta_page_t *meta)
 {
-    uint32_t  page_size;
+    exports_rc_t  rc;
 
-    if (pread(fd, meta, sizeof(meta_page_t), 0)
-        != (ssize_t) sizeof(meta_page_t))
-    {
-        return -1;
+    rc = read_at(fd, meta, sizeof(meta_page_t), 0);
+
+    if (rc == EXPORTS_OK && meta->txnid != txnid) {
+        rc = read_at(fd, meta, sizeof(meta_page_t), meta->trees[0].pad);
     }
 
-    page_size = meta->trees[0].pad;
-
-    if (meta->txnid != txnid
-        && pread(fd, meta, sizeof(meta_page_t), page_size)
-           != (ssize_t) sizeof(meta_page_t))
-    {
-        return -1;
+    if (rc == EXPORTS_FAILED) {
+        return rc;
     }
 
-    return (meta->txnid == txnid && meta->magic == META_MAGIC
-            && meta->trees[0].pad >= PAGE_SIZE_MIN
-            && meta->trees[0].pad <= PAGE_SIZE_MAX)
-               ? 0 : -1;
+    return rc == EXPORTS_OK && meta->txnid == txnid
+           && meta->magic == META_MAGIC
+           && meta->trees[0].pad >= PAGE_SIZE_MIN
+           && meta->trees[0].pad <= PAGE_SIZE_MAX
+               ? EXPORTS_OK : EXPORTS_STALE;
 }
 
 
-static int
+static exports_rc_t
 read_tree(free_list_t *list, uint64_t pgno, unsigned depth)
 {
-    int             rc;
     uint8_t        *page;
     uint16_t        at;
     unsigned        i, n;
+    exports_rc_t    rc;
     page_header_t   header;
 
     if (pgno < 2 || pgno >= list->end || depth > DEPTH_MAX
         || list->budget-- == 0)
     {
-        return -1;
+        return EXPORTS_CORRUPT;
     }
 
     page = malloc(list->page_size);
     if (page == NULL) {
-        return -1;
+        return EXPORTS_NOMEM;
     }
 
-    rc = pread(list->fd, page, list->page_size,
-               (off_t) (pgno * list->page_size))
-             == (ssize_t) list->page_size
-             ? 0 : -1;
+    rc = read_at(list->fd, page, list->page_size, pgno * list->page_size);
+
+    if (rc != EXPORTS_OK) {
+        free(page);
+        return rc;
+    }
 
     memcpy(&header, page, PAGE_HEADER);
 
-    if (rc != 0 || header.pgno != pgno
+    if (header.pgno != pgno
         || (header.flags & (BRANCH_FLAG|LEAF_FLAG)) == 0
         || header.lower < PAGE_HEADER || header.lower > list->page_size)
     {
         free(page);
-        return -1;
+        return EXPORTS_CORRUPT;
     }
 
     n = (header.lower - PAGE_HEADER) / 2U;
 
-    for (i = 0; i < n && rc == 0; i++) {
+    for (i = 0; i < n && rc == EXPORTS_OK; i++) {
         memcpy(&at, page + PAGE_HEADER + 2 * i, 2);
         rc = read_node(list, page, at, header.flags & LEAF_FLAG, depth);
     }
@@ -146,7 +146,7 @@ read_tree(free_list_t *list, uint64_t pgno, unsigned depth)
 }
 
 
-static int
+static exports_rc_t
 read_node(free_list_t *list, const uint8_t *page, uint32_t at, int is_leaf,
     unsigned depth)
 {
@@ -154,7 +154,7 @@ read_node(free_list_t *list, const uint8_t *page, uint32_t at, int is_leaf,
     node_header_t   node;
 
     if (at + NODE_HEADER > list->page_size) {
-        return -1;
+        return EXPORTS_CORRUPT;
     }
 
     memcpy(&node, page + at, NODE_HEADER);
@@ -167,7 +167,7 @@ read_node(free_list_t *list, const uint8_t *page, uint32_t at, int is_leaf,
     at += NODE_HEADER + node.key_len;
 
     if (at + sizeof(pgno) > list->page_size) {
-        return -1;
+        return EXPORTS_CORRUPT;
     }
 
     if (node.flags & OVERFLOW_FLAG) {
@@ -176,21 +176,21 @@ read_node(free_list_t *list, const uint8_t *page, uint32_t at, int is_leaf,
     }
 
     if (at + len > list->page_size) {
-        return -1;
+        return EXPORTS_CORRUPT;
     }
 
     count_numbers(list, page + at, len);
 
-    return 0;
+    return EXPORTS_OK;
 }
 
 
-static int
+static exports_rc_t
 read_overflow(free_list_t *list, uint64_t pgno, uint64_t len)
 {
-    int        rc;
-    uint8_t   *numbers;
-    uint64_t   pages;
+    uint8_t       *numbers;
+    uint64_t       pages;
+    exports_rc_t   rc;
 
     pages = (PAGE_HEADER + len + list->page_size - 1) / list->page_size;
 
@@ -199,28 +199,40 @@ read_overflow(free_list_t *list, uint64_t pgno, uint64_t len)
     if (pgno < 2 || pgno >= list->end || pages > list->end - pgno
         || pages > list->budget)
     {
-        return -1;
+        return EXPORTS_CORRUPT;
     }
 
     list->budget -= pages;
 
     numbers = malloc(len);
     if (numbers == NULL) {
-        return -1;
+        return EXPORTS_NOMEM;
     }
 
-    rc = pread(list->fd, numbers, len,
-               (off_t) (pgno * list->page_size + PAGE_HEADER))
-             == (ssize_t) len
-             ? 0 : -1;
+    rc = read_at(list->fd, numbers, len,
+                 pgno * list->page_size + PAGE_HEADER);
 
-    if (rc == 0) {
+    if (rc == EXPORTS_OK) {
         count_numbers(list, numbers, len);
     }
 
     free(numbers);
 
     return rc;
+}
+
+
+/* EXPORTS_CORRUPT: the file ends before */
+
+static exports_rc_t
+read_at(int fd, void *buf, size_t len, uint64_t offset)
+{
+    ssize_t  n;
+
+    n = pread(fd, buf, len, (off_t) offset);
+
+    return n == (ssize_t) len ? EXPORTS_OK
+           : n == -1 ? EXPORTS_FAILED : EXPORTS_CORRUPT;
 }
 
 

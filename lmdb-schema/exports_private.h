@@ -183,7 +183,7 @@ exports_rc_t exports_probe(const char *data_file, exports_error_t *error);
  *
  * EXPORTS_CORRUPT  a page that is not free is missing
  * EXPORTS_STALE    there are newer commits
- * EXPORTS_FAILED   the file cannot be examined
+ * EXPORTS_FAILED   the file cannot be examined: errno; EXPORTS_NOMEM, too
  */
 exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
     uint64_t *need);
@@ -195,6 +195,8 @@ exports_rc_t exports_probe_short(int fd, uint64_t txnid, uint64_t *have,
  * for others may look at its length alone.
  *
  * EXPORTS_CORRUPT  it is truncated
+ * EXPORTS_FAILED   it cannot be examined, or extended; EXPORTS_NOMEM; or what
+ *                  LMDB says to a read transaction
  */
 exports_rc_t exports_env_fill(exports_env_t *env, exports_error_t *error);
 

@@ -63,10 +63,11 @@ static exports_rc_t
 probe_length(exports_env_t *env, int fd, uint64_t *have, uint64_t *need,
     exports_error_t *error)
 {
-    int            rc, attempt;
+    int            rc, err, attempt;
     MDB_txn       *txn;
     exports_rc_t   erc;
 
+    err = 0;
     erc = EXPORTS_STALE;
     *have = *need = 0;
 
@@ -87,8 +88,14 @@ probe_length(exports_env_t *env, int fd, uint64_t *have, uint64_t *need,
         }
 
         erc = exports_probe_short(fd, mdb_txn_id(txn), have, need);
+        err = errno;
 
         mdb_txn_abort(txn);
+    }
+
+    if (erc == EXPORTS_NOMEM || erc == EXPORTS_FAILED) {
+        return exports_error(error, erc, "\"%s/" EXPORTS_DATA_FILE "\" cannot "
+                             "be examined: %s", env->path, strerror(err));
     }
 
     return erc == EXPORTS_OK

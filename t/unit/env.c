@@ -1392,6 +1392,23 @@ together(void)
 }
 
 
+/* in place of libc's: a disk whose pages, but for the meta pages, cannot be
+   read at that moment */
+
+static int  read_fault;
+
+ssize_t
+pread(int fd, void *buf, size_t len, off_t offset)
+{
+    if (read_fault != 0 && offset >= 2 * sysconf(_SC_PAGESIZE)) {
+        errno = read_fault;
+        return -1;
+    }
+
+    return (ssize_t) syscall(SYS_pread64, fd, buf, len, offset);
+}
+
+
 /* a data file that is shorter than its last page, and rightly so */
 
 static int
@@ -1487,6 +1504,12 @@ filling(void)
     rc = try_open(&env, in_dir("short"), EXPORTS_ENV_IMMUTABLE, NULL);
     is_rc(rc, EXPORTS_OK, &error, "as an immutable one, too");
     exports_env_close(env);
+
+    read_fault = EIO;
+    rc = try_open(&env, in_dir("short"), 0, NULL);
+    is_rc(rc, EXPORTS_FAILED, &error, "a short file that cannot be read");
+    has_str(error.text, strerror(EIO), "the text says why");
+    read_fault = 0;
 
     rc = try_open(&env, in_dir("short"), EXPORTS_ENV_WRITE, NULL);
     is_rc(rc, EXPORTS_OK, &error, "a writer opens it");
