@@ -14,8 +14,10 @@
  * "..", nor a symlink ever leads out.
  *
  * root: a descriptor of the directory (O_PATH will do); flags: of open(2);
- * O_CLOEXEC and O_NONBLOCK are added, so that a FIFO does not block.  Returns
- * a descriptor, or -1 with errno: EXDEV or ELOOP when the key leads out.
+ * O_CLOEXEC is added and, unless O_PATH is given, O_NOCTTY, and O_NONBLOCK, so
+ * that a FIFO does not block.  Returns a descriptor, which with O_PATH may be a
+ * symlink's that was not followed; or -1 with errno: EXDEV when the key leads
+ * out, ELOOP or ENOTDIR when it has a symlink that is not followed.
  */
 int exports_artifact_open(int root, const char *key, int flags);
 

@@ -219,6 +219,7 @@ exports_rank_height(const uint8_t *entry)
  */
 unsigned exports_facet_next(unsigned facet, const exports_facets_t *values);
 
+/* values of scopes and ids; decoding one returns EXPORTS_OK, EXPORTS_CORRUPT */
 void exports_scope_encode(uint8_t *value, const exports_scope_t *scope,
     const uint8_t *key, size_t key_len);
 exports_rc_t exports_scope_decode(exports_scope_t *scope, const uint8_t *key,
@@ -317,7 +318,8 @@ typedef struct {
     exports_str_t   tables[EXPORTS_TOKEN_TABLES_MAX];
 } exports_token_t;
 
-/* key: the EXPORTS_SHA256_LEN bytes of the token's digest */
+/* key: the EXPORTS_SHA256_LEN bytes of the token's digest.  EXPORTS_INVALID:
+   it has too many tables, or does not fit; EXPORTS_CORRUPT: it is damaged */
 exports_rc_t exports_token_encode(uint8_t *buf, size_t size, size_t *len,
     const exports_token_t *token, const uint8_t *key);
 exports_rc_t exports_token_decode(exports_token_t *token, const uint8_t *key,

@@ -27,6 +27,7 @@ typedef struct {
 } exports_hmac_t;
 
 
+/* Prepares a key, of any length. */
 void exports_hmac_key(exports_hmac_t *hmac, const void *key, size_t len);
 
 /* Writes the EXPORTS_SHA256_LEN bytes of the code of data. */

@@ -35,9 +35,10 @@ typedef struct {
     const char     *path;       /* the directory */
     size_t          map_size;   /* bytes; 0: EXPORTS_MAP_SIZE */
     unsigned        flags;      /* EXPORTS_ENV_* */
-    const uint8_t  *lineage;    /* CREATE: EXPORTS_LINEAGE_LEN bytes; NULL:
+    const uint8_t  *lineage;    /* that the store must be of, and a new one
+                                   gets: EXPORTS_LINEAGE_LEN bytes; NULL: any,
                                    a random one */
-    gid_t           group;      /* CREATE: of the files; (gid_t) -1: default */
+    gid_t           group;      /* of what CREATE makes; (gid_t) -1: default */
 
     /* called instead of abort() when an assertion of LMDB fails, as it may with
        damaged files; must not return */
@@ -75,9 +76,10 @@ int exports_identity_equal(const exports_identity_t *a,
  * EXPORTS_MISSING   no directory or no data file, or nothing in it yet
  * EXPORTS_DENIED    the text names the file and the user
  * EXPORTS_FORMAT    not LMDB's, not a store, or of another format version
- * EXPORTS_CORRUPT   meta pages that contradict the file
+ * EXPORTS_CORRUPT   meta pages that contradict the file, or no lineage that can
+ *                   be read
  * EXPORTS_UNLOCKED  a read-only file system, without EXPORTS_ENV_IMMUTABLE
- * EXPORTS_CONFLICT  CREATE, and there is a store of another lineage
+ * EXPORTS_CONFLICT  the store is of another lineage than the one given
  * EXPORTS_BUSY      all EXPORTS_READERS_MAX reader slots are in use
  * EXPORTS_STALE     a file was replaced while it was opened; or the locks had
  *                   been destroyed, as LMDB 0.9.26 to 0.9.31 may do, and other

@@ -4,8 +4,8 @@
  *
  * A reader is one read transaction, which is renewed for each unit of work and
  * reset after it.  Between the two it sees one snapshot; a reader that is not
- * reset pins the pages of its snapshot, and the file grows.  All that functions
- * hand out are views into the map: valid until the reset.
+ * reset pins the pages of its snapshot, and the file grows.  What reads needs a
+ * renewed reader, and hands out views into the map: valid until the reset.
  *
  * A reader belongs to one thread at a time.
  */
@@ -20,8 +20,8 @@
 typedef struct exports_reader_s  exports_reader_t;
 
 
-/* Opens a reader, not renewed yet.  EXPORTS_NOMEM, or what
-   exports_reader_renew() returns. */
+/* Opens a reader, not renewed yet; *reader is set only if EXPORTS_OK is
+   returned.  EXPORTS_NOMEM, or what exports_reader_renew() returns. */
 exports_rc_t exports_reader_open(exports_reader_t **reader,
     exports_env_t *env, exports_error_t *error);
 

@@ -10,7 +10,15 @@
  *
  * A function that fails with EXPORTS_INVALID, EXPORTS_CONFLICT or
  * EXPORTS_NOT_FOUND has changed nothing, and the writer can go on; after any
- * other error it can only be aborted.
+ * other error it can only be aborted.  Such an error may come of any function:
+ *
+ * EXPORTS_CORRUPT  what has to be read is damaged, or a page that would have to
+ *                  be written to
+ * EXPORTS_FULL     the map is full
+ * EXPORTS_NOMEM, EXPORTS_FAILED, EXPORTS_STALE
+ *
+ * EXPORTS_INVALID comes, besides what is said below, of a scope's name that no
+ * project or user can have.
  */
 
 #ifndef EXPORTS_WRITER_H
@@ -26,9 +34,14 @@ typedef struct exports_writer_s  exports_writer_t;
 
 
 /*
- * EXPORTS_STALE: data.mdb or lock.mdb are no longer the files that were opened,
- * or a commit was lost to such a replacement; or another process has made the
- * map larger while a reader of this environment is active.
+ * Waits for the lock.  The environment must have been opened with
+ * EXPORTS_ENV_WRITE.  *writer is set only if EXPORTS_OK is returned.
+ *
+ * EXPORTS_STALE   data.mdb or lock.mdb are no longer the files that were
+ *                 opened, or a commit was lost to such a replacement; or
+ *                 another process has made the map larger while a reader of
+ *                 this environment is active
+ * EXPORTS_DENIED  those files cannot be reached any more
  */
 exports_rc_t exports_writer_begin(exports_writer_t **writer,
     exports_env_t *env, exports_error_t *error);
@@ -55,7 +68,6 @@ exports_reader_t *exports_writer_reader(exports_writer_t *writer);
  *
  * EXPORTS_CONFLICT  another user has the uuid; or another export of the scope
  *                   has the same time to the microsecond and the same tie
- * EXPORTS_FULL      the map is full
  */
 exports_rc_t exports_writer_put(exports_writer_t *writer,
     const exports_manifest_t *manifest, int *replaced,
@@ -67,14 +79,15 @@ exports_rc_t exports_writer_delete(exports_writer_t *writer,
     size_t id_len, exports_error_t *error);
 
 
-/* Adds a token or replaces it.  Makes its scope if there is none. */
+/* Adds a token or replaces it.  Makes its scope if there is none.
+   EXPORTS_INVALID: it has too many tables, or too long ones. */
 exports_rc_t exports_writer_put_token(exports_writer_t *writer,
     const exports_token_line_t *line, exports_error_t *error);
 
 /*
  * Revokes the token that a token ID names, as of now; one that was revoked
  * before stays as it is.  EXPORTS_NOT_FOUND; EXPORTS_CONFLICT: several tokens
- * have that ID.
+ * have that ID; EXPORTS_INVALID: it is not a token ID.
  */
 exports_rc_t exports_writer_revoke_token(exports_writer_t *writer,
     const char *token_id, size_t len, exports_error_t *error);
@@ -105,7 +118,7 @@ exports_rc_t exports_writer_touch(exports_writer_t *writer,
  * Records how far a source has been followed (a position in a stream, say), in
  * the same transaction as what came from there.  Name: printable ASCII without
  * spaces, at most EXPORTS_CHECKPOINT_NAME_MAX bytes; value: at most
- * EXPORTS_CHECKPOINT_MAX.
+ * EXPORTS_CHECKPOINT_MAX.  EXPORTS_INVALID: one of them is not like that.
  */
 exports_rc_t exports_writer_checkpoint(exports_writer_t *writer,
     const char *name, const void *value, size_t len, exports_error_t *error);

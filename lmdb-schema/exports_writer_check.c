@@ -109,7 +109,6 @@ begin(exports_env_t *env)
         rc = exports_reader_open(&env->committed, env, NULL);
 
         if (rc != EXPORTS_OK) {
-            env->committed = NULL;
             return rc;
         }
     }

@@ -85,7 +85,6 @@ ctl_store_read(ctl_store_t *store, const ctl_args_t *args)
     rc = exports_reader_open(&store->reader, store->env, &error);
 
     if (rc != EXPORTS_OK) {
-        store->reader = NULL;
         return ctl_error("%s", error.text);
     }
 
@@ -122,7 +121,6 @@ ctl_store_begin(ctl_store_t *store)
     ctl_wait_end();
 
     if (rc != EXPORTS_OK) {
-        store->writer = NULL;
         return ctl_error("%s", error.text);
     }
 

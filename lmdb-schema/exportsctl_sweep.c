@@ -64,7 +64,6 @@ ctl_sweep(const ctl_args_t *args)
         && exports_reader_open(&sw.store.reader, sw.store.env, &error)
            != EXPORTS_OK)
     {
-        sw.store.reader = NULL;
         rc = ctl_error("%s", error.text);
     }
 
