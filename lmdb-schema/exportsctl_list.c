@@ -152,14 +152,19 @@ print_row(const exports_record_t *record, uint64_t created)
 static int
 list_error(const exports_page_t *page, exports_rc_t rc)
 {
-    char  key[2 * EXPORTS_MANIFEST_KEY_LEN];
+    char                  key[2 * EXPORTS_MANIFEST_KEY_LEN];
+    static const uint8_t  none[EXPORTS_MANIFEST_KEY_LEN];
 
     if (rc != EXPORTS_CORRUPT) {
         return ctl_error("reading the list: %s", exports_strerror(rc));
     }
 
+    if (memcmp(page->bad_key, none, EXPORTS_MANIFEST_KEY_LEN) == 0) {
+        return ctl_error("the list is damaged: run \"exportsctl verify\"");
+    }
+
     exports_hex(key, page->bad_key, EXPORTS_MANIFEST_KEY_LEN);
 
-    return ctl_error("a record is damaged, or its list (key %.*s): run "
+    return ctl_error("a record (key %.*s) is damaged, or not of the list: run "
                      "\"exportsctl verify\"", (int) sizeof(key), key);
 }

@@ -12,7 +12,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 113 + 9;
+plan tests => @ctls * 117 + 9;
 
 $t->conf(<<'EOC');
 %%MAIN%%
@@ -217,6 +217,9 @@ for my $ctl (@ctls) {
     cmp_ok scalar @{ json($out)->{faults} }, '>', 0, 'verify: --json: faults';
     ($exit) = $t->ctl('get', $broken, '--project', 'demo', 'exp_2');
     is $exit, 1, 'get: a damaged record';
+    ($exit, undef, $err) = $t->ctl('list', $broken, '--project', 'demo');
+    like $err, qr/: a record \(key [0-9a-f]{48}\) is damaged, or not of the /,
+         'list: a damaged record';
     ($exit, $out) = $t->ctl('export', $broken);
     is $exit, 1, 'export: a damaged record: exit';
     is scalar(() = $out =~ /\n/g), 2, 'export: the others are saved';
@@ -232,6 +235,19 @@ for my $ctl (@ctls) {
     $t->load($broken, $three[1]);
     is $t->ctl_ok('export', $broken), $before, 'and what was lost can come back';
     like $t->ctl_ok('verify', $broken), qr/\b0 faults/, 'and is sound';
+
+    # the key of a list, before its one entry, gets another facet
+
+    my $keyless = $t->store("keyless$n",
+        project_line(project => 'demo', id => 'exp_1',
+                     created_at => '2026-06-02T01:23:45Z'));
+    my $entry = pack 'Q>', 1780363425000000;
+    cmp_ok $t->damage($keyless, pack('Q>C', 1, 0) . $entry,
+                      pack('Q>C', 1, 8) . $entry), '>', 0, 'a list is lost';
+    ($exit, undef, $err) = $t->ctl('list', $keyless, '--project', 'demo');
+    is $exit, 1, 'list: a damaged list: exit';
+    like $err, qr/^exportsctl: list: the list is damaged: run /,
+       'list: a damaged list: no record is named';
 
     # the header of a node is damaged: its length, and what kind of value it has
 
