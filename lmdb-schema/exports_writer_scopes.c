@@ -4,6 +4,8 @@
  * in a tree until the commit, which stores those that have changed.
  */
 
+#define _GNU_SOURCE             /* qsort_r() */
+
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,7 @@ static exports_rc_t keep_scope(exports_writer_t *w,
     const exports_met_scope_t *found, exports_met_scope_t **met,
     exports_error_t *error);
 static int compare_scopes(const void *a, const void *b);
-static int sort_scopes(const void *a, const void *b);
+static int sort_scopes(const void *a, const void *b, void *data);
 static exports_rc_t flush_scope(exports_writer_t *w, exports_met_scope_t *met,
     exports_error_t *error);
 static exports_rc_t recount_scope(exports_writer_t *w, exports_scope_t *scope);
@@ -192,8 +194,12 @@ compare_scopes(const void *a, const void *b)
 
 
 static int
-sort_scopes(const void *a, const void *b)
+sort_scopes(const void *a, const void *b, void *data)
 {
+    exports_writer_t  *w = data;
+
+    exports_env_step(w->env);
+
     return compare_scopes(*(exports_met_scope_t *const *) a,
                           *(exports_met_scope_t *const *) b);
 }
@@ -208,7 +214,8 @@ exports_writer_flush_scopes(exports_writer_t *w, exports_error_t *error)
     /* LMDB is faster in the order of keys */
 
     if (!w->sorted && w->nmet > 0) {
-        qsort(w->met, w->nmet, sizeof(exports_met_scope_t *), sort_scopes);
+        qsort_r(w->met, w->nmet, sizeof(exports_met_scope_t *), sort_scopes,
+                w);
         w->sorted = 1;
     }
 

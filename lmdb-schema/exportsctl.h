@@ -330,6 +330,10 @@ void ctl_on_assert(const char *message);
    of a file that is being written; NULL, -1: none. */
 void ctl_watch(const exports_env_t *env, int fd);
 
+/* So does this: a step of the command's own, in what takes seconds if there are
+   millions of scopes. */
+void ctl_step(void);
+
 /*
  * From now on SIGINT, SIGTERM and SIGHUP end the program with a message: at
  * once or, between ctl_hold() and ctl_release(), at the latter.

@@ -10,6 +10,7 @@ static exports_rc_t add_walked(void *data, const uint8_t *key, size_t key_len,
 static exports_rc_t add(ctl_scopes_t *scopes, exports_kind_t kind,
     const exports_scope_t *stored, const char *name, size_t len);
 static void *grow(void *array, size_t *size, size_t need, size_t element);
+static int sort_ids(const void *a, const void *b);
 static int compare_ids(const void *a, const void *b);
 
 
@@ -69,7 +70,7 @@ ctl_scopes_load(ctl_scopes_t *scopes, exports_reader_t *reader,
     }
 
     if (scopes->nelts > 0) {
-        qsort(scopes->elts, scopes->nelts, sizeof(ctl_scope_t), compare_ids);
+        qsort(scopes->elts, scopes->nelts, sizeof(ctl_scope_t), sort_ids);
     }
 
     return CTL_OK;
@@ -192,6 +193,15 @@ grow(void *array, size_t *size, size_t need, size_t element)
     }
 
     return grown;
+}
+
+
+static int
+sort_ids(const void *a, const void *b)
+{
+    ctl_step();
+
+    return compare_ids(a, b);
 }
 
 

@@ -45,6 +45,7 @@ static volatile sig_atomic_t  doomed;
 
 static const exports_env_t *volatile  watched;
 static volatile sig_atomic_t  watched_file = -1;
+static volatile uint64_t      own_steps;
 static uint64_t               steps_seen;
 static unsigned               idle;
 
@@ -84,6 +85,13 @@ ctl_watch(const exports_env_t *env, int fd)
 {
     watched = env;
     watched_file = fd;
+}
+
+
+void
+ctl_step(void)
+{
+    own_steps++;
 }
 
 
@@ -274,7 +282,8 @@ steps_made(void)
     off_t     offset;
     uint64_t  n;
 
-    n = watched != NULL ? exports_env_steps(watched) : 0;
+    n = own_steps;
+    n += watched != NULL ? exports_env_steps(watched) : 0;
 
     if (watched_file != -1) {
         offset = lseek(watched_file, 0, SEEK_CUR);

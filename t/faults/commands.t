@@ -35,7 +35,9 @@ my @commands = (
 
 my @looping = @commands[0 .. strength(0, $#commands)];
 
-plan tests => @looping + 15;
+my @sorting = strength(0, 1) ? ('export') : ();
+
+plan tests => @looping + @sorting + 15;
 
 my $good = $t->store('good', map { project_line(
     project => 'demo' . $_ % 3, id => "exp_$_", download_name => 'x' x (1 + $_ % 89),
@@ -149,6 +151,72 @@ ok !@faults, "$N damaged stores: each command ends in order"
     or diag map { "$_\n" } @faults[0 .. ($#faults < 9 ? $#faults : 9)];
 ok !@left, 'no copy is left behind' or diag map { "$_\n" } @left;
 ok $exit{0} && $exit{1}, 'some succeed, some fail';
+
+
+# ---- no loop ---------------------------------------------------------------
+
+# what has millions of scopes to sort takes as long as a loop may: here it is a
+# few, which are compared slowly, by a library that is loaded before
+
+if (@sorting) {
+    my $many = $t->store('many', map { project_line(
+        project => "demo$_", id => 'exp_1') } 1 .. 16);
+
+    $t->write_file('slow.c', <<'EOC');
+#include <stddef.h>
+#include <time.h>
+
+typedef int (*compare_pt)(const void *, const void *);
+
+/* seconds of processor time, all comparisons together */
+static double  left = 7;
+
+static void
+spend(double seconds)
+{
+    clock_t  end = clock() + (clock_t) (seconds * CLOCKS_PER_SEC);
+
+    while (clock() < end) {
+    }
+
+    left -= seconds;
+}
+
+void
+qsort(void *base, size_t n, size_t size, compare_pt compare)
+{
+    char    *p = base, c;
+    size_t   i, j, k;
+
+    for (i = 1; i < n; i++) {
+        for (j = i; j > 0; j--) {
+            if (left > 0) {
+                spend(0.25);
+            }
+
+            if (compare(p + (j - 1) * size, p + j * size) <= 0) {
+                break;
+            }
+
+            for (k = 0; k < size; k++) {
+                c = p[(j - 1) * size + k];
+                p[(j - 1) * size + k] = p[j * size + k];
+                p[j * size + k] = c;
+            }
+        }
+    }
+}
+EOC
+
+    my $slow = $t->path('slow.so');
+    system($ENV{CC} // 'cc', '-shared', '-fPIC', '-O1', '-o', $slow,
+           $t->path('slow.c')) == 0 or die "cc: $?";
+
+    my ($exit, $out, $err) = $t->_exec({}, 'env', "LD_PRELOAD=$slow",
+                                       $t->{ctl}, @sorting, $many);
+    ok $exit == 0 && 16 == (() = $out =~ /\n/g), 'slow, but no loop'
+        or diag "exit $exit: $err";
+}
 
 
 # ---- the write lock --------------------------------------------------------

@@ -659,7 +659,7 @@ many_scopes(void)
 {
     char               name[32], id[32];
     spec_t             spec;
-    uint64_t           first;
+    uint64_t           first, steps;
     unsigned           i, n;
     exports_rc_t       rc;
     exports_env_t     *env;
@@ -704,6 +704,23 @@ many_scopes(void)
     is_int(first, 1, "beginning at 1");
 
     exports_reader_close(reader);
+
+    /* those of millions are sorted for longer than a watchdog may wait */
+
+    w = begin_writer(env);
+
+    for (i = 0; i < n; i++) {
+        (void) snprintf(name, sizeof(name), "%u", i * 7919 % n);
+        rc = exports_writer_set_revision(w, EXPORTS_USER, name, strlen(name),
+                                         INT64_MAX, &error);
+        check(rc == EXPORTS_OK, "%s", error.text);
+    }
+
+    checked("all scopes are changed");
+    steps = exports_env_steps(env);
+    commit_writer(w);
+    steps = exports_env_steps(env) - steps;
+    ok(steps > 4 * n, "sorting %u scopes makes steps: %" PRIu64, n, steps);
 
     is_int(store_faults(env), 0, "the store is sound");
     exports_env_close(env);
