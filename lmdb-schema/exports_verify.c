@@ -24,7 +24,7 @@ static exports_rc_t check_all(exports_check_t *c);
 static exports_rc_t check_again(exports_check_t *c, exports_error_t *error);
 static exports_rc_t could_not(exports_error_t *error, exports_rc_t rc,
     const char *what);
-static void no_fault(void *data, const char *text);
+static void ignore_fault(void *data, const char *text);
 static exports_rc_t check_token(void *data, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len);
 static int scope_exists(const exports_check_t *c,
@@ -131,7 +131,7 @@ check_again(exports_check_t *c, exports_error_t *error)
     exports_check_t   again;
     exports_verify_t  left;
 
-    init(&again, &left, no_fault, NULL);
+    init(&again, &left, ignore_fault, NULL);
 
     again.reader = c->reader;
 
@@ -161,7 +161,7 @@ could_not(exports_error_t *error, exports_rc_t rc, const char *what)
 /* the faults that are left have been reported before */
 
 static void
-no_fault(void *data, const char *text)
+ignore_fault(void *data, const char *text)
 {
     (void) data;
     (void) text;

@@ -16,8 +16,15 @@
 /* of one repair; what is left takes another one */
 #define FIXES_MAX  1000000
 
-/* pass 0 drops, pass 1 adds, pass 2 counts */
-#define PASS_LAST  2
+/* What is dropped may be in the place of what is added; and what is left in the
+   end has to be counted. */
+
+enum {
+    PASS_DROP = 0,
+    PASS_ADD,
+    PASS_COUNT,
+    PASSES
+};
 
 /* around the key, in the text of a fault */
 #define KEY_BEFORE  " (key "
@@ -141,12 +148,10 @@ exports_verify_fix(exports_check_t *c, exports_writer_t *writer,
     unsigned      pass;
     exports_rc_t  rc;
 
-    rc = EXPORTS_OK;
-
-    /* what is dropped may be in the place of what is added; and what is left in
-       the end has to be counted */
-
-    for (pass = 0; pass <= PASS_LAST && rc == EXPORTS_OK; pass++) {
+    for (rc = EXPORTS_OK, pass = PASS_DROP;
+         pass < PASSES && rc == EXPORTS_OK;
+         pass++)
+    {
         rc = apply_pass(c, writer, pass, error);
     }
 
@@ -176,7 +181,17 @@ apply_pass(exports_check_t *c, exports_writer_t *writer, unsigned pass,
 static unsigned
 pass_of(exports_fix_type_t type)
 {
-    return type == FIX_RERANK ? PASS_LAST : type == FIX_INDEX;
+    switch (type) {
+
+    case FIX_INDEX:
+        return PASS_ADD;
+
+    case FIX_RERANK:
+        return PASS_COUNT;
+
+    default:
+        return PASS_DROP;
+    }
 }
 
 
