@@ -221,8 +221,8 @@ exports_writer_read_listing(exports_writer_t *w, const uint8_t *key,
     }
 
     if (rc != EXPORTS_OK) {
-        return exports_error(error, EXPORTS_FAILED, "reading \"%s\": %s",
-                             w->env->path, exports_strerror(rc));
+        return exports_error(error, rc, "reading \"%s\": %s", w->env->path,
+                             exports_strerror(rc));
     }
 
     if (exports_record_facets(&facets, &record) != 0) {

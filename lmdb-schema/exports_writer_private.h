@@ -88,6 +88,7 @@ exports_rc_t exports_writer_find_id(exports_writer_t *w,
 exports_rc_t exports_writer_read_id(const uint8_t *id_key, size_t len,
     const MDB_val *value, uint8_t *key, exports_error_t *error);
 
+/* the lists of a manifest that has these values; key: its own in manifests */
 void exports_listing_fill(exports_listing_t *listing, const uint8_t *key,
     const exports_facets_t *facets);
 
@@ -132,6 +133,8 @@ exports_rc_t exports_writer_put_meta(exports_writer_t *w, const char *name,
  */
 exports_rc_t exports_writer_check(exports_writer_t *w, exports_db_t db,
     const void *key, size_t key_len, int deleting, exports_error_t *error);
+
+/* frees what that has kept; to be called while the writer still has the lock */
 void exports_writer_uncheck(exports_writer_t *w);
 
 /*
@@ -142,6 +145,8 @@ void exports_writer_uncheck(exports_writer_t *w);
 exports_rc_t exports_writer_list(exports_writer_t *w, const uint8_t *key,
     size_t len, const uint8_t *entry, int add, exports_error_t *error);
 exports_rc_t exports_writer_flush(exports_writer_t *w, exports_error_t *error);
+
+/* frees the changes that are noted, made or not */
 void exports_writer_forget(exports_writer_t *w);
 
 /*
