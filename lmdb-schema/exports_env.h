@@ -69,8 +69,9 @@ int exports_identity_equal(const exports_identity_t *a,
 /*
  * Opens a store, after checking the data file's meta pages: LMDB itself trusts
  * them and dies of bad ones.  Never blocks on a file that is not regular.  A
- * missing lock file is created, with mode 0660 whatever the umask; the data
- * file (0640) and the directory (2770) only with EXPORTS_ENV_CREATE.
+ * missing lock file is created, with mode 0660 whatever the umask, except with
+ * EXPORTS_ENV_IMMUTABLE; the data file (0640) and the directory (2770) only
+ * with EXPORTS_ENV_CREATE.
  *
  * EXPORTS_INVALID   flags: IMMUTABLE with WRITE or CREATE, CREATE without WRITE
  * EXPORTS_MISSING   no directory or no data file, or nothing in it yet
