@@ -114,7 +114,8 @@ keep_fix(exports_check_t *c, exports_fix_type_t type, const uint8_t *key,
 {
     exports_fix_t  *fix;
 
-    /* LMDB cannot delete what has an empty key */
+    /* LMDB cannot delete what has an empty key; one that is longer than any of
+       ours is left to whoever wrote it */
 
     if (len == 0 || len > EXPORTS_ID_KEY_MAX || c->nfixes == FIXES_MAX) {
         return EXPORTS_OK;
