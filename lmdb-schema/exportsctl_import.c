@@ -69,6 +69,7 @@ int
 ctl_import(const ctl_args_t *args)
 {
     int       rc;
+    char      text[128];
     import_t  im;
 
     memset(&im, 0, sizeof(import_t));
@@ -85,6 +86,12 @@ ctl_import(const ctl_args_t *args)
     if (im.held == NULL) {
         return CTL_FAILED;
     }
+
+    /* before a named pipe is opened, which waits until somebody writes to it */
+
+    describe_committed(&im, text, sizeof(text));
+    ctl_last_words(text);
+    ctl_interruptible();
 
     rc = ctl_store_open(&im.store, args, EXPORTS_ENV_WRITE);
 
@@ -114,12 +121,7 @@ static int
 import(import_t *im)
 {
     int                  rc;
-    char                 text[128];
     const ctl_parsed_t  *parsed;
-
-    describe_committed(im, text, sizeof(text));
-    ctl_last_words(text);
-    ctl_interruptible();
 
     do {
 

@@ -6,6 +6,7 @@ use strict;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use POSIX ();
 use Test::More;
 
 use Exports::Test;
@@ -13,7 +14,7 @@ use Exports::Test;
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 39 + 1;
+plan tests => @ctls * 41 + 1;
 
 my $n = 0;
 
@@ -133,6 +134,21 @@ for my $ctl (@ctls) {
     is $exit, 1, 'SIGTERM: exit';
     like $err, qr/lines 1-1 are committed, line 2 and after are not$/m,
          'SIGTERM: what is committed';
+
+    # ---- a signal while nobody has opened the named pipe yet
+
+    my $pipe = $t->path('pipe' . $n++);
+    POSIX::mkfifo($pipe, 0600) or die "mkfifo: $!";
+    $job = start($store, $pipe);
+
+    wait_for { $t->read_file("/proc/$job->{pid}/maps") =~ /data\.mdb/ };
+    kill 'TERM', $job->{pid};
+
+    ($exit, $out, $err) = $t->finish($job);
+    is $exit, 1, 'SIGTERM before there is a writer: exit';
+    is $err, "exportsctl: import: interrupted\n"
+             . "exportsctl: import: nothing is committed\n",
+       'SIGTERM before there is a writer: what is committed';
 
     # ---- nobody hears it
 
