@@ -330,8 +330,8 @@ void ctl_on_assert(const char *message);
    of a file that is being written; NULL, -1: none. */
 void ctl_watch(const exports_env_t *env, int fd);
 
-/* So does this: a step of the command's own, in what takes seconds if there are
-   millions of scopes. */
+/* So does this: a step of the command's own, which may be busy for long without
+   the store. */
 void ctl_step(void);
 
 /*

@@ -133,6 +133,7 @@ import(import_t *im)
 
         parsed = ctl_parser_next(im->parser);
         im->lines = parsed->number;
+        ctl_step();
 
         /* before anything else, what is held back has to be put */
 

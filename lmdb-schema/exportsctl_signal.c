@@ -2,6 +2,7 @@
 /* signals: faults and loops of LMDB, interruption, waiting for a writer */
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -45,7 +46,7 @@ static volatile sig_atomic_t  doomed;
 
 static const exports_env_t *volatile  watched;
 static volatile sig_atomic_t  watched_file = -1;
-static volatile uint64_t      own_steps;
+static _Atomic uint64_t       own_steps;
 static uint64_t               steps_seen;
 static unsigned               idle;
 
@@ -91,7 +92,7 @@ ctl_watch(const exports_env_t *env, int fd)
 void
 ctl_step(void)
 {
-    own_steps++;
+    (void) atomic_fetch_add_explicit(&own_steps, 1, memory_order_relaxed);
 }
 
 
@@ -282,7 +283,7 @@ steps_made(void)
     off_t     offset;
     uint64_t  n;
 
-    n = own_steps;
+    n = atomic_load_explicit(&own_steps, memory_order_relaxed);
     n += watched != NULL ? exports_env_steps(watched) : 0;
 
     if (watched_file != -1) {
