@@ -197,6 +197,9 @@ int ctl_finish(int result);
 
 /* exportsctl_lines.c: lines of a file, a batch at a time */
 
+/* a batch ends with the line that makes its text so long */
+#define CTL_BATCH_TEXT  ((size_t) 64 << 20)
+
 typedef struct {
     int          fd;
     const char  *name;          /* for messages */

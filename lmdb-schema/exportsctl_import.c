@@ -32,11 +32,13 @@ typedef struct {
     ctl_parser_t      *parser;
     ctl_held_t        *held;
     uint64_t           lines;
+    uint64_t           bytes;           /* of these lines */
     uint64_t           manifests;
     uint64_t           replaced;
     uint64_t           tokens;
     uint64_t           commits;
     uint64_t           committed;       /* lines */
+    uint64_t           committed_bytes;
     uint64_t           confirmed;       /* of these, as --stream says */
     progress_t         progress;
 } import_t;
@@ -133,6 +135,7 @@ import(import_t *im)
 
         parsed = ctl_parser_next(im->parser);
         im->lines = parsed->number;
+        im->bytes = parsed->bytes;
         ctl_step();
 
         /* before anything else, what is held back has to be put */
@@ -336,6 +339,7 @@ pause_stream(import_t *im)
 {
     return ctl_parser_has_more(im->parser)
            && im->lines - im->committed < im->args->batch
+           && im->bytes - im->committed_bytes < CTL_BATCH_TEXT
                ? CTL_OK : commit(im);
 }
 
@@ -364,6 +368,7 @@ commit(import_t *im)
     }
 
     im->committed = im->lines;
+    im->committed_bytes = im->bytes;
 
     describe_committed(im, text, sizeof(text));
     ctl_last_words(text);

@@ -10,7 +10,6 @@
 #include "exportsctl.h"
 
 
-#define BATCH_TEXT   ((size_t) 64 << 20)
 #define READ_SIZE    ((size_t) 1 << 20)
 
 /* the longest line that is looked at, with its "\r\n" */
@@ -19,7 +18,7 @@
 /* after a batch the buffer has at most a part of a line and what was read last;
    before it there may be as much */
 #define REST_SIZE    (LONGEST + READ_SIZE)
-#define BUFFER_SIZE  (BATCH_TEXT + 2 * REST_SIZE)
+#define BUFFER_SIZE  (CTL_BATCH_TEXT + 2 * REST_SIZE)
 
 #define PART_TEXT    ((size_t) 64 << 10)
 #define PART_SIZE    (PART_TEXT + LONGEST + 1)
@@ -95,7 +94,7 @@ ctl_lines_fill(ctl_lines_t *lines, uint64_t max, int stream)
     line = lines->start;
     scanned = line;
 
-    for (n = 0; n < max && line - lines->start < BATCH_TEXT; ) {
+    for (n = 0; n < max && line - lines->start < CTL_BATCH_TEXT; ) {
 
         newline = memchr(lines->buf + scanned, '\n', lines->end - scanned);
 

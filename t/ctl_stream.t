@@ -8,13 +8,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use POSIX ();
 use Test::More;
+use Time::HiRes ();
 
 use Exports::Test;
 
 my $t = Exports::Test->new;
 my @ctls = $t->ctls;
 
-plan tests => @ctls * 41 + 3;
+plan tests => @ctls * 41 + 5;
 
 my $n = 0;
 
@@ -227,6 +228,55 @@ EOC
                                                      stdout => '/dev/null' });
     is $exit, 0, 'blank lines for seconds: exit';
     is $err, '', 'they are not taken for a loop in a damaged store';
+}
+
+# Long lines, which come in time but are put slowly: there are always more when
+# the input pauses.  Their text is bounded, too, to less than that of two
+# batches, so memory is.
+
+SKIP: {
+    my $slow = library('slow', <<'EOC') or skip 'no library', 2;
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <lmdb.h>
+#include <unistd.h>
+
+int
+mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned flags)
+{
+    int  (*put)(MDB_txn *, MDB_dbi, MDB_val *, MDB_val *, unsigned);
+
+    put = dlsym(RTLD_NEXT, "mdb_put");
+    (void) usleep(3000);
+
+    return put(txn, dbi, key, data, flags);
+}
+EOC
+
+    my $length = 256 << 10;
+    my $store = $t->store('stream' . $n++);
+    my $job = do {
+        local $ENV{LD_PRELOAD} = $slow;
+        start($store, '-');
+    };
+
+    for my $id (1 .. 700) {
+        my $line = line($id);
+        syswrite $job->{in}, ' ' x ($length - length $line) . $line;
+        Time::HiRes::usleep(1000);
+    }
+
+    my ($exit, $out) = $t->finish($job);
+    is $exit, 0, 'long lines that are put slowly: exit';
+
+    my ($last, $most) = (0, 0);
+
+    for my $line ($out =~ /^committed up to line (\d+)$/mg) {
+        $most = $line - $last if $line - $last > $most;
+        $last = $line;
+    }
+
+    cmp_ok $most * $length, '<', 2 * 64 << 20, 'what shares a commit is bounded';
 }
 
 $t->done;
