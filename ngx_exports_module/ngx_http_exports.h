@@ -333,6 +333,7 @@ struct ngx_http_exports_ctx_s {
     unsigned                        authorized:1;   /* for a download */
     unsigned                        has_total:1;
     unsigned                        not_modified:1;
+    unsigned                        logged:1;   /* what cannot be read */
     unsigned                        gzip:1;     /* the client accepts it */
     unsigned                        redirected:1;   /* to object storage */
     unsigned                        storage_failed:1;   /* and is logged */
@@ -376,8 +377,8 @@ ngx_http_exports_ctx_t *ngx_http_exports_use_ctx(ngx_http_request_t *r,
 
 /* log.c: a log for our messages about a request; valid until the next call */
 ngx_log_t *ngx_http_exports_log(ngx_http_request_t *r);
-/* whether to log that a scope or an export cannot be read: once a second for
-   each */
+/* whether to log that a scope, an export or a token cannot be read: once a
+   second for each */
 ngx_uint_t ngx_http_exports_log_due(ngx_http_request_t *r,
     ngx_str_t *subject);
 /* from then on nginx's own messages lack the arguments of the request, too */

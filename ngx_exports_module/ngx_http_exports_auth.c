@@ -10,6 +10,7 @@ static void ngx_http_exports_take_user(ngx_http_exports_ctx_t *ctx,
     const exports_token_t *token);
 static ngx_uint_t ngx_http_exports_fits_route(
     const ngx_http_exports_ctx_t *ctx, const exports_token_t *token);
+static void ngx_http_exports_log_unreadable_token(ngx_http_exports_ctx_t *ctx);
 
 
 /*
@@ -87,6 +88,14 @@ ngx_http_exports_authenticate(ngx_http_exports_ctx_t *ctx,
                  : EXPORTS_NOT_FOUND;
     }
 
+    if (rc == EXPORTS_CORRUPT) {
+        ngx_http_exports_guard_hold(1);
+        ngx_http_exports_log_unreadable_token(ctx);
+        ngx_http_exports_guard_hold(0);
+
+        ctx->logged = 1;
+    }
+
     if (rc != EXPORTS_OK && rc != EXPORTS_NOT_FOUND) {
         return rc;
     }
@@ -138,4 +147,28 @@ ngx_http_exports_fits_route(const ngx_http_exports_ctx_t *ctx,
            && name->len == ctx->scope.len
            && ngx_memcmp(name->data, ctx->scope.data, name->len) == 0
            && exports_token_valid(token, ctx->now);
+}
+
+
+/* by its ID, as exportsctl names it, too: the request may name no scope */
+
+static void
+ngx_http_exports_log_unreadable_token(ngx_http_exports_ctx_t *ctx)
+{
+    u_char               text[EXPORTS_TOKEN_ID_LEN];
+    ngx_str_t            id;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    exports_token_id((char *) text, ctx->digest);
+
+    id.data = text;
+    id.len = EXPORTS_TOKEN_ID_LEN;
+
+    if (ngx_http_exports_log_due(r, &id)) {
+        ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
+                      "damaged record or index of token \"%V\", or of its "
+                      "project or user; run \"exportsctl verify\"", &id);
+    }
 }

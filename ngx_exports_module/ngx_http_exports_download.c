@@ -68,7 +68,10 @@ ngx_http_exports_download(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     if (erc != EXPORTS_OK) {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
-        ngx_http_exports_log_unreadable_export(r, ctx, erc);
+
+        if (!ctx->logged) {
+            ngx_http_exports_log_unreadable_export(r, ctx, erc);
+        }
     }
 
     if (ctx->error != NULL) {

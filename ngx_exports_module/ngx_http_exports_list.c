@@ -7,7 +7,6 @@
 typedef struct {
     ngx_http_exports_ctx_t   *ctx;
     ngx_http_exports_page_t  *found;    /* in the cache */
-    ngx_uint_t                logged;   /* why it could not be read */
 } ngx_http_exports_list_t;
 
 
@@ -49,7 +48,6 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
 
     list.ctx = ctx;
     list.found = NULL;
-    list.logged = 0;
 
     rc = ngx_http_exports_store_read(ctx->conf->store, ngx_http_exports_log(r),
                                      ngx_http_exports_list_read, &list, &erc);
@@ -64,7 +62,7 @@ ngx_http_exports_list(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx)
     if (erc != EXPORTS_OK) {
         ctx->error = ngx_http_exports_error(NGX_HTTP_EXPORTS_UNREADABLE);
 
-        if (!list.logged && ngx_http_exports_log_due(r, &ctx->scope)) {
+        if (!ctx->logged && ngx_http_exports_log_due(r, &ctx->scope)) {
             ngx_log_error(NGX_LOG_CRIT, ngx_http_exports_log(r), 0,
                           "exports of \"%V\" cannot be read: %s",
                           &ctx->scope, exports_strerror(erc));
@@ -212,7 +210,7 @@ ngx_http_exports_list_page(ngx_http_exports_list_t *list,
         ngx_http_exports_log_unreadable(ctx, &page);
         ngx_http_exports_guard_hold(0);
 
-        list->logged = 1;
+        ctx->logged = 1;
     }
 
     return rc == EXPORTS_OK ? ngx_http_exports_render_end(&render, &page) : rc;

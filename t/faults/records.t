@@ -8,12 +8,13 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 
+use Digest::SHA qw(sha256_hex);
 use List::Util;
 
 use Exports::Faults;
 use Exports::Test;
 
-plan tests => 13;
+plan tests => 21;
 
 my $t = Exports::Test->new;
 
@@ -26,9 +27,11 @@ http {
     keepalive_requests 100000;
     exports_store %%DIR%%/store;
     exports_root %%DIR%%;
+    exports_link_key_file %%DIR%%/key;
     server {
         listen 127.0.0.1:%%PORT%%;
         location /projects/ { exports_api project; }
+        location /exports { exports_api user; }
         location /other/ { return 200 other; }
     }
 }
@@ -40,7 +43,14 @@ my $store = $t->store('store', map { project_line(
 my @auth = (Authorization => 'Bearer ' . $t->token($store, project => 'demo'));
 my $uri = '/projects/demo/exports';
 
+# tokens, which are damaged too, by the only names that they have
+
+my $token = $t->token($store, project => 'demo', tables => ['findtables']);
+my $other = $t->token($store, user => 'finduser');
+
 $t->write_file('x', 'content');
+$t->write_file('key', 'k' x 32 . "\n");
+chmod 0600, $t->path('key') or die "chmod: $!";
 $t->run;
 
 my @right = map { masked($t->get("$uri?limit=10&offset=$_", @auth)->body) }
@@ -100,6 +110,27 @@ is lines() + List::Util::sum(0, @left_out), $asked, 'and counted';
 cmp_ok lines(), '<=', time - $began + 3, 'one a second of each';
 is $t->get('/projects/demo/export/download/exp_24', @auth)->body, 'content',
    'another file';
+
+# a token: it is named, as "verify" does, not what it was to be used for
+
+cmp_ok $t->damage($store, 'findtables', 'findtablet'), '>', 0, 'a token';
+cmp_ok $t->damage($store, 'finduser', 'findused'), '>', 0, "a user's";
+
+sub named {
+    my $id = 'tok_' . substr sha256_hex($_[0]), 0, 16;
+
+    return qr/\[crit\].*damaged\ record\ or\ index\ of\ token\ "$id",
+              \ or\ of\ its\ project\ or\ user;/x;
+}
+
+is $t->get($_, Authorization => "Bearer $token")->status, 500, "$_: a token"
+    for $uri, '/projects/demo/export/download/exp_24';
+like $t->error_log, named($token), 'the log names it';
+is $t->get('/exports', Authorization => "Bearer $other")->status, 500,
+   'the list of a user';
+like $t->error_log, named($other), 'the log names the token';
+unlike $t->error_log, qr/exports of "" cannot|of export "exp_24"/,
+       'and nothing else';
 
 $load->rounds(3);
 no_faults($load->stop, 'the pages before and after');
