@@ -66,7 +66,7 @@ ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_exports_main_conf_t *emcf = conf;
 
-    ssize_t     size;
+    off_t       size;
     ngx_str_t  *value;
 
     if (emcf->page_cache != NGX_CONF_UNSET_SIZE) {
@@ -80,7 +80,7 @@ ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_OK;
     }
 
-    size = ngx_parse_size(&value[1]);
+    size = ngx_parse_offset(&value[1]);
 
     if (size == NGX_ERROR || size < NGX_HTTP_EXPORTS_CACHE_MIN) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -89,7 +89,7 @@ ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    emcf->page_cache = size;
+    emcf->page_cache = (size_t) size;
 
     return NGX_CONF_OK;
 }

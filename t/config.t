@@ -99,7 +99,7 @@ my @bad = (
     # pages
     (map { ["a page cache of $_", h => "exports_page_cache $_;",
             qr/invalid size "$_" of the page cache/] }
-        qw(x 0 65535 -1 1.5m 99999999999999999999)),
+        qw(x 0 65535 -1 1.5m 1t 99999999999999999999)),
     ['a page cache without a size', h => 'exports_page_cache;',
      qr/number of arguments/],
     ['two page caches', h => 'exports_page_cache 1m; exports_page_cache off;',
@@ -163,7 +163,7 @@ my @good = (
      . ' exports_store %%DIR%%/store map_size=1024m check=1000ms; }'],
     ['a relative path', h => 'exports_store store;'],
     (map { ["a page cache of $_", h => "exports_page_cache $_;"] }
-        qw(off 64k 65536 8m)),
+        qw(off 64k 65536 8m 1g)),
     ['exports_gzip', h => 'exports_gzip on;'],
     ['exports_gzip in a server and location', s =>
      'exports_gzip on; location /a/ { exports_gzip off; }'],
