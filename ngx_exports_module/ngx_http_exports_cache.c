@@ -35,6 +35,17 @@ typedef struct {
     ngx_queue_t        queue;       /* the most recently used page first */
     ngx_uint_t         clock;       /* requests for pages, kept or not */
     ngx_uint_t         initialized;
+
+    size_t             size;        /* bytes in use */
+    ngx_uint_t         pages;
+
+    /* since the worker has started */
+    ngx_uint_t         hits;
+    ngx_uint_t         misses;
+    ngx_uint_t         evicted;     /* to make room */
+    ngx_uint_t         outdated;    /* replaced by a newer version */
+    ngx_uint_t         declined;    /* too large, or not admitted */
+    ngx_uint_t         refused;     /* no room could be made */
 } ngx_http_exports_cache_t;
 
 
@@ -54,8 +65,6 @@ static ngx_http_exports_page_t *ngx_http_exports_cache_victim(ngx_queue_t **q,
     ngx_uint_t *passed);
 static void ngx_http_exports_cache_remove(ngx_http_exports_page_t *page);
 
-
-ngx_http_exports_cache_stat_t    ngx_http_exports_cache_stat;
 
 static ngx_http_exports_cache_t  ngx_http_exports_cache;
 
@@ -163,7 +172,7 @@ ngx_http_exports_cache_use(ngx_http_exports_page_t *page)
     ngx_queue_remove(&page->queue);
     ngx_queue_insert_head(&ngx_http_exports_cache.queue, &page->queue);
 
-    ngx_http_exports_cache_stat.hits++;
+    ngx_http_exports_cache.hits++;
 }
 
 
@@ -187,21 +196,21 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     ngx_http_exports_cache.clock++;
 
     if (page->key.len == 0) {
-        ngx_http_exports_cache_stat.declined++;
+        ngx_http_exports_cache.declined++;
         return NGX_DECLINED;
     }
 
     old = ngx_http_exports_cache_get(&page->key, ctx->hash, page->gzip);
 
     if (old != NULL) {
-        ngx_http_exports_cache_stat.outdated++;
+        ngx_http_exports_cache.outdated++;
         ngx_http_exports_cache_remove(old);
     }
 
     size = page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
 
     if (!ngx_http_exports_cache_room(size, ngx_http_exports_cache_size(ctx))) {
-        ngx_http_exports_cache_stat.refused++;
+        ngx_http_exports_cache.refused++;
         return NGX_DECLINED;
     }
 
@@ -214,9 +223,9 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
     ngx_rbtree_insert(&ngx_http_exports_cache.rbtree, &page->node);
     ngx_queue_insert_head(&ngx_http_exports_cache.queue, &page->queue);
 
-    ngx_http_exports_cache_stat.size += size;
-    ngx_http_exports_cache_stat.pages++;
-    ngx_http_exports_cache_stat.misses++;
+    ngx_http_exports_cache.size += size;
+    ngx_http_exports_cache.pages++;
+    ngx_http_exports_cache.misses++;
 
     return NGX_OK;
 }
@@ -225,8 +234,7 @@ ngx_http_exports_cache_keep(ngx_http_exports_ctx_t *ctx,
 void
 ngx_http_exports_cache_freed(ngx_http_exports_page_t *page)
 {
-    ngx_http_exports_cache_stat.size -=
-                               page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
+    ngx_http_exports_cache.size -= page->size + NGX_HTTP_EXPORTS_CACHE_BLOCK;
 }
 
 
@@ -235,23 +243,23 @@ ngx_http_exports_cache_freed(ngx_http_exports_page_t *page)
 void
 ngx_http_exports_cache_done(ngx_log_t *log)
 {
-    ngx_queue_t                    *queue;
-    ngx_http_exports_cache_stat_t  *stat;
+    ngx_queue_t               *queue;
+    ngx_http_exports_cache_t  *cache;
 
     if (!ngx_http_exports_cache.initialized) {
         return;
     }
 
-    stat = &ngx_http_exports_cache_stat;
+    cache = &ngx_http_exports_cache;
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "exports page cache: %ui hits, %ui misses, %ui evicted, "
                   "%ui out of date, %ui declined, %ui refused, "
                   "%ui pages of %uz bytes",
-                  stat->hits, stat->misses, stat->evicted, stat->outdated,
-                  stat->declined, stat->refused, stat->pages, stat->size);
+                  cache->hits, cache->misses, cache->evicted, cache->outdated,
+                  cache->declined, cache->refused, cache->pages, cache->size);
 
-    queue = &ngx_http_exports_cache.queue;
+    queue = &cache->queue;
 
     while (!ngx_queue_empty(queue)) {
         ngx_http_exports_cache_remove(ngx_queue_data(ngx_queue_head(queue),
@@ -400,8 +408,8 @@ ngx_http_exports_cache_idle(size_t room, size_t size)
     q = ngx_queue_last(&ngx_http_exports_cache.queue);
     passed = 0;
 
-    limit = NGX_HTTP_EXPORTS_CACHE_IDLE * ngx_http_exports_cache_stat.pages;
-    room += ngx_http_exports_cache_stat.size;
+    limit = NGX_HTTP_EXPORTS_CACHE_IDLE * ngx_http_exports_cache.pages;
+    room += ngx_http_exports_cache.size;
 
     while (room > size) {
 
@@ -435,7 +443,7 @@ ngx_http_exports_cache_room(size_t room, size_t size)
     q = ngx_queue_last(&ngx_http_exports_cache.queue);
     passed = 0;
 
-    while (ngx_http_exports_cache_stat.size + room > size) {
+    while (ngx_http_exports_cache.size + room > size) {
 
         page = ngx_http_exports_cache_victim(&q, &passed);
 
@@ -443,7 +451,7 @@ ngx_http_exports_cache_room(size_t room, size_t size)
             return 0;
         }
 
-        ngx_http_exports_cache_stat.evicted++;
+        ngx_http_exports_cache.evicted++;
         ngx_http_exports_cache_remove(page);
     }
 
@@ -482,7 +490,7 @@ ngx_http_exports_cache_remove(ngx_http_exports_page_t *page)
     ngx_queue_remove(&page->queue);
 
     page->kept = 0;
-    ngx_http_exports_cache_stat.pages--;
+    ngx_http_exports_cache.pages--;
 
     ngx_http_exports_page_release(page);
 }

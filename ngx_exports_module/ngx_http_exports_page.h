@@ -60,22 +60,6 @@ ngx_http_exports_page_t *ngx_http_exports_page_trim(
 
 /* cache.c */
 
-/* of a worker */
-
-typedef struct {
-    size_t                      size;       /* bytes in use */
-    ngx_uint_t                  pages;
-    ngx_uint_t                  hits;
-    ngx_uint_t                  misses;
-    ngx_uint_t                  evicted;    /* to make room */
-    ngx_uint_t                  outdated;   /* replaced by a newer version */
-    ngx_uint_t                  declined;   /* too large, or not admitted */
-    ngx_uint_t                  refused;    /* no room could be made */
-} ngx_http_exports_cache_stat_t;
-
-extern ngx_http_exports_cache_stat_t  ngx_http_exports_cache_stat;
-
-
 char *ngx_http_exports_conf_page_cache(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
