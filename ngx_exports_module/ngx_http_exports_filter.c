@@ -84,7 +84,7 @@ ngx_http_exports_error_ctx(ngx_http_request_t *r)
 
     elcf = ngx_http_get_module_loc_conf(r, ngx_http_exports_module);
 
-    if (elcf == NULL || elcf->api == NULL) {
+    if (elcf->api == NULL) {
         return NULL;
     }
 
