@@ -201,13 +201,17 @@ static ngx_int_t
 ngx_http_exports_not_modified(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx)
 {
+    ngx_int_t  rc;
+
     if (ngx_http_exports_list_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     r->headers_out.content_length_n = -1;
 
-    return ngx_http_exports_begin_answer(r, ctx);
+    rc = ngx_http_exports_begin_answer(r, ctx);
+
+    return rc == NGX_DONE ? NGX_OK : rc;
 }
 
 

@@ -33,7 +33,7 @@ my ($exit, undef, $err) = $t->_exec({}, (split ' ', $ENV{CC} || 'gcc'),
     (map { m{^/} ? "-I$_" : "-I$source/$_" } $incs =~ m{-I (\S+)}g),
     map { $t->top . "/t/others/ngx_http_others_$_.c" } qw(module guard));
 
-plan tests => 75;
+plan tests => 77;
 
 is $exit, 0, 'it compiles' or diag $err;
 
@@ -64,6 +64,12 @@ http {
             others_refuse 503;
             others_finalize on;
             gzip on;
+        }
+        location /slow/ {
+            exports_api project;
+            others_refuse 503;
+            others_finalize on;
+            limit_rate 300;
         }
         location /status/ {
             exports_api project;
@@ -180,6 +186,11 @@ for (['finalize', 503, 'store_unavailable'], ['status', 403, 'forbidden']) {
     is $t->request('HEAD', "$path/exports", @auth)->status, $status,
        "$location: HEAD";
 }
+
+# also if it cannot be sent at once
+
+is_error $t->get('/slow/demo/exports', @auth, @$_), 503, 'store_unavailable',
+         "slowly: @$_" for [], ['If-None-Match' => '*'];
 
 # nor have the pages of an error_page
 
