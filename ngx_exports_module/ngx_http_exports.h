@@ -447,6 +447,8 @@ char *ngx_http_exports_conf_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf,
     const u_char *path, size_t len, u_char *signature);
+/* tells the key that signs from others: pages with links depend on it */
+uint64_t ngx_http_exports_signer(ngx_http_exports_loc_conf_t *elcf);
 /* NGX_OK, NGX_DECLINED: altered or expired, NGX_ERROR */
 ngx_int_t ngx_http_exports_verify_link(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);

@@ -5,8 +5,6 @@
 #include "ngx_http_exports_shm.h"
 #include "ngx_http_exports_user.h"
 
-#include <xxhash.h>
-
 
 static ngx_int_t ngx_http_exports_init_process(ngx_cycle_t *cycle);
 static void ngx_http_exports_exit_process(ngx_cycle_t *cycle);
@@ -18,8 +16,6 @@ static char *ngx_http_exports_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_exports_merge_api(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *prev, ngx_http_exports_loc_conf_t *conf);
-static char *ngx_http_exports_merge_keys(ngx_conf_t *cf,
-    ngx_http_exports_loc_conf_t *conf);
 static char *ngx_http_exports_add_fallback(ngx_conf_t *cf,
     ngx_http_exports_loc_conf_t *conf);
 
@@ -404,39 +400,19 @@ ngx_http_exports_merge_api(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *prev,
         return NGX_CONF_ERROR;
     }
 
-    if (conf->api->kind == EXPORTS_USER
-        && ngx_http_exports_merge_keys(cf, conf) != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (conf->api->kind == EXPORTS_USER) {
+
+        if (conf->keys == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"exports_api user\" of prefix \"%V\" has no "
+                               "\"exports_link_key_file\"", &conf->prefix);
+            return NGX_CONF_ERROR;
+        }
+
+        conf->signer = ngx_http_exports_signer(conf);
     }
 
     return ngx_http_exports_add_fallback(cf, conf);
-}
-
-
-/*
- * Pages with links depend on the key that signs them.  The key is identified by
- * what it makes of a text that cannot be the path of a link
- */
-
-static char *
-ngx_http_exports_merge_keys(ngx_conf_t *cf, ngx_http_exports_loc_conf_t *conf)
-{
-    u_char  signature[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
-
-    if (conf->keys == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"exports_api user\" of prefix \"%V\" has no "
-                           "\"exports_link_key_file\"", &conf->prefix);
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(signature, sizeof(signature));
-    ngx_http_exports_sign(conf, (u_char *) "key", 3, signature);
-
-    conf->signer = XXH3_64bits(signature, sizeof(signature));
-
-    return NGX_CONF_OK;
 }
 
 

@@ -5,6 +5,7 @@
 #include "exports_digest.h"
 
 #include <openssl/crypto.h>
+#include <xxhash.h>
 
 
 #define NGX_HTTP_EXPORTS_KEY_MIN       32
@@ -91,6 +92,20 @@ ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf, const u_char *path,
     size_t len, u_char *signature)
 {
     ngx_http_exports_signature(elcf->keys->elts, path, len, signature);
+}
+
+
+/* a hash of what the key makes of a text that cannot be the path of a link */
+
+uint64_t
+ngx_http_exports_signer(ngx_http_exports_loc_conf_t *elcf)
+{
+    u_char  signature[NGX_HTTP_EXPORTS_SIGNATURE_LEN];
+
+    ngx_http_exports_sign(elcf, (u_char *) "key", sizeof("key") - 1,
+                          signature);
+
+    return XXH3_64bits(signature, sizeof(signature));
 }
 
 
