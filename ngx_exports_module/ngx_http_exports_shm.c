@@ -15,9 +15,8 @@ static ngx_shm_zone_t *ngx_http_exports_shm_add(ngx_conf_t *cf,
 static ngx_int_t ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static void ngx_http_exports_shm_reset(ngx_http_exports_zone_t *zone);
-static void ngx_http_exports_shm_lost(ngx_shm_zone_t *shm_zone);
-static ngx_shm_zone_t *ngx_http_exports_shm_zone(ngx_list_part_t *part,
-    ngx_str_t *name);
+static void ngx_http_exports_shm_log_empty(ngx_shm_zone_t *shm_zone);
+static ngx_shm_zone_t *ngx_http_exports_shm_previous(ngx_str_t *name);
 static ngx_int_t ngx_http_exports_shm_cmp(ngx_rbtree_key_t hash,
     const u_char *key, ngx_rbtree_node_t *node);
 static void ngx_http_exports_shm_insert_value(ngx_rbtree_node_t *temp,
@@ -201,7 +200,7 @@ ngx_http_exports_shm_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_OK;
     }
 
-    ngx_http_exports_shm_lost(shm_zone);
+    ngx_http_exports_shm_log_empty(shm_zone);
 
     /* all the memory there is, once and for all */
 
@@ -281,16 +280,14 @@ ngx_http_exports_shm_unlock(ngx_http_exports_zone_t *zone)
 }
 
 
-/* says why a zone does not go on; ngx_cycle is still the previous one here */
+/* says why a zone does not go on with the state of its predecessor */
 
 static void
-ngx_http_exports_shm_lost(ngx_shm_zone_t *shm_zone)
+ngx_http_exports_shm_log_empty(ngx_shm_zone_t *shm_zone)
 {
     ngx_shm_zone_t  *old;
 
-    old = ngx_http_exports_shm_zone(
-                         (ngx_list_part_t *) &ngx_cycle->shared_memory.part,
-                         &shm_zone->shm.name);
+    old = ngx_http_exports_shm_previous(&shm_zone->shm.name);
 
     if (old == NULL) {
         return;
@@ -309,13 +306,16 @@ ngx_http_exports_shm_lost(ngx_shm_zone_t *shm_zone)
 }
 
 
-static ngx_shm_zone_t *
-ngx_http_exports_shm_zone(ngx_list_part_t *part, ngx_str_t *name)
-{
-    ngx_uint_t       i;
-    ngx_shm_zone_t  *shm_zone;
+/* while zones are made, ngx_cycle is still that of the old configuration */
 
-    for ( /* void */ ; part; part = part->next) {
+static ngx_shm_zone_t *
+ngx_http_exports_shm_previous(ngx_str_t *name)
+{
+    ngx_uint_t                 i;
+    ngx_shm_zone_t            *shm_zone;
+    volatile ngx_list_part_t  *part;
+
+    for (part = &ngx_cycle->shared_memory.part; part; part = part->next) {
 
         shm_zone = part->elts;
 
