@@ -466,12 +466,16 @@ struct ngx_http_exports_artifact_s {
 
 ngx_int_t ngx_http_exports_download(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+
+/* artifact.c */
 char *ngx_http_exports_check_root(ngx_conf_t *cf, void *post, void *data);
 ngx_uint_t ngx_http_exports_is_local(ngx_str_t *backend);
 ngx_int_t ngx_http_exports_artifact_send(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
 ngx_int_t ngx_http_exports_artifact_headers(ngx_http_request_t *r,
     ngx_http_exports_ctx_t *ctx);
+
+/* redirect.c */
 char *ngx_http_exports_conf_redirect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_exports_redirect(ngx_http_request_t *r,

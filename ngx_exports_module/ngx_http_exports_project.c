@@ -1,5 +1,5 @@
 
-/* the project exports API: the arguments and the JSON of its list */
+/* the project exports API: its arguments, lists, permissions and JSON */
 
 #include "ngx_http_exports.h"
 

@@ -1,5 +1,5 @@
 
-/* the user exports API: the filters and the JSON of its list */
+/* the user exports API: the lists that its filters select, links and JSON */
 
 #include "ngx_http_exports_user.h"
 
