@@ -21,6 +21,7 @@ static u_char *ngx_http_exports_log_request(ngx_log_t *log, u_char *buf,
 static ngx_str_t ngx_http_exports_log_path(const ngx_str_t *uri);
 static u_char *ngx_http_exports_log_without_args(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
+static size_t ngx_http_exports_log_cut(const ngx_str_t *text);
 
 
 static ngx_http_log_handler_pt  ngx_http_exports_next_log_handler;
@@ -141,7 +142,10 @@ ngx_http_exports_log_path(const ngx_str_t *uri)
 }
 
 
-/* nginx's own messages end with the request line, and so with the signature */
+/*
+ * nginx's own messages end with the request line and with the URI that an
+ * upstream is asked for, the fallback's for instance, and so with the signature
+ */
 
 void
 ngx_http_exports_hide_args(ngx_http_request_t *r)
@@ -161,20 +165,41 @@ static u_char *
 ngx_http_exports_log_without_args(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len)
 {
-    u_char     *p;
-    ngx_str_t   line;
+    ngx_str_t             line, uri;
+    ngx_http_upstream_t  *u;
+
+    u = sr->upstream;
 
     line = r->request_line;
+    r->request_line.len = ngx_http_exports_log_cut(&line);
 
-    p = ngx_strlchr(line.data, line.data + line.len, '?');
+    ngx_str_null(&uri);
 
-    if (p != NULL) {
-        r->request_line.len = p - line.data;
+    if (u != NULL) {
+        uri = u->uri;
+        u->uri.len = ngx_http_exports_log_cut(&uri);
     }
 
     buf = ngx_http_exports_next_log_handler(r, sr, buf, len);
 
     r->request_line = line;
 
+    if (u != NULL) {
+        u->uri = uri;
+    }
+
     return buf;
+}
+
+
+/* the length without arguments */
+
+static size_t
+ngx_http_exports_log_cut(const ngx_str_t *text)
+{
+    u_char  *p;
+
+    p = ngx_strlchr(text->data, text->data + text->len, '?');
+
+    return p != NULL ? (size_t) (p - text->data) : text->len;
 }

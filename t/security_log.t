@@ -50,6 +50,23 @@ http {
         location /projects/ { exports_api project; }
         location /exports { exports_api user; }
     }
+    server {
+        listen 127.0.0.1:%%PORT_passed%%;
+        error_log %%DIR%%/error.log info;
+        error_log %%DIR%%/info.log info;
+        exports_store %%DIR%%/missing;
+        exports_link_key_file %%DIR%%/keys;
+        location /exports {
+            exports_api user;
+            exports_fallback @application;
+            mirror /mirror;
+        }
+        location @application { proxy_pass http://127.0.0.1:%%PORT_nobody%%; }
+        location = /mirror {
+            internal;
+            proxy_pass http://127.0.0.1:%%PORT_nobody%%$request_uri;
+        }
+    }
 }
 EOC
 
@@ -122,6 +139,11 @@ for my $port ('', 'down') {
             link_of('one') =~ s/\?/;x?/r,
             link_of('one') =~ s/([?&=])/sprintf '%%%02X', ord $1/ger;
 }
+
+# passed on as it came, to an application that does not answer either
+
+$status{ $t->get(link_of($_), port => 'passed')->status }++
+    for qw(one none far);
 
 ok !(grep { !$status{$_} } 200, 400, 401, 403, 404, 405, 502, 503),
    'every way was gone' or diag explain \%status;
