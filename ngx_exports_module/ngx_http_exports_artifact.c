@@ -425,14 +425,12 @@ ngx_http_exports_disposition(ngx_http_request_t *r, ngx_str_t *name)
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(value, "attachment; filename=\"",
-                   sizeof("attachment; filename=\"") - 1);
+    p = ngx_http_exports_cpylit(value, "attachment; filename=\"");
     p = ngx_http_exports_quoted(p, name);
     *p++ = '"';
 
     if (!ngx_http_exports_is_ascii(name)) {
-        p = ngx_cpymem(p, "; filename*=UTF-8''",
-                       sizeof("; filename*=UTF-8''") - 1);
+        p = ngx_http_exports_cpylit(p, "; filename*=UTF-8''");
         p = ngx_http_exports_extended(p, name);
     }
 
