@@ -443,6 +443,11 @@ void ngx_http_exports_rate(ngx_http_request_t *r, ngx_http_exports_ctx_t *ctx,
  */
 #define NGX_HTTP_EXPORTS_SIGNATURE_LEN  64
 
+/* what is between prefix, uuid, time and signature; sign.c takes apart what
+   user.c and user_url.c put together */
+#define NGX_HTTP_EXPORTS_EXPIRES        "/download?expires="
+#define NGX_HTTP_EXPORTS_SIGNATURE      "&signature="
+
 char *ngx_http_exports_conf_link_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_exports_sign(ngx_http_exports_loc_conf_t *elcf,

@@ -319,14 +319,16 @@ ngx_http_exports_link_args(const ngx_str_t *args, ngx_str_t *expires,
     expires->len = p - expires->data;
 
     if (expires->len == 0 || expires->len > NGX_HTTP_EXPORTS_EXPIRES_LEN
-        || (size_t) (last - p) != sizeof("&signature=") - 1
+        || (size_t) (last - p) != sizeof(NGX_HTTP_EXPORTS_SIGNATURE) - 1
                                   + NGX_HTTP_EXPORTS_SIGNATURE_LEN
-        || ngx_memcmp(p, "&signature=", sizeof("&signature=") - 1) != 0)
+        || ngx_memcmp(p, NGX_HTTP_EXPORTS_SIGNATURE,
+                      sizeof(NGX_HTTP_EXPORTS_SIGNATURE) - 1)
+           != 0)
     {
         return NGX_DECLINED;
     }
 
-    *signature = p + sizeof("&signature=") - 1;
+    *signature = p + sizeof(NGX_HTTP_EXPORTS_SIGNATURE) - 1;
 
     return NGX_OK;
 }
@@ -339,12 +341,12 @@ ngx_http_exports_signed_text(ngx_http_request_t *r,
     u_char  *text;
 
     *len = ctx->conf->link.len + 1 + ctx->id.len
-           + sizeof("/download?expires=") - 1 + expires->len;
+           + sizeof(NGX_HTTP_EXPORTS_EXPIRES) - 1 + expires->len;
 
     text = ngx_pnalloc(r->pool, *len);
 
     if (text != NULL) {
-        (void) ngx_sprintf(text, "%V/%V/download?expires=%V",
+        (void) ngx_sprintf(text, "%V/%V" NGX_HTTP_EXPORTS_EXPIRES "%V",
                            &ctx->conf->link, &ctx->id, expires);
     }
 

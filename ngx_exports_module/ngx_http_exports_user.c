@@ -43,8 +43,6 @@ static ngx_buf_t *ngx_http_exports_user_error(ngx_http_request_t *r,
 #define NGX_HTTP_EXPORTS_JSON_TO         ",\"to\":"
 #define NGX_HTTP_EXPORTS_JSON_DONE       "}}"
 
-#define NGX_HTTP_EXPORTS_SIGNATURE  "&signature="
-
 /* "?", then the query, then "page=" and a number, in quotes */
 #define NGX_HTTP_EXPORTS_URL_LEN    (sizeof("\"?page=\"") + NGX_INT64_LEN)
 

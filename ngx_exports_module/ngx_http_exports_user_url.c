@@ -19,8 +19,6 @@ static u_char *ngx_http_exports_user_component(u_char *p,
     const ngx_str_t *value);
 
 
-#define NGX_HTTP_EXPORTS_EXPIRY          "/download?expires="
-
 #define NGX_HTTP_EXPORTS_Q_STATUS        "filter%5Bstatus%5D%5B%5D="
 #define NGX_HTTP_EXPORTS_Q_TYPE          "filter%5Btype%5D%5B%5D="
 #define NGX_HTTP_EXPORTS_Q_SUBJECT_TYPE  "filter%5Bsubject_type%5D="
@@ -309,7 +307,7 @@ ngx_http_exports_user_expiry(ngx_http_request_t *r,
 
     ctx->version.expires = (uint64_t) expires;
 
-    p = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_EXPORTS_EXPIRY) - 1
+    p = ngx_pnalloc(r->pool, sizeof(NGX_HTTP_EXPORTS_EXPIRES) - 1
                              + EXPORTS_DECIMAL_MAX);
     if (p == NULL) {
         return NGX_ERROR;
@@ -317,7 +315,7 @@ ngx_http_exports_user_expiry(ngx_http_request_t *r,
 
     ua->expiry.data = p;
 
-    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_EXPIRY);
+    p = ngx_http_exports_cpylit(p, NGX_HTTP_EXPORTS_EXPIRES);
     p += exports_decimal((char *) p, ctx->version.expires);
 
     ua->expiry.len = p - ua->expiry.data;
