@@ -81,7 +81,7 @@ push @uris, [3, '/exports?per_page=100'], [3, '/exports?page=2&per_page=100'],
             [3, '/exports?filter[status]=failed'];
 
 symlink 'compact', $t->path('current') or die "symlink: $!";
-$t->allow_log(qr/exports? (?:store|of)|left out|\/(?:current|bad\.)/i);
+$t->allow_log(qr/exports? (?:store|of)|of token|left out|\/(?:current|bad\.)/i);
 $t->run;
 
 my $c = $t->connect;
