@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "exports_version.h"
 #include "exportsctl.h"
@@ -89,6 +90,10 @@ main(int argc, char **argv)
     }
 
     ctl_arena_init();
+
+    /* a new directory must be open to its owner until it gets its mode */
+
+    (void) umask(umask(0) & ~(mode_t) S_IRWXU);
 
     /* a limit of the file size, or a reader of our output that is gone, is an
        error to report: what was begun has to be ended properly */

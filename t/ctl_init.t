@@ -17,7 +17,7 @@ my @ctls = $t->ctls;
 my $ROUNDS = 5;
 my $AT_ONCE = 6;
 
-plan tests => @ctls * (23 + 3 * $ROUNDS) + 1;
+plan tests => @ctls * (27 + 3 * $ROUNDS) + 1;
 
 my @group = $t->user ? ('--group', scalar getgrgid((getpwnam $t->user)[3])) : ();
 my $gid = @group ? getgrnam($group[1]) : (stat $t->path('.'))[5];
@@ -114,7 +114,7 @@ for my $ctl (@ctls) {
        'a file elsewhere is left alone';
 
     SKIP: {
-        skip 'needs root', 3 if !$t->user;
+        skip 'needs root', 7 if !$t->user;
 
         # a directory above that may be searched only
 
@@ -136,6 +136,22 @@ for my $ctl (@ctls) {
         is $exit, 0, 'a parent that may not be read: exit' or diag $err;
         is json($out || '{}')->{created}, JSON::PP::true, 'and created';
         is $err, '', 'and nothing else';
+
+        # who has not all rights needs those that this umask takes away
+
+        for my $to ('init', 'backup') {
+            ($exit, $out, $err) = $t->_exec({ umask => 0777 }, 'runuser', '-u',
+                $t->user, '--', $copy, $to eq 'init'
+                    ? ('init', "$parent/own/store")
+                    : ('backup', "$parent/own/store", "$parent/own/copy"));
+            is $exit, 0, "$to, umask 0777: exit" or diag $err;
+        }
+
+        for my $name ('store', 'copy') {
+            is join(' ', map { (access_of("$parent/own/$name$_") =~ /\S+/g)[0] }
+                             '', '/data.mdb', '/lock.mdb'),
+               '2770 0640 0660', "umask 0777: modes of the $name";
+        }
     }
 
     for my $round (1 .. $ROUNDS) {
