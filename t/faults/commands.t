@@ -35,9 +35,10 @@ my @commands = (
 
 my @looping = @commands[0 .. strength(0, $#commands)];
 
-my @sorting = strength(0, 1) ? ('export') : ();
+my @slow = strength(0, 1) ? (['export', 'S'], ['sweep', 'S', '--root', 'R'])
+                          : ();
 
-plan tests => @looping + @sorting + 15;
+plan tests => @looping + @slow + 15;
 
 my $good = $t->store('good', map { project_line(
     project => 'demo' . $_ % 3, id => "exp_$_", download_name => 'x' x (1 + $_ % 89),
@@ -155,31 +156,41 @@ ok $exit{0} && $exit{1}, 'some succeed, some fail';
 
 # ---- no loop ---------------------------------------------------------------
 
-# what has millions of scopes to sort takes as long as a loop may: here it is a
-# few, which are compared slowly, by a library that is loaded before
+# what has millions of scopes to sort, or files on a file system that searches its
+# directories from end to end, takes as long as a loop may: here they are a few,
+# slow by a library that is loaded before
 
-if (@sorting) {
+if (@slow) {
     my $many = $t->store('many', map { project_line(
         project => "demo$_", id => 'exp_1') } 1 .. 16);
 
     $t->write_file('slow.c', <<'EOC');
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 typedef int (*compare_pt)(const void *, const void *);
+typedef long (*syscall_pt)(long, long, long, long, long, long, long);
 
-/* seconds of processor time, all comparisons together */
-static double  left = 7;
+/* seconds of processor time, all comparisons together, and all files */
+static double  comparing = 7;
+static double  looking = 7;
 
 static void
-spend(double seconds)
+spend(double *left, double seconds)
 {
     clock_t  end = clock() + (clock_t) (seconds * CLOCKS_PER_SEC);
+
+    if (*left <= 0) {
+        return;
+    }
 
     while (clock() < end) {
     }
 
-    left -= seconds;
+    *left -= seconds;
 }
 
 void
@@ -190,9 +201,7 @@ qsort(void *base, size_t n, size_t size, compare_pt compare)
 
     for (i = 1; i < n; i++) {
         for (j = i; j > 0; j--) {
-            if (left > 0) {
-                spend(0.25);
-            }
+            spend(&comparing, 0.25);
 
             if (compare(p + (j - 1) * size, p + j * size) <= 0) {
                 break;
@@ -206,16 +215,33 @@ qsort(void *base, size_t n, size_t size, compare_pt compare)
         }
     }
 }
+
+long
+syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    static syscall_pt  next;
+
+    if (next == NULL) {
+        next = (syscall_pt) dlsym(RTLD_NEXT, "syscall");
+    }
+
+    if (number == SYS_openat2) {
+        spend(&looking, 0.5);
+    }
+
+    return next(number, a, b, c, d, e, f);
+}
 EOC
 
     my $slow = $t->path('slow.so');
     system($ENV{CC} // 'cc', '-shared', '-fPIC', '-O1', '-o', $slow,
-           $t->path('slow.c')) == 0 or die "cc: $?";
+           $t->path('slow.c'), '-ldl') == 0 or die "cc: $?";
 
-    my ($exit, $out, $err) = $t->_exec({}, 'env', "LD_PRELOAD=$slow",
-                                       $t->{ctl}, @sorting, $many);
-    ok $exit == 0 && 16 == (() = $out =~ /\n/g), 'slow, but no loop'
-        or diag "exit $exit: $err";
+    for my $command (@slow) {
+        my ($exit, $out, $err) = $t->_exec({}, 'env', "LD_PRELOAD=$slow",
+            $t->{ctl}, map { { S => $many, R => $t->dir }->{$_} // $_ } @$command);
+        is "$exit: $err", '0: ', "slow, but no loop: @$command";
+    }
 }
 
 
