@@ -24,6 +24,8 @@
 static int sweep_all(sweep_t *sw);
 static void examine(sweep_t *sw, found_t *found);
 static int look(sweep_t *sw, const found_t *found, int *there);
+static int root_stays(const sweep_t *sw);
+static void report_users(sweep_t *sw);
 static void report_user(sweep_t *sw, const found_t *found);
 static const char *name_of(const sweep_t *sw, const found_t *found, char *buf);
 static int print_result(const sweep_t *sw);
@@ -101,6 +103,13 @@ sweep_all(sweep_t *sw)
             examine(sw, &sw->found[i]);
         }
 
+        rc = root_stays(sw);
+        if (rc != CTL_OK) {
+            return rc;
+        }
+
+        report_users(sw);
+
         rc = ctl_sweep_change(sw);
         if (rc != CTL_OK) {
             return rc;
@@ -134,11 +143,6 @@ examine(sweep_t *sw, found_t *found)
 
     found->change = (found->type == FOUND_READY && found->reason != NULL)
                     || (found->type == FOUND_SWEPT && found->reason == NULL);
-
-    if (found->type == FOUND_USER && found->reason != NULL) {
-        sw->user_missing++;
-        report_user(sw, found);
-    }
 }
 
 
@@ -200,6 +204,38 @@ ctl_sweep_left(sweep_t *sw, const found_t *found, const char *why)
 
     sw->errors++;
     ctl_message("%s: left as it is: %s", name_of(sw, found, name), why);
+}
+
+
+/* of a directory that was replaced, and then emptied, all files are missing */
+
+static int
+root_stays(const sweep_t *sw)
+{
+    struct stat  now, then;
+
+    if (stat(sw->args->root, &now) == -1 || fstat(sw->root, &then) == -1) {
+        return ctl_error("\"%s\": %s", sw->args->root, strerror(errno));
+    }
+
+    return now.st_ino == then.st_ino && now.st_dev == then.st_dev
+               ? CTL_OK
+               : ctl_error("\"%s\" was replaced while in use: sweep again",
+                           sw->args->root);
+}
+
+
+static void
+report_users(sweep_t *sw)
+{
+    unsigned  i;
+
+    for (i = 0; i < sw->nfound; i++) {
+        if (sw->found[i].type == FOUND_USER && sw->found[i].reason != NULL) {
+            sw->user_missing++;
+            report_user(sw, &sw->found[i]);
+        }
+    }
 }
 
 

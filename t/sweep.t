@@ -535,6 +535,47 @@ is_deeply statuses($raced), { exp_prolonged => 'ready', exp_moved => 'ready',
           'the one that is as it was';
 
 
+# ---- a root that is replaced meanwhile --------------------------------------
+
+# its files are gone because somebody has put others in their place: the first
+# chunk waits for an import, the second finds nothing of them
+
+{
+    my ($old, $new, $link) = map { $t->path($_) } qw(once anew given);
+    mkdir $_ or die for $old, $new;
+    $t->write_file("$_/there", 'x') for $old, $new;
+    symlink 'once', $link or die;
+
+    my $replaced = $t->store('replaced', big('p', 0, 1, storage_key => 'gone'),
+                             big('p', 1, 1_500, storage_key => 'there'));
+    my $import = $t->start_ctl('import', $replaced, '-', '--atomic', '--batch', 1);
+    print { $import->{in} } map { project_line(project => 'q', id => "exp_$_")
+                                  . "\n" } 1, 2;
+    ok wait_for(sub { $t->lock_owner('replaced') == $import->{pid} }),
+       'an import has begun';
+
+    my $sweep = $t->start_ctl('sweep', $replaced, '--root', $link);
+    ok wait_for(sub {
+        $t->read_file("/proc/$sweep->{pid}/wchan") =~ /futex/
+            || $t->read_file("/proc/$sweep->{pid}/syscall") =~ /^(?:202|98) /;
+    }), 'a sweep waits for it';
+
+    symlink 'anew', "$link.new" or die;
+    rename "$link.new", $link or die;
+    unlink "$old/there" or die;
+    rmdir $old or die;
+    $t->finish($import);
+
+    my ($exit, undef, $err) = $t->finish($sweep);
+    is $exit, 1, 'a root was replaced: exit';
+    like $err, qr{: "\Q$link\E" was replaced while in use: sweep again$},
+         'it is said';
+    my $statuses = statuses($replaced);
+    is_deeply [grep { $statuses->{$_} eq 'not_found' } keys %$statuses],
+              ['exp_00000'], 'what is there is not missing';
+}
+
+
 # ---- many, next to readers -------------------------------------------------
 
 sub list { $_[0]->get("/big/$_[1]/exports?$_[2]", @{ $big{$_[1]} }) }
