@@ -1,10 +1,13 @@
 
 /* signals: faults and loops of LMDB, interruption, waiting for a writer */
 
+#define _GNU_SOURCE             /* RUSAGE_THREAD, gettid() */
+
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,8 +16,9 @@
 
 #define PATH_SIZE  4096
 
-/* seconds of processor time without a step before LMDB is taken to loop */
-#define PATIENCE   5
+/* ms of processor time without a step before LMDB is taken to loop: five ticks,
+   which the clock may count as a little less */
+#define PATIENCE   4900
 
 /* seconds of waiting before a command says so */
 #define SILENCE    2
@@ -25,6 +29,7 @@ static void start_clock(void);
 static void damaged(int signo);
 static void tick(int signo);
 static uint64_t steps_made(void);
+static int64_t time_spent(void);
 static void interrupted(int signo);
 static void waiting(int signo);
 static void die(const char *text) __attribute__((noreturn));
@@ -48,7 +53,7 @@ static const exports_env_t *volatile  watched;
 static volatile sig_atomic_t  watched_file = -1;
 static _Atomic uint64_t       own_steps;
 static uint64_t               steps_seen;
-static unsigned               idle;
+static int64_t                spent_then;
 
 static volatile sig_atomic_t  held;
 static volatile sig_atomic_t  caught;
@@ -259,19 +264,27 @@ start_clock(void)
 static void
 tick(int signo)
 {
+    int64_t   spent;
     uint64_t  made;
 
     (void) signo;
 
-    made = steps_made();
+    /* another thread has spent other time */
 
-    if (made != steps_seen) {
-        steps_seen = made;
-        idle = 0;
+    if (gettid() != getpid()) {
         return;
     }
 
-    if (++idle == PATIENCE) {
+    made = steps_made();
+    spent = time_spent();
+
+    if (made != steps_seen) {
+        steps_seen = made;
+        spent_then = spent;
+        return;
+    }
+
+    if (spent - spent_then >= PATIENCE) {
         die(damaged_text);
     }
 }
@@ -292,6 +305,23 @@ steps_made(void)
     }
 
     return n;
+}
+
+
+/* ms, without the kernel's: a file system that compresses or encrypts may need
+   long to write a commit, but does not loop */
+
+static int64_t
+time_spent(void)
+{
+    struct rusage  usage;
+
+    if (getrusage(RUSAGE_THREAD, &usage) == -1) {
+        return 0;
+    }
+
+    return (int64_t) usage.ru_utime.tv_sec * 1000
+           + usage.ru_utime.tv_usec / 1000;
 }
 
 

@@ -35,7 +35,8 @@ my @commands = (
 
 my @looping = @commands[0 .. strength(0, $#commands)];
 
-my @slow = strength(0, 1) ? (['export', 'S'], ['sweep', 'S', '--root', 'R'])
+my @slow = strength(0, 1) ? (['export', 'S'], ['sweep', 'S', '--root', 'R'],
+                           ['delete', 'S', '--project', 'demo1', 'exp_1'])
                           : ();
 
 plan tests => @looping + @slow + 15;
@@ -157,8 +158,8 @@ ok $exit{0} && $exit{1}, 'some succeed, some fail';
 # ---- no loop ---------------------------------------------------------------
 
 # what has millions of scopes to sort, or files on a file system that searches its
-# directories from end to end, takes as long as a loop may: here they are a few,
-# slow by a library that is loaded before
+# directories from end to end, or a commit to one that encrypts, takes as long as a
+# loop may: here they are a few, slow by a library that is loaded before
 
 if (@slow) {
     my $many = $t->store('many', map { project_line(
@@ -171,6 +172,8 @@ if (@slow) {
 #include <sys/syscall.h>
 #include <time.h>
 
+int fsync(int fd);
+
 typedef int (*compare_pt)(const void *, const void *);
 typedef long (*syscall_pt)(long, long, long, long, long, long, long);
 
@@ -178,9 +181,13 @@ typedef long (*syscall_pt)(long, long, long, long, long, long, long);
 static double  comparing = 7;
 static double  looking = 7;
 
+/* of the kernel, mostly */
+static double  syncing = 8;
+
 static void
-spend(double *left, double seconds)
+spend(double *left, double seconds, int user)
 {
+    int      i;
     clock_t  end = clock() + (clock_t) (seconds * CLOCKS_PER_SEC);
 
     if (*left <= 0) {
@@ -188,6 +195,9 @@ spend(double *left, double seconds)
     }
 
     while (clock() < end) {
+        for (i = 0; user && i < 1000000; i++) {
+            __asm__ volatile ("");
+        }
     }
 
     *left -= seconds;
@@ -201,7 +211,7 @@ qsort(void *base, size_t n, size_t size, compare_pt compare)
 
     for (i = 1; i < n; i++) {
         for (j = i; j > 0; j--) {
-            spend(&comparing, 0.25);
+            spend(&comparing, 0.25, 1);
 
             if (compare(p + (j - 1) * size, p + j * size) <= 0) {
                 break;
@@ -226,10 +236,18 @@ syscall(long number, long a, long b, long c, long d, long e, long f)
     }
 
     if (number == SYS_openat2) {
-        spend(&looking, 0.5);
+        spend(&looking, 0.5, 1);
     }
 
     return next(number, a, b, c, d, e, f);
+}
+
+int
+fdatasync(int fd)
+{
+    spend(&syncing, 8, 0);
+
+    return fsync(fd);
 }
 EOC
 
