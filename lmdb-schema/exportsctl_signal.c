@@ -24,6 +24,7 @@
 #define SILENCE    2
 
 
+static void own_signals(void);
 static void install(int signo, void (*handler)(int signo), int flags);
 static void start_clock(void);
 static void damaged(int signo);
@@ -70,6 +71,8 @@ ctl_guard(void)
     (void) snprintf(damaged_text, sizeof(damaged_text),
                     "exportsctl: %s: the store is damaged: %srestore a "
                     "backup\n", ctl_name(), verify);
+
+    own_signals();
 
     /* page numbers beyond the file, or beyond any address; SIGABRT comes of
        LMDB's assertions while it opens the file */
@@ -215,6 +218,28 @@ ctl_remove_doomed(void)
         (void) rmdir(doomed_directory);
         doomed = 0;
     }
+}
+
+
+/* whoever has started the command may have ignored or blocked these for reasons
+   of his own; then a fault would end it without a word, and a loop never */
+
+static void
+own_signals(void)
+{
+    size_t            i;
+    sigset_t          set;
+    static const int  signals[] = { SIGBUS, SIGSEGV, SIGFPE, SIGABRT,
+                                    SIGVTALRM, SIGALRM };
+
+    (void) sigemptyset(&set);
+
+    for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        (void) signal(signals[i], SIG_DFL);
+        (void) sigaddset(&set, signals[i]);
+    }
+
+    (void) sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 
