@@ -356,6 +356,9 @@ void ctl_no_memory(void) __attribute__((noreturn));
 /* a line to print after the message when a signal ends the program */
 void ctl_last_words(const char *text);
 
+/* what ends the output then, which must have been flushed; NULL: nothing */
+void ctl_last_output(const char *text);
+
 /* a store that is removed if the program ends before its time; NULL: none */
 void ctl_doom(const char *directory);
 void ctl_remove_doomed(void);

@@ -34,7 +34,7 @@ static int64_t time_spent(void);
 static void interrupted(int signo);
 static void waiting(int signo);
 static void die(const char *text) __attribute__((noreturn));
-static void say(const char *text);
+static void say(int fd, const char *text);
 
 
 /* handlers may call little more than write(2) and unlink(2): their texts are
@@ -44,6 +44,7 @@ static char                   damaged_text[160];
 static char                   interrupted_text[96];
 static char                   waiting_text[96];
 static char                   last_words[256];
+static const char *volatile   last_output;
 
 static char                   doomed_data[PATH_SIZE];
 static char                   doomed_lock[PATH_SIZE];
@@ -188,6 +189,13 @@ ctl_last_words(const char *text)
 {
     (void) snprintf(last_words, sizeof(last_words), "exportsctl: %s: %s\n",
                     ctl_name(), text);
+}
+
+
+void
+ctl_last_output(const char *text)
+{
+    last_output = text;
 }
 
 
@@ -376,29 +384,34 @@ waiting(int signo)
 {
     (void) signo;
 
-    say(waiting_text);
+    say(STDERR_FILENO, waiting_text);
 }
 
 
 static void
 die(const char *text)
 {
-    say(text);
-    say(last_words);
+    say(STDERR_FILENO, text);
+    say(STDERR_FILENO, last_words);
+
+    if (last_output != NULL) {
+        say(STDOUT_FILENO, last_output);
+    }
+
     ctl_remove_doomed();
     _exit(CTL_FAILED);
 }
 
 
 static void
-say(const char *text)
+say(int fd, const char *text)
 {
     ssize_t  n;
     size_t   len;
 
     for (len = strlen(text); len > 0; text += n, len -= (size_t) n) {
 
-        n = write(STDERR_FILENO, text, len);
+        n = write(fd, text, len);
 
         if (n <= 0) {
             return;

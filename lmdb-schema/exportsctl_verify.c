@@ -33,9 +33,13 @@ ctl_verify(const ctl_args_t *args)
 
         if (args->json) {
             (void) fputs("{\"faults\":[", stdout);
+            (void) ctl_flush();
+            ctl_last_output("],\"complete\":false}\n");
         }
 
         erc = run_verify(&store, args, &result, &error);
+
+        ctl_last_output(NULL);
 
         rc = print_verify(args, &result, erc != EXPORTS_OK
                                          && erc != EXPORTS_COMMITTED);

@@ -30,6 +30,7 @@ my @commands = (
     ['delete', 'S', '--project', 'demo2', 'exp_5'], ['import', 'S', '-'],
     ['token', 'create', 'S', '--project', 'demo0'],
     ['sweep', 'S', '--root', $t->dir], ['verify', '--repair', 'S'],
+    ['verify', '--json', 'S'],
 );
 
 # that all go on forever in a loop costs seconds each
@@ -76,13 +77,14 @@ sub hide_signals {
         POSIX::SIGBUS(), POSIX::SIGSEGV(), POSIX::SIGABRT()));
 }
 
-# by a signal, or silent, or neither 0 nor 1
+# by a signal, or silent, or neither 0 nor 1, or half an object of JSON
 sub faults_of {
     my ($exit, $out, $err) = @_;
 
     return "died of signal ${\-$exit}: $err" if $exit < 0;
     return "exit $exit: $err" if $exit > 1;
     return 'silent' if $exit == 1 && $err !~ /^exportsctl: \S/m && $out eq '';
+    return "not JSON: $out" if $out =~ /^\{"faults"/ && !eval { json($out) };
     return;
 }
 
