@@ -203,6 +203,7 @@ SKIP: {
     my $fast = library('fast', <<'EOC') or skip 'no library', 2;
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <sys/resource.h>
 #include <time.h>
 
 int
@@ -216,6 +217,23 @@ timer_settime(timer_t timer, int flags, const struct itimerspec *value,
     settime = dlsym(RTLD_NEXT, "timer_settime");
 
     return settime(timer, flags, &fast, old);
+}
+
+int
+getrusage(int who, struct rusage *usage)
+{
+    int    rc;
+    int  (*get)(int, struct rusage *);
+    long   spent;
+
+    get = dlsym(RTLD_NEXT, "getrusage");
+    rc = get(who, usage);
+
+    spent = usage->ru_utime.tv_sec * 1000000 + usage->ru_utime.tv_usec;
+    usage->ru_utime.tv_sec = spent / 10000;
+    usage->ru_utime.tv_usec = spent % 10000 * 100;
+
+    return rc;
 }
 EOC
 
