@@ -322,7 +322,7 @@ void ctl_arena_begin(void);
 void ctl_arena_end(void);
 
 
-/* exportsctl_signal.c */
+/* exportsctl_guard.c */
 
 /* From now on the program ends with a message that the store is damaged, when
    LMDB faults or loops; ctl_on_assert() is for its assertions. */
@@ -337,6 +337,12 @@ void ctl_watch(const exports_env_t *env, int fd);
    the store. */
 void ctl_step(void);
 
+
+/* exportsctl_signal.c */
+
+/* sets a handler, unless the signal is ignored: nohup */
+void ctl_signal(int signo, void (*handler)(int signo), int flags);
+
 /*
  * From now on SIGINT, SIGTERM and SIGHUP end the program with a message: at
  * once or, between ctl_hold() and ctl_release(), at the latter.
@@ -350,7 +356,8 @@ int ctl_interrupted(void);
 void ctl_wait(void);
 void ctl_wait_end(void);
 
-/* ends the program, from any thread */
+/* end the program with a message, from any thread and any handler */
+void ctl_die(const char *text) __attribute__((noreturn));
 void ctl_no_memory(void) __attribute__((noreturn));
 
 /* a line to print after the message when a signal ends the program */
