@@ -22,8 +22,6 @@
 
 static exports_rc_t check_flags(const exports_env_options_t *options,
     exports_error_t *error);
-static exports_rc_t resolve(char **path, const exports_env_options_t *options,
-    exports_error_t *error);
 static exports_rc_t check_files(exports_env_t *env,
     const exports_env_options_t *options, int *is_short,
     exports_error_t *error);
@@ -84,7 +82,7 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
     }
 
     if (rc == EXPORTS_OK) {
-        rc = resolve(&path, options, error);
+        rc = exports_env_resolve(&path, options->path, error);
     }
 
     if (rc != EXPORTS_OK) {
@@ -123,6 +121,34 @@ exports_env_open(exports_env_t **envp, const exports_env_options_t *options,
         exports_env_close(env);
         return rc;
     }
+
+    return EXPORTS_OK;
+}
+
+
+/* LMDB opens the two files one after the other, and symlinks may be swapped in
+   between */
+
+exports_rc_t
+exports_env_resolve(char **resolvedp, const char *path, exports_error_t *error)
+{
+    char  *resolved;
+
+    resolved = realpath(path, NULL);
+
+    if (resolved == NULL) {
+        return exports_files_unreachable(path, error);
+    }
+
+    if (strlen(resolved) + sizeof("/" EXPORTS_DATA_FILE) > FILE_NAME_SIZE
+        || strlen(resolved) + sizeof("/" EXPORTS_LOCK_FILE) > FILE_NAME_SIZE)
+    {
+        free(resolved);
+        return exports_error(error, EXPORTS_FAILED, "\"%s\": path too long",
+                             path);
+    }
+
+    *resolvedp = resolved;
 
     return EXPORTS_OK;
 }
@@ -272,35 +298,6 @@ check_flags(const exports_env_options_t *options, exports_error_t *error)
                              "\"%s\": what is created has to be opened to "
                              "write", options->path);
     }
-
-    return EXPORTS_OK;
-}
-
-
-/* LMDB opens the two files one after the other: symlinks are resolved here, for
-   they may be swapped in between */
-
-static exports_rc_t
-resolve(char **path, const exports_env_options_t *options,
-    exports_error_t *error)
-{
-    char  *resolved;
-
-    resolved = realpath(options->path, NULL);
-
-    if (resolved == NULL) {
-        return exports_files_unreachable(options->path, error);
-    }
-
-    if (strlen(resolved) + sizeof("/" EXPORTS_DATA_FILE) > FILE_NAME_SIZE
-        || strlen(resolved) + sizeof("/" EXPORTS_LOCK_FILE) > FILE_NAME_SIZE)
-    {
-        free(resolved);
-        return exports_error(error, EXPORTS_FAILED, "\"%s\": path too long",
-                             options->path);
-    }
-
-    *path = resolved;
 
     return EXPORTS_OK;
 }

@@ -65,6 +65,12 @@ exports_rc_t exports_identity(exports_identity_t *identity, const char *path,
 int exports_identity_equal(const exports_identity_t *a,
     const exports_identity_t *b);
 
+/* The path without symlinks, which the caller frees.  Who looks whether a store
+   is open already, and opens it if not, must do both by such a path: a symlink
+   may be swapped in between.  EXPORTS_MISSING, ... as above. */
+exports_rc_t exports_env_resolve(char **resolved, const char *path,
+    exports_error_t *error);
+
 
 /*
  * Opens a store, after checking the data file's meta pages: LMDB itself trusts

@@ -65,6 +65,7 @@ struct ngx_http_exports_store_s {
 
 typedef struct {
     ngx_http_exports_store_t    *store;
+    const char                  *path;      /* without symlinks */
     ngx_http_exports_env_t      *env;
     exports_error_t             *error;
     ngx_http_exports_read_pt     read;
@@ -81,10 +82,12 @@ static void ngx_http_exports_store_reap(ngx_http_exports_store_t *store,
 static void ngx_http_exports_store_look(ngx_http_exports_store_t *store,
     ngx_log_t *log);
 static void ngx_http_exports_store_open(ngx_http_exports_store_t *store,
-    exports_identity_t *identity, ngx_log_t *log);
-static ngx_http_exports_env_t *ngx_http_exports_store_open_env(
-    ngx_http_exports_store_t *store, exports_identity_t *identity,
     ngx_log_t *log);
+static ngx_http_exports_env_t *ngx_http_exports_store_get_env(
+    ngx_http_exports_store_t *store, const char *path, ngx_log_t *log);
+static ngx_http_exports_env_t *ngx_http_exports_store_open_env(
+    ngx_http_exports_store_t *store, const char *path,
+    exports_identity_t *identity, ngx_log_t *log);
 static void ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
     exports_error_t *error, ngx_log_t *log);
 static void ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
@@ -371,31 +374,30 @@ ngx_http_exports_store_look(ngx_http_exports_store_t *store, ngx_log_t *log)
         return;
     }
 
-    ngx_http_exports_store_open(store, &identity, log);
+    ngx_http_exports_store_open(store, log);
 }
 
 
 static void
-ngx_http_exports_store_open(ngx_http_exports_store_t *store,
-    exports_identity_t *identity, ngx_log_t *log)
+ngx_http_exports_store_open(ngx_http_exports_store_t *store, ngx_log_t *log)
 {
+    char                    *path;
     exports_error_t          error;
     ngx_http_exports_env_t  *env;
 
-    env = ngx_http_exports_env_find(identity);
-
-    /* other stores have not released it yet.  Files that were opened a second
-       time before that would lose their locks when it is closed */
-
-    if (env != NULL && env->broken) {
+    if (exports_env_resolve(&path, (char *) store->path.data, &error)
+        != EXPORTS_OK)
+    {
+        ngx_http_exports_store_failed(store, &error, log);
         return;
     }
 
+    env = ngx_http_exports_store_get_env(store, path, log);
+
+    free(path);
+
     if (env == NULL) {
-        env = ngx_http_exports_store_open_env(store, identity, log);
-        if (env == NULL) {
-            return;
-        }
+        return;
     }
 
     /* an immutable store is opened without locks: a writer would not see its
@@ -420,11 +422,43 @@ ngx_http_exports_store_open(ngx_http_exports_store_t *store,
 }
 
 
-/* opens an environment and registers it, without a reference yet */
+/*
+ * The environment of the files at a path without symlinks, without a reference
+ * to it yet.  A symlink might be swapped between the look and the open, to a
+ * store that is open already: opened a second time, it would lose its locks
+ * when one of the two is closed
+ */
+
+static ngx_http_exports_env_t *
+ngx_http_exports_store_get_env(ngx_http_exports_store_t *store,
+    const char *path, ngx_log_t *log)
+{
+    exports_error_t          error;
+    exports_identity_t       identity;
+    ngx_http_exports_env_t  *env;
+
+    if (exports_identity(&identity, path, &error) != EXPORTS_OK) {
+        ngx_http_exports_store_failed(store, &error, log);
+        return NULL;
+    }
+
+    env = ngx_http_exports_env_find(&identity);
+
+    if (env == NULL) {
+        return ngx_http_exports_store_open_env(store, path, &identity, log);
+    }
+
+    /* for the same reason not while others have not released it */
+
+    return env->broken ? NULL : env;
+}
+
+
+/* opens an environment and registers it */
 
 static ngx_http_exports_env_t *
 ngx_http_exports_store_open_env(ngx_http_exports_store_t *store,
-    exports_identity_t *identity, ngx_log_t *log)
+    const char *path, exports_identity_t *identity, ngx_log_t *log)
 {
     exports_error_t              error;
     ngx_http_exports_env_t      *env;
@@ -436,6 +470,7 @@ ngx_http_exports_store_open_env(ngx_http_exports_store_t *store,
     }
 
     guarded.store = store;
+    guarded.path = path;
     guarded.env = env;
     guarded.error = &error;
 
@@ -617,7 +652,7 @@ ngx_http_exports_env_open(void *data)
 
     ngx_memzero(&options, sizeof(exports_env_options_t));
 
-    options.path = (char *) guarded->store->path.data;
+    options.path = guarded->path;
     options.map_size = guarded->store->map_size;
     options.flags = guarded->store->immutable ? EXPORTS_ENV_IMMUTABLE : 0;
     options.on_assert = ngx_http_exports_guard_assert;

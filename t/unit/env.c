@@ -818,6 +818,7 @@ read_only(void)
 static void
 identities(void)
 {
+    char                *path;
     char                 one[4300], two[4300], link[4300];
     exports_rc_t         rc;
     exports_env_t       *env;
@@ -848,6 +849,13 @@ identities(void)
     ok(exports_identity_equal(&a, exports_env_identity(env)),
        "opened through a symlink: the same");
     is_str(strrchr(exports_env_path(env), '/'), "/one", "by its real path");
+
+    rc = exports_env_resolve(&path, link, &error);
+    is_rc(rc, EXPORTS_OK, &error, "which can be had before");
+    is_str(path, exports_env_path(env), "the same");
+    free(path);
+    is_int(exports_env_resolve(&path, in_dir("none"), &error),
+           EXPORTS_MISSING, "if there is one");
 
     must(unlink(link) == 0 && symlink(two, link) == 0, "symlink");
     rc = exports_identity(&b, link, &error);
