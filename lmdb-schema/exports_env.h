@@ -65,6 +65,11 @@ exports_rc_t exports_identity(exports_identity_t *identity, const char *path,
 int exports_identity_equal(const exports_identity_t *a,
     const exports_identity_t *b);
 
+/* When the data file was made, in ns since 1970; 0: not known.  Files that were
+   deleted may have left their numbers to those that took their place, unless
+   somebody has them open: this tells them apart. */
+uint64_t exports_identity_born(const char *path);
+
 /* The path without symlinks, which the caller frees.  Who looks whether a store
    is open already, and opens it if not, must do both by such a path: a symlink
    may be swapped in between.  EXPORTS_MISSING, ... as above. */

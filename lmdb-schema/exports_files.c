@@ -5,7 +5,7 @@
  * unreadable to them.
  */
 
-#define _GNU_SOURCE             /* fallocate() */
+#define _GNU_SOURCE             /* fallocate(), statx() */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,6 +89,33 @@ exports_identity_equal(const exports_identity_t *a,
 {
     return a->data_ino == b->data_ino && a->data_dev == b->data_dev
            && a->lock_ino == b->lock_ino && a->lock_dev == b->lock_dev;
+}
+
+
+uint64_t
+exports_identity_born(const char *path)
+{
+#if defined(STATX_BTIME)
+
+    int            n;
+    char           file[PATH_SIZE];
+    struct statx   st;
+
+    n = snprintf(file, sizeof(file), "%s/" EXPORTS_DATA_FILE, path);
+
+    if (n > 0 && (size_t) n < sizeof(file)
+        && statx(AT_FDCWD, file, 0, STATX_BTIME, &st) == 0
+        && (st.stx_mask & STATX_BTIME))
+    {
+        return (uint64_t) st.stx_btime.tv_sec * 1000000000
+               + st.stx_btime.tv_nsec;
+    }
+
+#else
+    (void) path;
+#endif
+
+    return 0;
 }
 
 

@@ -49,6 +49,7 @@ struct ngx_http_exports_store_s {
 
     /* the files on which a read had to be given up, and when to retry */
     exports_identity_t           bad;
+    uint64_t                     bad_born;
     ngx_msec_t                   backoff;
     ngx_msec_t                   retry;
 
@@ -94,6 +95,8 @@ static void ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
     ngx_log_t *log);
 static void ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
     const exports_identity_t *identity);
+static ngx_uint_t ngx_http_exports_store_is_bad(
+    ngx_http_exports_store_t *store, const exports_identity_t *identity);
 static void ngx_http_exports_store_release(ngx_http_exports_store_t *store);
 
 static ngx_http_exports_env_t *ngx_http_exports_env_find(
@@ -368,8 +371,8 @@ ngx_http_exports_store_look(ngx_http_exports_store_t *store, ngx_log_t *log)
         ngx_http_exports_store_release(store);
     }
 
-    if (store->backoff > 0 && exports_identity_equal(&identity, &store->bad)
-        && (ngx_msec_int_t) (store->retry - ngx_current_msec) > 0)
+    if ((ngx_msec_int_t) (store->retry - ngx_current_msec) > 0
+        && ngx_http_exports_store_is_bad(store, &identity))
     {
         return;
     }
@@ -571,8 +574,8 @@ ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
 
     since = (ngx_msec_int_t) (ngx_current_msec - store->retry);
 
-    if (store->backoff == 0 || since > NGX_HTTP_EXPORTS_BACKOFF_MAX
-        || !exports_identity_equal(identity, &store->bad))
+    if (since > NGX_HTTP_EXPORTS_BACKOFF_MAX
+        || !ngx_http_exports_store_is_bad(store, identity))
     {
         store->backoff = NGX_HTTP_EXPORTS_BACKOFF;
 
@@ -582,7 +585,22 @@ ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
     }
 
     store->bad = *identity;
+    store->bad_born = exports_identity_born((char *) store->path.data);
     store->retry = ngx_current_msec + store->backoff;
+}
+
+
+/* whether these are the files on which a read had to be given up last, and not
+   others that have got their numbers: nobody holds bad ones open */
+
+static ngx_uint_t
+ngx_http_exports_store_is_bad(ngx_http_exports_store_t *store,
+    const exports_identity_t *identity)
+{
+    return store->backoff > 0
+           && exports_identity_equal(identity, &store->bad)
+           && exports_identity_born((char *) store->path.data)
+              == store->bad_born;
 }
 
 

@@ -820,6 +820,7 @@ identities(void)
 {
     char                *path;
     char                 one[4300], two[4300], link[4300];
+    uint64_t             born;
     exports_rc_t         rc;
     exports_env_t       *env;
     exports_identity_t   a, b;
@@ -875,8 +876,11 @@ identities(void)
     ok(rc == EXPORTS_OK && !exports_identity_equal(&a, &b),
        "the lock file replaced: another");
 
+    is_int(exports_identity_born(in_dir("none")), 0, "born: not known");
+    born = exports_identity_born(in_dir("two"));
     must(rename(in_dir("two/data.mdb"), in_dir("one/data.mdb")) == 0,
          "rename");
+    ok(exports_identity_born(one) == born, "born: as before the rename");
     rc = exports_identity(&b, one, &error);
     ok(rc == EXPORTS_OK && b.data_ino != a.data_ino
        && !exports_identity_equal(&a, &b), "the data file replaced: another");
