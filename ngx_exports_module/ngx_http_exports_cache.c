@@ -63,6 +63,7 @@ static ngx_uint_t ngx_http_exports_cache_idle(size_t room, size_t size);
 static ngx_uint_t ngx_http_exports_cache_room(size_t room, size_t size);
 static ngx_http_exports_page_t *ngx_http_exports_cache_victim(ngx_queue_t **q,
     ngx_uint_t *passed);
+static void ngx_http_exports_cache_touch(ngx_http_exports_page_t *page);
 static void ngx_http_exports_cache_remove(ngx_http_exports_page_t *page);
 
 
@@ -167,10 +168,9 @@ void
 ngx_http_exports_cache_use(ngx_http_exports_page_t *page)
 {
     page->refs++;
-    page->used = ++ngx_http_exports_cache.clock;
 
-    ngx_queue_remove(&page->queue);
-    ngx_queue_insert_head(&ngx_http_exports_cache.queue, &page->queue);
+    ngx_http_exports_cache.clock++;
+    ngx_http_exports_cache_touch(page);
 
     ngx_http_exports_cache.hits++;
 }
@@ -415,8 +415,8 @@ ngx_http_exports_cache_idle(size_t room, size_t size)
 
         page = ngx_http_exports_cache_victim(&q, &passed);
 
-        /* there is no room at all: cache_keep() will find the same, and count
-           it as refused */
+        /* no room was found: cache_keep() will not find any either, and count
+           that as refused, but move what was passed out of the way */
 
         if (page == NULL) {
             return 1;
@@ -433,6 +433,12 @@ ngx_http_exports_cache_idle(size_t room, size_t size)
 }
 
 
+/*
+ * Evicts pages, but none that is being sent, for that would free no memory.  It
+ * is in use: so it is moved to the front, and slow clients, however many, do
+ * not hide behind their pages what could be evicted
+ */
+
 static ngx_uint_t
 ngx_http_exports_cache_room(size_t room, size_t size)
 {
@@ -440,15 +446,24 @@ ngx_http_exports_cache_room(size_t room, size_t size)
     ngx_queue_t              *q;
     ngx_http_exports_page_t  *page;
 
-    q = ngx_queue_last(&ngx_http_exports_cache.queue);
     passed = 0;
 
     while (ngx_http_exports_cache.size + room > size) {
 
-        page = ngx_http_exports_cache_victim(&q, &passed);
+        q = ngx_queue_last(&ngx_http_exports_cache.queue);
 
-        if (page == NULL) {
+        if (q == ngx_queue_sentinel(&ngx_http_exports_cache.queue)
+            || passed == NGX_HTTP_EXPORTS_CACHE_PASSED)
+        {
             return 0;
+        }
+
+        page = ngx_queue_data(q, ngx_http_exports_page_t, queue);
+
+        if (page->refs > 1) {
+            ngx_http_exports_cache_touch(page);
+            passed++;
+            continue;
         }
 
         ngx_http_exports_cache.evicted++;
@@ -459,7 +474,7 @@ ngx_http_exports_cache_room(size_t room, size_t size)
 }
 
 
-/* not a page that is being sent: evicting it would free no memory */
+/* the next page that could be evicted, or NULL; changes nothing */
 
 static ngx_http_exports_page_t *
 ngx_http_exports_cache_victim(ngx_queue_t **q, ngx_uint_t *passed)
@@ -480,6 +495,18 @@ ngx_http_exports_cache_victim(ngx_queue_t **q, ngx_uint_t *passed)
     }
 
     return NULL;
+}
+
+
+/* the most recently used page now */
+
+static void
+ngx_http_exports_cache_touch(ngx_http_exports_page_t *page)
+{
+    page->used = ngx_http_exports_cache.clock;
+
+    ngx_queue_remove(&page->queue);
+    ngx_queue_insert_head(&ngx_http_exports_cache.queue, &page->queue);
 }
 
 
