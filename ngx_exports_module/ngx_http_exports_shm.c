@@ -5,10 +5,6 @@
 /* the least size of a zone, as in nginx's own modules */
 #define NGX_HTTP_EXPORTS_SHM_PAGES  8
 
-/* ms by which the cached times of two processes may differ: each updates its
-   own when it wakes up */
-#define NGX_HTTP_EXPORTS_SHM_LAG    60000
-
 
 static ngx_shm_zone_t *ngx_http_exports_shm_add(ngx_conf_t *cf,
     ngx_str_t *name, size_t size, const ngx_http_exports_zone_type_t *type);
@@ -337,10 +333,10 @@ ngx_http_exports_shm_previous(ngx_str_t *name)
 
 /*
  * ngx_current_msec follows one clock in all processes, whatever reloads or
- * changes of the date there are.  But each process updates its own now and
- * then only, so a time that another one has just noted may lie ahead: that
- * counts as now.  A time far ahead is one of long ago, where a counter of 32
- * bits has wrapped
+ * changes of the date there are.  But each process updates its own only when it
+ * wakes up, and may be held up for minutes in the middle of an event, by a disk
+ * or a debugger: so a time that another one has noted may lie ahead, however
+ * far.  That counts as now
  */
 
 ngx_msec_t
@@ -349,10 +345,6 @@ ngx_http_exports_shm_elapsed(ngx_msec_t since)
     ngx_msec_int_t  ms;
 
     ms = (ngx_msec_int_t) (ngx_current_msec - since);
-
-    if (ms < -NGX_HTTP_EXPORTS_SHM_LAG) {
-        return (ngx_msec_t) -1;
-    }
 
     return ms < 0 ? 0 : (ngx_msec_t) ms;
 }
