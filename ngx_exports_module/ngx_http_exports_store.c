@@ -1,18 +1,14 @@
 
 /*
- * The stores of the configuration, and the environments that are open.
- *
- * A store is a path, and what is known of it now.  An environment is a pair of
- * files that LMDB has open, with the worker's one read transaction.  Several
- * paths may lead to it, and, after a reload with "master_process off", stores
- * of two configurations.  LMDB must not open a pair of files twice in a
- * process: so all environments are kept in one registry, by their inodes.
+ * The stores of the configuration: a store is a path, and what is known of it
+ * now.
  *
  * No read lasts longer than one event.  So whenever a store looks at its path
  * no read is in progress, and its previous environment may be closed at once.
  */
 
 #include "ngx_http_exports.h"
+#include "ngx_http_exports_env.h"
 
 
 /* ms; the timer is for workers without requests */
@@ -24,18 +20,6 @@
 /* ms before files are tried again on which a read had to be given up */
 #define NGX_HTTP_EXPORTS_BACKOFF      1000
 #define NGX_HTTP_EXPORTS_BACKOFF_MAX  60000
-
-
-typedef struct {
-    ngx_queue_t                  queue;
-    ngx_uint_t                   refs;
-    uint64_t                     serial;    /* another one for each open */
-    exports_env_t               *env;
-    exports_reader_t            *reader;
-    ngx_uint_t                   immutable;
-    ngx_uint_t                   reaped;    /* slots freed last time */
-    unsigned                     broken:1;  /* not to be read again */
-} ngx_http_exports_env_t;
 
 
 struct ngx_http_exports_store_s {
@@ -62,20 +46,6 @@ struct ngx_http_exports_store_s {
 };
 
 
-/* the arguments and results of an open or a read under the guard */
-
-typedef struct {
-    ngx_http_exports_store_t    *store;
-    const char                  *path;      /* without symlinks */
-    ngx_http_exports_env_t      *env;
-    exports_error_t             *error;
-    ngx_http_exports_read_pt     read;
-    void                        *data;
-    exports_rc_t                 rc;
-    ngx_uint_t                   renewed;
-} ngx_http_exports_guarded_t;
-
-
 static void ngx_http_exports_store_cleanup(void *data);
 static void ngx_http_exports_store_timer(ngx_event_t *ev);
 static void ngx_http_exports_store_reap(ngx_http_exports_store_t *store,
@@ -86,9 +56,6 @@ static void ngx_http_exports_store_open(ngx_http_exports_store_t *store,
     ngx_log_t *log);
 static ngx_http_exports_env_t *ngx_http_exports_store_get_env(
     ngx_http_exports_store_t *store, const char *path, ngx_log_t *log);
-static ngx_http_exports_env_t *ngx_http_exports_store_open_env(
-    ngx_http_exports_store_t *store, const char *path,
-    exports_identity_t *identity, ngx_log_t *log);
 static void ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
     exports_error_t *error, ngx_log_t *log);
 static void ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
@@ -98,19 +65,6 @@ static void ngx_http_exports_store_shun(ngx_http_exports_store_t *store,
 static ngx_uint_t ngx_http_exports_store_is_bad(
     ngx_http_exports_store_t *store, const exports_identity_t *identity);
 static void ngx_http_exports_store_release(ngx_http_exports_store_t *store);
-
-static ngx_http_exports_env_t *ngx_http_exports_env_find(
-    exports_identity_t *identity);
-static void ngx_http_exports_env_leave(ngx_http_exports_env_t *env);
-static void ngx_http_exports_env_open(void *data);
-static void ngx_http_exports_env_read(void *data);
-static void ngx_http_exports_env_reset(void *data);
-static void ngx_http_exports_env_reap(void *data);
-static void ngx_http_exports_env_close(void *data);
-
-
-static ngx_queue_t  ngx_http_exports_envs;
-static uint64_t     ngx_http_exports_serial;
 
 
 ngx_http_exports_store_t *
@@ -180,10 +134,6 @@ ngx_http_exports_store_start(ngx_http_exports_store_t *store, ngx_log_t *log)
 
     ngx_http_exports_guard_init(log);
 
-    if (ngx_http_exports_envs.next == NULL) {
-        ngx_queue_init(&ngx_http_exports_envs);
-    }
-
     store->timer.handler = ngx_http_exports_store_timer;
     store->timer.data = store;
     store->timer.log = ngx_cycle->log;
@@ -202,9 +152,9 @@ ngx_int_t
 ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
     ngx_http_exports_read_pt read, void *data, exports_rc_t *rc)
 {
-    ngx_uint_t                   tries;
-    exports_error_t              error;
-    ngx_http_exports_guarded_t   guarded;
+    ngx_int_t         rv;
+    ngx_uint_t        tries;
+    exports_error_t   error;
 
     if (!store->started) {
         ngx_http_exports_store_start(store, log);
@@ -218,29 +168,23 @@ ngx_http_exports_store_read(ngx_http_exports_store_t *store, ngx_log_t *log,
 
     for (tries = 0; tries < 2 && store->env != NULL; tries++) {
 
-        guarded.env = store->env;
-        guarded.read = read;
-        guarded.data = data;
-        guarded.renewed = 0;
+        rv = ngx_http_exports_env_read(store->env, read, data, rc);
 
-        if (ngx_http_exports_guard(ngx_http_exports_env_read, &guarded)
-            != NGX_OK)
-        {
-            ngx_http_exports_store_give_up(store, log);
-            return NGX_DECLINED;
+        if (rv == NGX_OK) {
+            return NGX_OK;
         }
 
-        if (guarded.renewed) {
-            *rc = guarded.rc;
-            return NGX_OK;
+        if (rv == NGX_ERROR) {
+            ngx_http_exports_store_give_up(store, log);
+            return NGX_DECLINED;
         }
 
         /* there is no snapshot: what can be mended is mended by opening the
            store again, hence a second try */
 
-        (void) exports_error(&error, guarded.rc, "\"%s\": %s",
-                             exports_env_path(guarded.env->env),
-                             exports_strerror(guarded.rc));
+        (void) exports_error(&error, *rc, "\"%s\": %s",
+                             exports_env_path(store->env->env),
+                             exports_strerror(*rc));
 
         ngx_http_exports_store_release(store);
         ngx_http_exports_store_failed(store, &error, log);
@@ -308,7 +252,7 @@ ngx_http_exports_store_reap(ngx_http_exports_store_t *store, ngx_log_t *log)
         return;
     }
 
-    if (ngx_http_exports_guard(ngx_http_exports_env_reap, env) != NGX_OK) {
+    if (ngx_http_exports_env_reap(env) != NGX_OK) {
         ngx_http_exports_store_give_up(store, log);
         return;
     }
@@ -436,6 +380,7 @@ static ngx_http_exports_env_t *
 ngx_http_exports_store_get_env(ngx_http_exports_store_t *store,
     const char *path, ngx_log_t *log)
 {
+    ngx_int_t                rc;
     exports_error_t          error;
     exports_identity_t       identity;
     ngx_http_exports_env_t  *env;
@@ -447,60 +392,24 @@ ngx_http_exports_store_get_env(ngx_http_exports_store_t *store,
 
     env = ngx_http_exports_env_find(&identity);
 
-    if (env == NULL) {
-        return ngx_http_exports_store_open_env(store, path, &identity, log);
-    }
-
     /* for the same reason not while others have not released it */
 
-    return env->broken ? NULL : env;
-}
-
-
-/* opens an environment and registers it */
-
-static ngx_http_exports_env_t *
-ngx_http_exports_store_open_env(ngx_http_exports_store_t *store,
-    const char *path, exports_identity_t *identity, ngx_log_t *log)
-{
-    exports_error_t              error;
-    ngx_http_exports_env_t      *env;
-    ngx_http_exports_guarded_t   guarded;
-
-    env = ngx_calloc(sizeof(ngx_http_exports_env_t), log);
-    if (env == NULL) {
-        return NULL;
+    if (env != NULL) {
+        return env->broken ? NULL : env;
     }
 
-    guarded.store = store;
-    guarded.path = path;
-    guarded.env = env;
-    guarded.error = &error;
+    rc = ngx_http_exports_env_open(&env, path, store->map_size,
+                                   store->immutable, &error, log);
 
-    if (ngx_http_exports_guard(ngx_http_exports_env_open, &guarded) != NGX_OK) {
-        (void) exports_error(&error, EXPORTS_CORRUPT,
-                             "\"%s\" is damaged: %s while opening it",
-                             store->path.data,
-                             ngx_http_exports_guard_reason());
+    if (rc == NGX_ABORT) {
+        ngx_http_exports_store_shun(store, &identity);
+    }
 
-        ngx_http_exports_env_leave(env);
-        ngx_http_exports_store_shun(store, identity);
+    if (rc == NGX_ABORT || rc == NGX_DECLINED) {
         ngx_http_exports_store_failed(store, &error, log);
-        return NULL;
     }
 
-    if (guarded.rc != EXPORTS_OK) {
-        ngx_free(env);
-        ngx_http_exports_store_failed(store, &error, log);
-        return NULL;
-    }
-
-    env->immutable = store->immutable;
-    env->serial = ++ngx_http_exports_serial;
-
-    ngx_queue_insert_tail(&ngx_http_exports_envs, &env->queue);
-
-    return env;
+    return rc == NGX_OK ? env : NULL;
 }
 
 
@@ -529,32 +438,23 @@ ngx_http_exports_store_failed(ngx_http_exports_store_t *store,
 }
 
 
-/*
- * After a read that was left half way: nothing of the environment may be read
- * again.  Its reader slot is given back, which touches only the lock file; if
- * it were kept, it would pin the pages of its snapshot
- */
+/* after a read that was left half way */
 
 static void
 ngx_http_exports_store_give_up(ngx_http_exports_store_t *store,
     ngx_log_t *log)
 {
-    exports_error_t          error;
-    ngx_http_exports_env_t  *env;
+    exports_error_t  error;
 
     (void) exports_error(&error, EXPORTS_CORRUPT,
                          "\"%s\" is damaged: %s while reading it",
                          exports_env_path(store->env->env),
                          ngx_http_exports_guard_reason());
 
-    env = store->env;
+    ngx_http_exports_store_shun(store,
+                                exports_env_identity(store->env->env));
 
-    (void) ngx_http_exports_guard(ngx_http_exports_env_reset, env);
-
-    ngx_http_exports_store_shun(store, exports_env_identity(env->env));
-
-    env->broken = 1;
-
+    ngx_http_exports_env_break(store->env);
     ngx_http_exports_store_release(store);
 
     ngx_http_exports_store_failed(store, &error, log);
@@ -607,135 +507,8 @@ ngx_http_exports_store_is_bad(ngx_http_exports_store_t *store,
 static void
 ngx_http_exports_store_release(ngx_http_exports_store_t *store)
 {
-    ngx_http_exports_env_t  *env;
-
-    env = store->env;
-    store->env = NULL;
-
-    if (env == NULL || --env->refs > 0) {
-        return;
-    }
-
-    ngx_queue_remove(&env->queue);
-
-    ngx_http_exports_env_leave(env);
-}
-
-
-static ngx_http_exports_env_t *
-ngx_http_exports_env_find(exports_identity_t *identity)
-{
-    ngx_queue_t             *q;
-    ngx_http_exports_env_t  *env;
-
-    for (q = ngx_queue_head(&ngx_http_exports_envs);
-         q != ngx_queue_sentinel(&ngx_http_exports_envs);
-         q = ngx_queue_next(q))
-    {
-        env = ngx_queue_data(q, ngx_http_exports_env_t, queue);
-
-        if (exports_identity_equal(identity, exports_env_identity(env->env))) {
-            return env;
-        }
-    }
-
-    return NULL;
-}
-
-
-/*
- * Closing does not look at the data file: it is safe whatever is in there, and
- * wherever a read was left.  It writes to the lock file, which may have been
- * cut short: then the environment is leaked
- */
-
-static void
-ngx_http_exports_env_leave(ngx_http_exports_env_t *env)
-{
-    if (ngx_http_exports_guard(ngx_http_exports_env_close, env) == NGX_OK) {
-        ngx_free(env);
-    }
-}
-
-
-static void
-ngx_http_exports_env_open(void *data)
-{
-    ngx_http_exports_guarded_t *guarded = data;
-
-    exports_env_options_t     options;
-    ngx_http_exports_env_t   *env;
-
-    env = guarded->env;
-
-    ngx_memzero(&options, sizeof(exports_env_options_t));
-
-    options.path = guarded->path;
-    options.map_size = guarded->store->map_size;
-    options.flags = guarded->store->immutable ? EXPORTS_ENV_IMMUTABLE : 0;
-    options.on_assert = ngx_http_exports_guard_assert;
-
-    guarded->rc = exports_env_open(&env->env, &options, guarded->error);
-
-    if (guarded->rc != EXPORTS_OK) {
-        return;
-    }
-
-    guarded->rc = exports_reader_open(&env->reader, env->env, guarded->error);
-
-    if (guarded->rc != EXPORTS_OK) {
-        exports_env_close(env->env);
-        env->env = NULL;
-    }
-}
-
-
-static void
-ngx_http_exports_env_read(void *data)
-{
-    ngx_http_exports_guarded_t *guarded = data;
-
-    guarded->rc = exports_reader_renew(guarded->env->reader);
-
-    if (guarded->rc != EXPORTS_OK) {
-        return;
-    }
-
-    guarded->renewed = 1;
-    guarded->rc = guarded->read(guarded->env->reader, guarded->data);
-
-    exports_reader_reset(guarded->env->reader);
-}
-
-
-static void
-ngx_http_exports_env_reset(void *data)
-{
-    ngx_http_exports_env_t *env = data;
-
-    exports_reader_reset(env->reader);
-}
-
-
-static void
-ngx_http_exports_env_reap(void *data)
-{
-    ngx_http_exports_env_t *env = data;
-
-    env->reaped = exports_env_reap(env->env);
-}
-
-
-static void
-ngx_http_exports_env_close(void *data)
-{
-    ngx_http_exports_env_t *env = data;
-
-    if (env->reader != NULL) {
-        exports_reader_close(env->reader);
-    }
-
-    if (env->env != NULL) {
-        exports_env_close(env->env);
+    if (store->env != NULL) {
+        ngx_http_exports_env_release(store->env);
+        store->env = NULL;
     }
 }

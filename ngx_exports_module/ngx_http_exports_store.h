@@ -54,8 +54,8 @@ void ngx_http_exports_store_stop(ngx_http_exports_store_t *store);
  *
  * NGX_OK        it has returned, and *rc is what it returned
  * NGX_DECLINED  there is no store to read at the moment, or the read was left
- *               half way; *rc is not set.  The reason is logged once, not for
- *               each read
+ *               half way; *rc means nothing.  The reason is logged once, not
+ *               for each read
  */
 
 ngx_int_t ngx_http_exports_store_read(ngx_http_exports_store_t *store,
